@@ -1,0 +1,37 @@
+"""What a machine costs: money is Decimal, and a price without source and date is no price."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+from loadplan.catalog.instance_type import InstanceType
+
+PurchaseKind = Literal["on_demand", "spot", "commit_1y", "commit_3y", "owned"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A priced machine shape, named `provider/region/instance_type/purchase`."""
+
+    instance_type: InstanceType
+    region: str
+    purchase: PurchaseKind
+    usd_per_hour: Decimal
+    price_date: date  # the day the price was seen
+    source: str
+    quality: str  # `ok`, or what is doubtful about the figure
+    layer: str  # which catalogue layer it came from, such as `shipped 2026-11` or `--price`
+
+    @property
+    def name(self) -> str:
+        """`provider/region/instance_type/purchase`."""
+        return f"{self.instance_type.provider}/{self.region}/{self.instance_type.name}/{self.purchase}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """All offers of one dated snapshot."""
+
+    version: str
+    offers: tuple[Offer, ...]

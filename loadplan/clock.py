@@ -1,0 +1,8 @@
+"""The one place that reads the calendar; whatever needs a date is handed one, so that tests and `--as-of` can."""
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """The present moment in UTC, to the second: it names folders and dates, it never times anything."""
+    return datetime.now(UTC).replace(microsecond=0)

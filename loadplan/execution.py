@@ -1,0 +1,31 @@
+"""How a model is run and served: the two halves of a setting that the planner chooses."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ExecutionConfig:
+    """How one inference session executes a model."""
+
+    variant: str  # name of the ONNX variant, such as `fp32`
+    provider: str = "CPU"  # ONNX Runtime execution provider without its suffix: CPU, CUDA, TensorRT, OpenVINO
+    n_threads: int = 1  # intra-op threads of one session
+    n_sessions: int = 1  # sessions side by side in one server process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ServingConfig:
+    """How the server batches and bounds its queue."""
+
+    max_batch_size: int = 1  # rows in one inference at most
+    batch_window_s: float = 0.0  # longest wait to fill a batch; 0: take what is there
+    max_queue_rows: int = 1024  # rows that may wait; a request beyond is refused with 503
+    n_server_processes: int = 1  # processes of one server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Setting:
+    """One complete way to run and serve a model."""
+
+    execution: ExecutionConfig
+    serving: ServingConfig

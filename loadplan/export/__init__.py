@@ -1,0 +1,1 @@
+"""Which ONNX variants are there, and are they still the same model?"""

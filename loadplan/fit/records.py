@@ -1,0 +1,92 @@
+"""What the fit says: the laws with their parameters, and the usable capacity of every setting.
+
+The records stand alone: a planner reads them without simulating anything.
+"""
+
+from dataclasses import dataclass
+
+from loadplan.caveat import Basis, Caveat
+from loadplan.execution import ExecutionConfig, Setting
+from loadplan.machine import Machine
+from loadplan.scenario.spec import Arrivals
+from loadplan.stats import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceTimeFit:
+    """S(b): the time of one inference of b rows, as a table that is interpolated, never a line."""
+
+    execution: ExecutionConfig
+    batch_sizes: tuple[int, ...]  # rows, ascending
+    mean_s: tuple[float, ...]
+    mean_s_low: tuple[float, ...]  # 95 % interval of each mean
+    mean_s_high: tuple[float, ...]
+    spread_ratio: tuple[float, ...]  # standard deviation of ln(time): how much single inferences scatter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverheadFit:
+    """What the server adds to an inference, in CPU seconds on the serving core, and how well that explains the runs.
+
+    See `fit.simulate` for the order in which these costs fall due.
+    """
+
+    request_s: float  # per request, before inference: read, parse, enqueue
+    response_s: float  # per request, after inference: encode, send
+    batch_s: float  # per batch: dispatch and bookkeeping
+    wake_s: float  # from an arrival at an idle, sleeping server to its first instruction
+    cold_ratio: float  # how much slower work is after a long pause, 0 for not at all
+    spread_ratio: float  # standard deviation of ln(cost) of the request and response work
+    stall_s: float  # length of the rare pauses (scheduler, kernel)
+    stall_rate_per_s: float
+    residuals: tuple["Residual", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residual:
+    """One calibration run as it was measured and as the fitted law gives it."""
+
+    run: str  # name of the load run
+    offered_rate_rps: float
+    quantile: float | None  # None: this is a throughput in requests per second, not a latency in seconds
+    measured: float
+    predicted: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedLatency:
+    """The response time distribution at one rate, with the interval that the fit's uncertainty leaves."""
+
+    offered_rate_rps: float
+    utilisation_ratio: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    p50_interval: Interval
+    p99_interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingCapacity:
+    """The highest offered rate at which every objective holds, of one server process with this setting."""
+
+    setting: Setting
+    usable_capacity_rps: float  # 0 where the objectives can't be met at any rate
+    usable_capacity_rps_low: float
+    usable_capacity_rps_high: float
+    saturated_rps: float  # the rate at which the queue grows without end
+    curve: tuple[PredictedLatency, ...]  # from idle to the usable capacity, ascending rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityFit:
+    """Everything the planner needs of one machine."""
+
+    machine: Machine
+    basis: Basis
+    arrivals: Arrivals
+    service_times: tuple[ServiceTimeFit, ...]
+    overhead: OverheadFit
+    capacities: tuple[SettingCapacity, ...]
+    seed: int
+    caveats: tuple[Caveat, ...]

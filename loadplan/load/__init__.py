@@ -1,0 +1,1 @@
+"""How does a live API answer real arrivals?"""

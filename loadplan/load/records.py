@@ -1,0 +1,110 @@
+"""What a load run was asked to do and what happened to every request of it.
+
+Times are seconds from the start of the run on one monotonic clock. The response time counts from the due time, so
+waiting behind a stalled server is seen even by requests that could not be sent yet; `send_delay_s` is the
+generator's own lateness.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.caveat import Caveat
+from loadplan.execution import Setting
+from loadplan.machine import Machine
+from loadplan.scenario.spec import Arrivals
+
+LoadPurpose = Literal["idle", "steady", "saturation", "verification", "ad_hoc"]
+
+
+class Outcome(IntEnum):
+    """The one class that every due request ends in."""
+
+    OK = 0  # answered 200 with the right content
+    WRONG_ANSWER = 1  # answered 200, but not what this payload must get
+    REFUSED = 2  # 503: the server shed it
+    HTTP_ERROR = 3  # any other status
+    TIMED_OUT = 4  # no answer within the limit, or none before the run was closed
+    CONNECTION_LOST = 5  # refused, reset, or closed in mid answer
+    NOT_SENT = 6  # still waiting in the generator when the run was closed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpec:
+    """One load run, complete: the same spec draws the same arrivals."""
+
+    name: str  # unique in the run folder, names the parquet file
+    purpose: LoadPurpose
+    arrivals: Arrivals
+    offered_rate_rps: float
+    duration_s: float
+    seed: int
+    timeout_s: float  # a request unanswered for this long after its due time has failed
+    setting: Setting | None  # how the server runs, where loadplan started it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLog:
+    """One entry per due request, in order of due time."""
+
+    due_s: NDArray[np.float64]
+    sent_s: NDArray[np.float64]  # NaN: never sent
+    first_byte_s: NDArray[np.float64]  # NaN: no answer
+    done_s: NDArray[np.float64]  # NaN: no complete answer
+    outcome: NDArray[np.uint8]  # `Outcome`
+    status: NDArray[np.int16]  # HTTP status, 0 where there was none
+    payload: NDArray[np.int32]  # index of the payload that was sent
+
+    @property
+    def n_requests(self) -> int:
+        """Due requests."""
+        return int(self.due_s.size)
+
+    @property
+    def response_time_s(self) -> NDArray[np.float64]:
+        """Due time to last byte, of the requests answered correctly."""
+        good: NDArray[np.bool_] = self.outcome == np.uint8(Outcome.OK)
+        return self.done_s[good] - self.due_s[good]
+
+    @property
+    def send_delay_s(self) -> NDArray[np.float64]:
+        """Sent minus due, of the requests that were sent."""
+        sent = ~np.isnan(self.sent_s)
+        return self.sent_s[sent] - self.due_s[sent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostTime:
+    """Stretches in which neighbours had the generator's core, seen as gaps between its clock reads."""
+
+    start_s: NDArray[np.float64]
+    length_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadVerdict:
+    """Whether the generator did what it was asked; an invalid run shows no latency."""
+
+    valid: bool
+    invalid_reasons: tuple[str, ...]
+    achieved_rate_rps: float  # sends per second
+    throughput_rps: float  # correct answers per second
+    late_ratio: float  # share of sends that lagged by more than the limit, in clean windows
+    clean_ratio: float  # share of 100 ms windows in which the generator's core was not robbed
+    n_failed: int  # due requests with any outcome but OK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRun:
+    """One finished load run."""
+
+    spec: LoadSpec
+    url: str
+    machine: Machine
+    requests: RequestLog
+    lost: LostTime
+    verdict: LoadVerdict
+    caveats: tuple[Caveat, ...]

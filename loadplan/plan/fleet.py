@@ -1,0 +1,97 @@
+"""Fleets: what can be bought for the demand, what it would cost, how it would run, and why each other one lost."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from loadplan.catalog.price import Offer
+from loadplan.caveat import Basis, Caveat
+from loadplan.execution import Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetItem:
+    """So many replicas of one offer."""
+
+    offer: Offer
+    n_replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaCapacity:
+    """What one replica of an offer can carry within every objective, and how that is known."""
+
+    usable_capacity_rps: float
+    usable_capacity_rps_low: float
+    usable_capacity_rps_high: float
+    setting: Setting | None  # None where the capacity was given, not derived
+    speed_ratio: float  # speed of one server process against the machine that was measured; 1: the same
+    n_server_processes: int
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """A candidate answer."""
+
+    items: tuple[FleetItem, ...]
+    capacity: ReplicaCapacity  # of one replica
+    usd_per_hour: Decimal
+    usd_per_month: Decimal
+    utilisation_ratio: float  # peak / capacity of all replicas
+    utilisation_ratio_degraded: float  # the same with the spares gone
+    predicted_p99_s: float | None  # at the peak with the spares gone; None where capacities were given
+    predicted_p99_s_low: float | None
+    predicted_p99_s_high: float | None
+    basis: Basis
+    reason: str  # why it won, or why it lost, in one line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotOffered:
+    """An offer that was not considered, and why."""
+
+    offer_name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonthCost:
+    """One month of the horizon."""
+
+    i_month: int  # 0 is the first month
+    peak_rps: float
+    n_replicas: int
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The answer: what to buy, or why nothing will do."""
+
+    feasible: bool
+    recommended: Fleet | None
+    runners_up: tuple[Fleet, ...]  # cheapest first
+    nearest_miss: Fleet | None  # where nothing is feasible
+    binding_constraint: str | None  # what decides the size, or what nothing meets
+    not_offered: tuple[NotOffered, ...]
+    peak_rps: float
+    mean_rps: float  # over the week
+    hours_per_month: int
+    n_spare_replicas: int
+    headroom_ratio: float
+    months: tuple[MonthCost, ...]
+    oldest_price_date: date | None
+    catalog_version: str
+    assumptions: tuple["Assumption", ...]
+    caveats: tuple[Caveat, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """A number that nobody measured here, on which the answer rests."""
+
+    name: str
+    value: float
+    unit: str
+    source: str

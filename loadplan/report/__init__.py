@@ -1,0 +1,1 @@
+"""What do the engineer and the budget owner look at?"""

@@ -1,0 +1,1 @@
+"""What is asked: model, traffic, objectives, and what the planner may choose from."""

@@ -1,0 +1,97 @@
+"""The scenario as the rest of loadplan sees it: resolved, in seconds and ratios, every default filled in."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from loadplan.catalog.price import PurchaseKind
+from loadplan.slo import Slo
+
+ModelSourceKind = Literal["sklearn"]
+ArrivalProcess = Literal["constant", "poisson", "gamma"]
+StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """Where the model comes from and what an ONNX variant of it must fulfil."""
+
+    kind: ModelSourceKind
+    factory: str  # `module:function`, the module beside the scenario file; naming it is trusting it
+    folder: str  # absolute folder of the scenario file, where the module is looked up
+    variants: tuple[str, ...]
+    max_abs_error: dict[str, float]  # parity threshold by variant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """The law of the gaps between requests."""
+
+    process: ArrivalProcess = "poisson"
+    cv: float = 1.0  # coefficient of variation of the gaps; only `gamma` takes one other than 0 or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What the callers send."""
+
+    peak_rps: float  # requests per second in the busiest hour
+    n_rows_per_request: int
+    arrivals: Arrivals
+    profile: str  # name of the week profile, or the file it was read from
+    week_shares: tuple[float, ...]  # 168 shares of the peak; hour 0 is Monday 00:00 UTC; the largest is 1
+    growth_per_month_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingChoices:
+    """What the planner may choose from."""
+
+    n_threads: tuple[int, ...]
+    max_batch_sizes: tuple[int, ...]
+    batch_windows_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchBudget:
+    """How much of the micro-benchmark is wanted."""
+
+    batch_sizes: tuple[int, ...]  # rows
+    budget_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBudget:
+    """How long each live calibration run lasts; the seed draws its arrivals."""
+
+    duration_s: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRules:
+    """What the fleet must respect."""
+
+    providers: tuple[str, ...]
+    regions: tuple[str, ...]
+    purchases: tuple[PurchaseKind, ...]
+    n_spare_replicas: int  # the objectives hold with this many gone
+    n_min_replicas: int
+    headroom_ratio: float  # share of usable capacity kept free at the peak
+    hours_per_month: int
+    horizon_months: int
+    budget_usd_per_month: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """The whole question."""
+
+    name: str
+    model: ModelSource | None  # None: used for planning on given capacities only
+    traffic: Traffic
+    objectives: tuple[Slo, ...]
+    serving: ServingChoices
+    bench: BenchBudget
+    load: LoadBudget
+    plan: PlanRules

@@ -1,0 +1,139 @@
+"""Quantiles, means and how sure they are. One definition of a percentile in the whole project: nearest rank.
+
+Samples are one-dimensional arrays in the order in which they were taken; the unit is the caller's.
+A statistic of nothing raises `InvalidMeasurement`: tools that return 0 let a gate pass on no data.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.errors import InvalidMeasurement
+
+Samples = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A two-sided confidence interval in the unit of its figure."""
+
+    low: float
+    high: float
+    confidence_ratio: float = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What is said of a set of samples; a percentile that they can't support is None."""
+
+    n_samples: int
+    mean: float
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    p99_9: float | None
+    max: float
+
+
+def percentile(samples: Samples, q: float) -> float:
+    """The nearest-rank percentile: the value at rank ceil(q n) of the sorted samples, 0 < q <= 1."""
+    _require(samples, "a percentile")
+    rank = max(1, math.ceil(round(q * samples.size, 9)))
+    return float(np.partition(samples, rank - 1)[rank - 1])
+
+
+def n_samples_needed(q: float, *, confidence_ratio: float = 0.99) -> int:
+    """Least n for which the q-quantile lies below the maximum with the confidence asked: ln(1 - c) / ln q.
+
+    459 for p99 and 4,603 for p99.9 at 99 %, as in MLPerf LoadGen's early-stopping rule.
+    """
+    return math.ceil(math.log(1.0 - confidence_ratio) / math.log(q))
+
+
+def supported_percentile(samples: Samples, q: float) -> float | None:
+    """The percentile, or None where there are fewer samples than it needs."""
+    return percentile(samples, q) if samples.size >= n_samples_needed(q) else None
+
+
+def summarise(samples: Samples) -> Summary:
+    """Mean, percentiles and maximum of samples in any order."""
+    _require(samples, "a summary")
+    return Summary(
+        n_samples=int(samples.size),
+        mean=float(samples.mean()),
+        p50=supported_percentile(samples, 0.5),
+        p90=supported_percentile(samples, 0.9),
+        p95=supported_percentile(samples, 0.95),
+        p99=supported_percentile(samples, 0.99),
+        p99_9=supported_percentile(samples, 0.999),
+        max=float(samples.max()),
+    )
+
+
+def effective_sample_size(samples: Samples) -> float:
+    """How many independent samples these are worth: n / (1 + 2 Σ ρ_k).
+
+    The autocorrelations ρ_k are summed while pairs of neighbours stay positive:
+    Geyer's initial positive sequence (Practical Markov Chain Monte Carlo, 1992). Between 1 and n.
+    """
+    _require(samples, "an effective sample size")
+    n = samples.size
+    centred = samples.astype(np.float64) - samples.mean()
+    variance = float(centred @ centred) / n
+    if n < 4 or variance == 0.0:
+        return float(n)
+    spectrum = np.fft.rfft(centred, 2 * n)
+    rho = np.fft.irfft(spectrum * spectrum.conj())[: n // 2] / (n * variance)
+    pairs = rho[0 : 2 * (rho.size // 2)].reshape(-1, 2).sum(axis=1)
+    stop = int(np.argmax(pairs <= 0.0)) if bool((pairs <= 0.0).any()) else pairs.size
+    inefficiency = max(2.0 * float(pairs[:stop].sum()) - 1.0, 1.0)
+    return max(1.0, n / inefficiency)
+
+
+def mean_interval(samples: Samples, *, confidence_ratio: float = 0.95) -> Interval:
+    """Student's t interval of the mean with the effective sample size in place of n.
+
+    Raises InvalidMeasurement for fewer than two samples: one sample has no spread.
+    """
+    _require(samples, "an interval of the mean", n_least=2)
+    n_effective = max(effective_sample_size(samples), 2.0)
+    half = _t_quantile(n_effective - 1.0, confidence_ratio) * float(samples.std(ddof=1)) / math.sqrt(n_effective)
+    mean = float(samples.mean())
+    return Interval(low=mean - half, high=mean + half, confidence_ratio=confidence_ratio)
+
+
+def quantile_interval(
+    samples: Samples, q: float, *, confidence_ratio: float = 0.95, n_sections: int = 10
+) -> Interval | None:
+    """An interval of a quantile that stays right when neighbouring samples depend on each other: sectioning.
+
+    The samples, in order of time, are cut into `n_sections` stretches; with Q the quantile of all and Q_i that of
+    stretch i, the half width is t · sqrt(Σ (Q_i - Q)² / (k (k - 1))) (Asmussen & Glynn, Stochastic Simulation,
+    2007, III.5). None where a stretch is shorter than 1 / (1 - q), so that its own quantile would be its maximum.
+    """
+    _require(samples, "an interval of a quantile")
+    if samples.size // n_sections < 1.0 / (1.0 - q):
+        return None
+    whole = percentile(samples, q)
+    parts = np.array([percentile(part, q) for part in np.array_split(samples, n_sections)])
+    spread = math.sqrt(float(((parts - whole) ** 2).sum()) / (n_sections * (n_sections - 1)))
+    half = _t_quantile(n_sections - 1.0, confidence_ratio) * spread
+    return Interval(low=max(whole - half, 0.0), high=whole + half, confidence_ratio=confidence_ratio)
+
+
+def _t_quantile(degrees_of_freedom: float, confidence_ratio: float) -> float:
+    from scipy.special import stdtrit  # a tenth of a second that most commands never need
+
+    return float(stdtrit(degrees_of_freedom, 0.5 + confidence_ratio / 2.0))
+
+
+def _require(samples: Samples, what: str, *, n_least: int = 1) -> None:
+    if samples.size < n_least:
+        raise InvalidMeasurement(
+            what=f"{what} needs at least {n_least} samples, there are {samples.size}",
+            where="the measurement",
+            fix="measure longer, or look at why nothing was recorded",
+        )

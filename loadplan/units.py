@@ -1,0 +1,31 @@
+"""Units at the edges: inside loadplan everything is seconds, bytes, ratios and counts.
+
+Durations are written `500ms`, `60s`, `5m` on the command line; milliseconds and percent exist only there,
+in scenario files and in `report.view`.
+"""
+
+import re
+
+from loadplan.errors import InputError
+
+HOURS_PER_WEEK = 168
+SECONDS_PER_MS = 1e-3
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
+_SECONDS_PER = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration such as `500ms`, `60s` or `5m`.
+
+    Raises:
+        InputError: when the text is anything else, a bare number included.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise InputError(
+            what=f"{text!r} is not a duration",
+            where="the command line",
+            fix="write a number and a unit, such as 500ms, 60s or 5m",
+        )
+    return float(match[1]) * _SECONDS_PER[match[2]]
