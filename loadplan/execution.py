@@ -1,4 +1,4 @@
-"""How a model is run and served: the two halves of a setting that the planner chooses."""
+"""What is run and how: the tensors of a model, and the two halves of a setting that the planner chooses."""
 
 from dataclasses import dataclass
 
@@ -29,3 +29,12 @@ class Setting:
 
     execution: ExecutionConfig
     serving: ServingConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One input or output of the graph."""
+
+    name: str
+    dtype: str  # numpy name, such as `float32`
+    shape: tuple[int | None, ...]  # None where the axis is dynamic; the first axis is the rows

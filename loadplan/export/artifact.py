@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorSpec:
-    """One input or output of the graph."""
-
-    name: str
-    dtype: str  # numpy name, such as `float32`
-    shape: tuple[int | None, ...]  # None where the axis is dynamic; the first axis is the rows
+from loadplan.execution import TensorSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,150 @@
+"""The one module that opens an ONNX Runtime session.
+
+Threads are always set (ONNX Runtime would size its pool by the machine's cores, whatever affinity or quota say),
+and a provider that was asked for and fell back to the CPU is an error: a CPU figure never stands under a GPU's name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.errors import EnvironmentFault, InputError
+from loadplan.execution import ExecutionConfig, TensorSpec
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Tensors = dict[str, NDArray[np.generic]]
+
+# The distributions that all install a package named `onnxruntime` and overwrite each other's files.
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+    "tensor(string)": "object",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open model: its signature, and the handle that `run` takes."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    handle: Any  # onnxruntime.InferenceSession, which has no usable types
+
+
+def open_session(model: Path, execution: ExecutionConfig) -> Session:
+    """Load an ONNX file on the provider and with the threads asked for.
+
+    Raises:
+        EnvironmentFault: when no usable ONNX Runtime is installed, or the provider can't run the model here.
+        InputError: when the file is missing or is not a model that this ONNX Runtime reads.
+    """
+    ort = load_runtime()
+    if not model.is_file():
+        raise InputError(what="there is no such model file", where=str(model), fix="check the path")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = execution.n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    provider = f"{execution.provider}ExecutionProvider"
+    if execution.provider != "CPU":
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        handle = ort.InferenceSession(str(model), sess_options=options, providers=[provider])
+    except Exception as error:  # onnxruntime raises its own unrelated classes; the message tells which case it is
+        raise _refusal(error, model, execution) from error
+    if handle.get_providers()[0] != provider:
+        raise _missing_provider(execution, f"ONNX Runtime fell back to {handle.get_providers()[0]}")
+    return Session(
+        inputs=tuple(_tensor_spec(node) for node in handle.get_inputs()),
+        outputs=tuple(_tensor_spec(node) for node in handle.get_outputs()),
+        handle=handle,
+    )
+
+
+def run(session: Session, inputs: Mapping[str, NDArray[np.generic]]) -> Tensors:
+    """One inference: arrays of the same first dimension in, arrays by output name out."""
+    names = [spec.name for spec in session.outputs]
+    return dict(zip(names, session.handle.run(names, dict(inputs)), strict=True))
+
+
+def load_runtime() -> "ModuleType":
+    """Import ONNX Runtime, or say which installation is wrong and how to mend it."""
+    installed = [name for name in _DISTRIBUTIONS if _is_installed(name)]
+    if not installed:
+        raise EnvironmentFault(
+            what="no ONNX Runtime is installed",
+            where="this Python environment",
+            fix='run: pip install "loadplan[cpu]" (or "loadplan[gpu]" on a machine with an NVIDIA GPU)',
+        )
+    if len(installed) > 1:
+        raise EnvironmentFault(
+            what=f"{' and '.join(installed)} are both installed and overwrite each other",
+            where="this Python environment",
+            fix=f'run: pip uninstall -y {" ".join(installed)} && pip install "loadplan[cpu]" (or "loadplan[gpu]")',
+        )
+    import onnxruntime
+
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise EnvironmentFault(
+            what=f"{installed[0]} is installed only in part",
+            where="this Python environment",
+            fix=f"run: pip install --force-reinstall --no-deps {installed[0]}",
+        )
+    return onnxruntime
+
+
+def runtime_version() -> str:
+    """Distribution and version of the installed ONNX Runtime, such as `onnxruntime 1.32.0`."""
+    return next((f"{name} {metadata.version(name)}" for name in _DISTRIBUTIONS if _is_installed(name)), "none")
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _tensor_spec(node: Any) -> TensorSpec:
+    if node.type not in _DTYPES:
+        raise InputError(
+            what=f"the tensor {node.name!r} has the type {node.type}, which loadplan can't feed",
+            where="the model's signature",
+            fix="export the model with plain tensors (for scikit-learn classifiers: zipmap=False)",
+        )
+    shape = tuple(axis if isinstance(axis, int) else None for axis in node.shape)
+    return TensorSpec(name=node.name, dtype=_DTYPES[node.type], shape=shape)
+
+
+def _refusal(error: Exception, model: Path, execution: ExecutionConfig) -> Exception:
+    reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+    if execution.provider != "CPU":
+        return _missing_provider(execution, reason)
+    return InputError(
+        what=f"ONNX Runtime can't load the model: {reason}",
+        where=str(model),
+        fix="check that the file is a complete ONNX model with an opset this ONNX Runtime knows",
+    )
+
+
+def _missing_provider(execution: ExecutionConfig, reason: str) -> EnvironmentFault:
+    return EnvironmentFault(
+        what=f"the provider {execution.provider} can't run this model here: {reason}",
+        where="this machine",
+        fix="install the matching ONNX Runtime and driver, or ask for the provider CPU",
+    )
