@@ -1,0 +1,143 @@
+"""Does it hold when driven live? The plan's setting runs on the machine at hand, at the planned share of its capacity.
+
+What that proves depends on the machine: where its fingerprint is the recommended instance type, the plan itself;
+anywhere else the law that the plan rests on, while the hardware stays extrapolated. The verdict uses all requests
+from their due time; clean windows never turn a miss into a pass.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from loadplan.caveat import Caveat
+from loadplan.errors import ObjectiveMissed
+from loadplan.execution import Setting
+from loadplan.fit.capacity import predict
+from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
+from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.load.verdict import judge_slo
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.scenario.spec import Scenario
+from loadplan.slo import Attainment
+from loadplan.stats import Interval, n_samples_needed, quantile_interval, supported_percentile
+
+Subject = Literal["plan", "law"]
+
+# A p99 from ten stretches needs a thousand requests at least, and a few seconds for rare pauses to show.
+_SHORTEST_S = 8.0
+_LONGEST_S = 60.0
+_REQUESTS_WANTED = 4 * n_samples_needed(0.99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one live run of the planned setting showed."""
+
+    passed: bool
+    subject: Subject  # what a pass is a proof of
+    setting: Setting
+    offered_rate_rps: float
+    utilisation_ratio: float  # share of this machine's usable capacity that was offered: as planned
+    n_requests: int
+    n_failed: int
+    valid: bool  # whether the generator did its part; an invalid run proves nothing
+    invalid_reasons: tuple[str, ...]
+    attainments: tuple[Attainment, ...]  # empty when the run is invalid
+    predicted: PredictedLatency  # for this machine
+    measured_p50_s: float | None
+    measured_p99_s: float | None
+    measured_p50_interval: Interval | None
+    measured_p99_interval: Interval | None
+    clean_ratio: float
+    run: str  # name of its load run
+    caveats: tuple[Caveat, ...]
+
+
+def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadSpec:
+    """The live run that tests the plan: its setting, at the planned share of this machine's capacity, spares gone.
+
+    Raises:
+        ObjectiveMissed: when there is no plan to verify, or it rests on given capacities and names no setting.
+    """
+    fleet = recommended_fleet(plan)
+    setting = fleet.capacity.setting
+    if setting is None:
+        raise ObjectiveMissed(
+            what="the plan rests on given capacities, so loadplan knows no setting to drive",
+            where="the recommended fleet",
+            fix="measure the model with `loadplan run`, or drive your own server with `loadplan load URL`",
+        )
+    rate = fleet.utilisation_ratio_degraded * setting_capacity(fit, setting).usable_capacity_rps
+    duration_s = min(max(_SHORTEST_S, _REQUESTS_WANTED / rate), _LONGEST_S)
+    return LoadSpec(
+        name="verification",
+        purpose="verification",
+        arrivals=scenario.traffic.arrivals,
+        offered_rate_rps=rate,
+        duration_s=duration_s,
+        seed=scenario.load.seed + 1,  # not the arrivals that calibrated the law
+        timeout_s=verification_timeout_s(scenario),
+        setting=setting,
+    )
+
+
+def verification_timeout_s(scenario: Scenario) -> float:
+    """Long enough that a missed limit is a late answer, not a lost one: ten times the loosest limit, 1 s at least."""
+    loosest_s = max(limit.limit_s for slo in scenario.objectives for limit in slo.limits)
+    return max(1.0, 10.0 * loosest_s)
+
+
+def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: LoadRun) -> Verdict:
+    """Hold a finished verification run against the objectives and against the prediction for this machine."""
+    fleet = recommended_fleet(plan)
+    setting = run.spec.setting
+    if setting is None:
+        raise ValueError("a verification run says how its server ran")
+    verdict = run.verdict
+    attainments = tuple(a for slo in scenario.objectives for a in judge_slo(run, slo)) if verdict.valid else ()
+    failed_ratio = verdict.n_failed / max(run.requests.n_requests, 1)
+    few_failed = all(failed_ratio <= slo.max_failed_ratio for slo in scenario.objectives)
+    times_s = run.requests.response_time_s if verdict.valid else None
+    measured = times_s is not None and times_s.size > 0
+    achieved_rps = verdict.achieved_rate_rps
+    return Verdict(
+        passed=verdict.valid and few_failed and all(a.is_met for a in attainments),
+        subject=_subject(fleet, run),
+        setting=setting,
+        offered_rate_rps=run.spec.offered_rate_rps,
+        utilisation_ratio=run.spec.offered_rate_rps / setting_capacity(fit, setting).usable_capacity_rps,
+        n_requests=run.requests.n_requests,
+        n_failed=verdict.n_failed,
+        valid=verdict.valid,
+        invalid_reasons=verdict.invalid_reasons,
+        attainments=attainments,
+        # The realised rate: a few seconds of Poisson arrivals stray by some percent, which moves a p99.
+        predicted=predict(fit, setting, rate_rps=achieved_rps if measured else run.spec.offered_rate_rps),
+        measured_p50_s=supported_percentile(times_s, 0.5) if measured and times_s is not None else None,
+        measured_p99_s=supported_percentile(times_s, 0.99) if measured and times_s is not None else None,
+        measured_p50_interval=quantile_interval(times_s, 0.5) if measured and times_s is not None else None,
+        measured_p99_interval=quantile_interval(times_s, 0.99) if measured and times_s is not None else None,
+        clean_ratio=verdict.clean_ratio,
+        run=run.spec.name,
+        caveats=run.caveats,
+    )
+
+
+def recommended_fleet(plan: Plan) -> Fleet:
+    """The fleet that the plan recommends. Raises ObjectiveMissed when nothing is feasible."""
+    if plan.recommended is None:
+        raise ObjectiveMissed(
+            what=f"no fleet meets the objective: {plan.binding_constraint}",
+            where="the plan",
+            fix="relax the constraint that is named, or allow more kinds of machine",
+        )
+    return plan.recommended
+
+
+def setting_capacity(fit: CapacityFit, setting: Setting) -> SettingCapacity:
+    """What one server process carries here with this setting."""
+    return next(capacity for capacity in fit.capacities if capacity.setting == setting)
+
+
+def _subject(fleet: Fleet, run: LoadRun) -> Subject:
+    instance_type = fleet.items[0].offer.instance_type
+    return "plan" if run.machine.instance_type == f"{instance_type.provider}/{instance_type.name}" else "law"
