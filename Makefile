@@ -1,0 +1,45 @@
+# loadplan: `make demo` shows it, `make test` checks it. Both set themselves up; nothing else is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install demo test test-all check bench clean
+
+help:
+	@echo "make demo      install, then plan the digits scenario from model to priced, verified fleet"
+	@echo "make test      install, then make check and the whole test suite (skips what only test-all runs)"
+	@echo "make check     formatting, lint, types, and which way imports point"
+	@echo "make test-all  the suite with what takes longer"
+	@echo "make bench     throughput and overhead figures of loadplan itself, as ratios taken in one run"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "loadplan needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Fix: make PYTHON=python3.12"; exit 4; }
+	@echo "Installing loadplan into $(VENV) (once; about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[cpu,sklearn,dev]"
+	@touch $(INSTALLED)
+
+demo: install
+	@$(BIN)/loadplan run scenarios/digits.yaml
+
+test: check
+	@$(BIN)/python -m pytest -m "not nightly"
+
+test-all: check
+	@$(BIN)/python -m pytest
+
+check: install
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: install
+	@for script in tests/performance/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
