@@ -1,0 +1,264 @@
+"""The shape of a scenario file, as its reader writes it: keys carry their unit (`p99_ms`), everything else defaults.
+
+The one definition behind reading, error messages and the JSON Schema. Every model is strict: no text for numbers,
+no true and false for counts, no unknown key. Contradictions between keys raise one error that carries all of them.
+"""
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from loadplan.scenario.profiles import WEEK_PROFILES
+
+# Keys and words of later versions: said to be missing, rather than mistaken for a misspelling. List positions are
+# left out of the paths.
+NOT_YET: dict[str, str] = {
+    "model.file": "ready ONNX files are not supported yet; use source: sklearn and a factory",
+    "model.trust": "not supported yet; a factory that you name is trusted, and nothing else is opened",
+    "model.quality": "not supported yet; accuracy by segment is measured and reported, but limits nothing",
+    "traffic.classes": "not supported yet; all requests are of one class",
+    "objectives.class": "not supported yet; an objective holds for all requests",
+    "model.parity.int8_dynamic": "not supported yet; the one variant is fp32",
+    "model.parity.int8_static": "not supported yet; the one variant is fp32",
+    "model.parity.fp16": "not supported yet; the one variant is fp32",
+    "plan.today": "not supported yet; a plan is not compared with what runs now",
+}
+NOT_YET_WORDS: dict[str, frozenset[str]] = {
+    "model.source": frozenset({"onnx", "xgboost", "lightgbm", "torch", "transformers"}),
+    "model.variants": frozenset({"fp16", "int8_dynamic", "int8_static"}),
+    "traffic.arrivals.process": frozenset({"markov", "trace"}),
+    "plan.purchase": frozenset({"commit_1y", "commit_3y", "owned"}),
+}
+
+# Largest figures that still make sense; beyond them a unit was confused.
+_MAX_MS = 3_600_000.0
+_MAX_COUNT = 100_000
+
+PositiveInt = Annotated[int, Field(ge=1, le=_MAX_COUNT)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # safe as the name of a folder
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+LimitMs = Annotated[float, Field(gt=0, le=_MAX_MS)]
+
+# Defaults of lists, which pydantic copies for every scenario.
+DEFAULT_THREADS = [1, 2]
+DEFAULT_MAX_BATCH_SIZES = [1, 8, 32]
+DEFAULT_BATCH_WINDOWS_MS = [0.0, 2.0]
+DEFAULT_PROVIDERS = ["aws", "gcp", "azure"]
+DEFAULT_REGIONS = ["us-east-1", "us-central1", "eastus"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ParityLimit(_Section):
+    """How far an ONNX variant may be from its source model."""
+
+    max_abs_error: float = Field(
+        default=1e-5, gt=0, le=1, description="largest difference of any output value from the source model's"
+    )
+
+
+class Parity(_Section):
+    """The parity limit of each variant."""
+
+    fp32: ParityLimit = Field(default_factory=ParityLimit)
+
+
+class Model(_Section):
+    """What is served."""
+
+    source: Literal["sklearn"] = Field(description="framework that the model comes from")
+    factory: str = Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$",
+        description="module:function of a Python file beside this one; naming it is trusting it",
+    )
+    variants: list[Literal["fp32"]] = Field(default=["fp32"], min_length=1, description="ONNX variants to export")
+    parity: Parity = Field(default_factory=Parity, description="limit of each variant")
+
+
+class ArrivalsSection(_Section):
+    """The law of the gaps between requests."""
+
+    process: Literal["constant", "poisson", "gamma"] = "poisson"
+    cv: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="coefficient of variation of the gaps; for gamma only, above 1 is bursty",
+    )
+
+    @model_validator(mode="after")
+    def _cv_belongs_to_gamma(self) -> Self:
+        if self.process == "gamma" and self.cv is None:
+            raise contradiction((("process",), "gamma needs the key cv as well"))
+        if self.process != "gamma" and self.cv is not None:
+            raise contradiction((("cv", "process"), f"cv means nothing to {self.process}; use process: gamma"))
+        return self
+
+
+class TrafficSection(_Section):
+    """What the callers send."""
+
+    peak_rps: float = Field(gt=0, le=1e8, description="requests per second in the busiest hour")
+    rows_per_request: PositiveInt = Field(default=1, description="rows that each request carries")
+    arrivals: ArrivalsSection = Field(default_factory=ArrivalsSection)
+    profile: str = Field(
+        default="office_hours",
+        min_length=1,
+        description=f"a named week ({', '.join(WEEK_PROFILES)}) or a CSV with hour_of_week (0 is Monday 00:00 UTC), "
+        "share_of_peak",
+    )
+    growth_per_month_ratio: float = Field(default=0.0, gt=-1, le=1, description="0.03 is 3 % more each month")
+
+    @model_validator(mode="after")
+    def _profile_is_a_week(self) -> Self:
+        if self.profile not in WEEK_PROFILES and not self.profile.lower().endswith(".csv"):
+            named = ", ".join(WEEK_PROFILES)
+            raise contradiction(
+                (("profile",), f"expected {named} or a path that ends in .csv, read {self.profile!r:.60}")
+            )
+        return self
+
+
+class Objective(_Section):
+    """One objective: every limit in it must hold at the peak hour, with the spares gone."""
+
+    p50_ms: LimitMs | None = None
+    p90_ms: LimitMs | None = None
+    p95_ms: LimitMs | None = None
+    p99_ms: LimitMs | None = None
+    p99_9_ms: LimitMs | None = None
+    max_failed_ratio: float = Field(
+        default=0.001,
+        gt=0,
+        lt=1,
+        description="share of requests that may fail or time out; above 0, for no run proves that none ever will",
+    )
+
+    @model_validator(mode="after")
+    def _limits_ascend(self) -> Self:
+        given = [(key, getattr(self, key)) for key in QUANTILE_OF_KEY if getattr(self, key) is not None]
+        if not given:
+            raise contradiction(((), f"no latency limit; give at least one of {', '.join(QUANTILE_OF_KEY)}"))
+        wrong = [
+            ((low, high), f"{low} {low_ms:g} is above {high} {high_ms:g}, and a lower percentile never is")
+            for (low, low_ms), (high, high_ms) in pairwise(given)
+            if low_ms > high_ms
+        ]
+        if wrong:
+            raise contradiction(*wrong)
+        return self
+
+
+# Quantile of each latency key, in ascending order.
+QUANTILE_OF_KEY = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99, "p99_9_ms": 0.999}
+
+
+class ServingSection(_Section):
+    """What the planner may choose from."""
+
+    threads: list[PositiveInt] = Field(
+        default=DEFAULT_THREADS, min_length=1, max_length=16, description="threads of one inference session"
+    )
+    max_batch_size: list[PositiveInt] = Field(
+        default=DEFAULT_MAX_BATCH_SIZES, min_length=1, max_length=16, description="rows in one inference at most"
+    )
+    batch_window_ms: list[Annotated[float, Field(ge=0, le=_MAX_MS)]] = Field(
+        default=DEFAULT_BATCH_WINDOWS_MS, min_length=1, max_length=16, description="longest wait to fill a batch"
+    )
+
+
+class BenchSection(_Section):
+    """How much of the micro-benchmark is wanted."""
+
+    batch_sizes: list[PositiveInt] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="rows; by default 1, 2, 3, 4, 6, 8, 12, 16, 24, 32 and so on, up to the largest max_batch_size",
+    )
+    budget_s: float = Field(default=15.0, gt=0, le=86_400, description="time for all of it")
+
+
+class LoadSection(_Section):
+    """The live calibration runs."""
+
+    duration_s: float = Field(default=4.0, gt=0, le=86_400, description="of each run")
+    seed: int = Field(default=7, ge=0, le=2**32 - 1, description="draws the arrivals")
+
+
+class PlanSection(_Section):
+    """What the fleet must respect."""
+
+    providers: list[Name] = Field(default=DEFAULT_PROVIDERS, min_length=1, max_length=64)
+    regions: list[Name] = Field(default=DEFAULT_REGIONS, min_length=1, max_length=256)
+    purchase: list[Literal["on_demand", "spot"]] = Field(default=["on_demand"], min_length=1, max_length=5)
+    spare_replicas: int = Field(
+        default=1, ge=0, le=_MAX_COUNT, description="N+k: the objectives hold with this many gone"
+    )
+    min_replicas: PositiveInt = Field(default=1, description="replicas at least, spares included")
+    headroom_ratio: float = Field(default=0.2, ge=0, lt=1, description="share of usable capacity kept free at the peak")
+    hours_per_month: int = Field(default=730, ge=1, le=744)
+    horizon_months: int = Field(default=12, ge=1, le=120)
+    budget_usd_per_month: float | None = Field(default=None, gt=0, le=1e12)
+
+
+class Document(_Section):
+    """The whole question on one page: what is served, the traffic, the objectives, and what may be bought."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema", description="version of this file's shape")
+    name: Name | None = Field(default=None, description="names the folder of results; by default the file's name")
+    model: Model | None = Field(default=None, description="left out only to plan on given capacities")
+    traffic: TrafficSection
+    objectives: list[Objective] = Field(min_length=1, max_length=64, description="all must hold")
+    serving: ServingSection = Field(default_factory=ServingSection)
+    target: Literal["embedded"] = Field(default="embedded", description="what is measured live: loadplan's own server")
+    bench: BenchSection = Field(default_factory=BenchSection)
+    load: LoadSection = Field(default_factory=LoadSection)
+    plan: PlanSection = Field(default_factory=PlanSection)
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        largest_batch = max(self.serving.max_batch_size)
+        wrong: list[_Contradiction] = []
+        if self.traffic.rows_per_request > largest_batch:
+            wrong.append(
+                (
+                    ("traffic.rows_per_request", "serving.max_batch_size"),
+                    f"a request of {self.traffic.rows_per_request} rows fits in no max_batch_size",
+                )
+            )
+        if self.bench.batch_sizes is not None and max(self.bench.batch_sizes) < largest_batch:
+            wrong.append(
+                (
+                    ("bench.batch_sizes", "serving.max_batch_size"),
+                    f"max_batch_size {largest_batch} is above the largest batch that is benchmarked",
+                )
+            )
+        wrong += _windows_against_limits(self)
+        if wrong:
+            raise contradiction(*wrong)
+        return self
+
+
+_Contradiction = tuple[tuple[str, ...], str]
+
+
+def contradiction(*found: _Contradiction) -> PydanticCustomError:
+    """One error for several contradictions: the keys that disagree, relative to the section, and what is wrong."""
+    return PydanticCustomError("contradiction", "keys contradict each other", {"found": list(found)})
+
+
+def _windows_against_limits(document: Document) -> list[_Contradiction]:
+    # A lone request waits for the whole window, so a window as long as a limit misses it by design.
+    shortest_ms = min(document.serving.batch_window_ms)
+    for index, objective in enumerate(document.objectives):
+        for key in QUANTILE_OF_KEY:
+            limit_ms = getattr(objective, key)
+            if limit_ms is not None and shortest_ms >= limit_ms:
+                text = f"every batch window is at least {shortest_ms:g} ms, which leaves nothing of {key} {limit_ms:g}"
+                return [(("serving.batch_window_ms", f"objectives.{index}.{key}"), text)]
+    return []

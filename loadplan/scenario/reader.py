@@ -1,0 +1,184 @@
+"""Reads a scenario file: strict YAML, one definition of its shape, and all mistakes at once, each with its line.
+
+The file speaks in milliseconds and percent-free ratios with the unit in the key; the record that leaves here is in
+seconds, ratios and Decimal, with every default filled in.
+"""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from loadplan.errors import InputError
+from loadplan.scenario.document import (
+    NAME_PATTERN,
+    QUANTILE_OF_KEY,
+    ArrivalsSection,
+    Document,
+    Model,
+    Objective,
+    PlanSection,
+    TrafficSection,
+)
+from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
+from loadplan.scenario.profiles import WEEK_PROFILES
+from loadplan.scenario.spec import (
+    Arrivals,
+    BenchBudget,
+    LoadBudget,
+    ModelSource,
+    PlanRules,
+    Scenario,
+    ServingChoices,
+    Traffic,
+)
+from loadplan.scenario.text_file import read_text
+from loadplan.scenario.week_file import read_week
+from loadplan.scenario.yaml_tree import Mark, Mistake, Tree, read_tree
+from loadplan.slo import LatencyLimit, Slo
+from loadplan.units import SECONDS_PER_MS
+
+# Batch sizes to benchmark unless the scenario says otherwise: about six for each factor of four.
+_BATCH_LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+
+
+def read_scenario(path: Path) -> Scenario:
+    """The scenario in a YAML file.
+
+    Raises:
+        InputError: when the file can't be read, or with every mistake in it: file, line, column, key and remedy.
+    """
+    tree = read_tree(read_text(path))
+    where = str(path)
+    if tree.value is None and not tree.mistakes:
+        tree.value = {}  # an empty file lacks every key, which says more than "empty"
+    if tree.value is None:
+        raise refusal(tree.mistakes, where)
+    document = _validate(tree, where, default_name=path.stem)
+    folder = path.resolve().parent
+    return Scenario(
+        name=document.name or path.stem,
+        model=None if document.model is None else _model(document.model, folder),
+        traffic=_traffic(document.traffic, folder=folder, where=where),
+        objectives=tuple(_objective(objective) for objective in document.objectives),
+        serving=ServingChoices(
+            n_threads=tuple(document.serving.threads),
+            max_batch_sizes=tuple(document.serving.max_batch_size),
+            batch_windows_s=tuple(window_ms * SECONDS_PER_MS for window_ms in document.serving.batch_window_ms),
+        ),
+        bench=BenchBudget(batch_sizes=_batch_sizes(document), budget_s=document.bench.budget_s),
+        load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),
+        plan=_plan(document.plan),
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file, from the same definition that reads it; editors complete keys with it."""
+    schema = _without_null(Document.model_json_schema(by_alias=True))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "loadplan scenario"}
+
+
+def _validate(tree: Tree, where: str, *, default_name: str) -> Document:
+    mistakes = [*tree.mistakes, *repeated_items(tree)]
+    document = None
+    try:
+        document = Document.model_validate(tree.value)
+    except ValidationError as error:
+        mistakes += from_pydantic(error.errors(include_url=False), tree)
+    mistakes += empty_values(tree, named={mistake.path for mistake in mistakes})
+    if isinstance(tree.value, dict) and "name" not in tree.value and not _is_safe_name(default_name):
+        text = f"missing, and the file's own name {default_name!r:.60} can't name a folder; give one"
+        mistakes.append(Mistake(mark=Mark(line=1, column=1), path=("name",), text=text))
+    if mistakes or document is None:
+        raise refusal(mistakes, where)
+    return document
+
+
+def _is_safe_name(name: str) -> bool:
+    return re.fullmatch(NAME_PATTERN, name) is not None
+
+
+def _model(model: Model, folder: Path) -> ModelSource:
+    return ModelSource(
+        kind=model.source,
+        factory=model.factory,
+        folder=str(folder),
+        variants=tuple(model.variants),
+        max_abs_error={variant: getattr(model.parity, variant).max_abs_error for variant in model.variants},
+    )
+
+
+def _traffic(traffic: TrafficSection, *, folder: Path, where: str) -> Traffic:
+    profile = traffic.profile
+    named = WEEK_PROFILES.get(profile)
+    shares = named() if named is not None else read_week(_inside(profile, folder, where))
+    return Traffic(
+        peak_rps=traffic.peak_rps,
+        n_rows_per_request=traffic.rows_per_request,
+        arrivals=_arrivals(traffic.arrivals),
+        profile=profile,
+        week_shares=shares,
+        growth_per_month_ratio=traffic.growth_per_month_ratio,
+    )
+
+
+def _inside(name: str, folder: Path, where: str) -> Path:
+    """The file that a scenario names: absolute paths are the user's own word, relative ones stay in the folder."""
+    path = folder / name
+    if not Path(name).is_absolute() and not path.resolve().is_relative_to(folder):
+        raise InputError(
+            what=f"traffic.profile {name!r:.60} leads out of the scenario's folder",
+            where=where,
+            fix="move the file beside the scenario, or write its absolute path",
+        )
+    return path
+
+
+def _arrivals(arrivals: ArrivalsSection) -> Arrivals:
+    cv_of_process = {"constant": 0.0, "poisson": 1.0}
+    cv = arrivals.cv if arrivals.cv is not None else cv_of_process[arrivals.process]
+    return Arrivals(process=arrivals.process, cv=cv)
+
+
+def _objective(objective: Objective) -> Slo:
+    limits = (
+        LatencyLimit(quantile=quantile, limit_s=getattr(objective, key) * SECONDS_PER_MS)
+        for key, quantile in QUANTILE_OF_KEY.items()
+        if getattr(objective, key) is not None
+    )
+    return Slo(limits=tuple(limits), max_failed_ratio=objective.max_failed_ratio)
+
+
+def _batch_sizes(document: Document) -> tuple[int, ...]:
+    if document.bench.batch_sizes is not None:
+        return tuple(sorted(document.bench.batch_sizes))
+    largest = max(document.serving.max_batch_size)
+    return (*(size for size in _BATCH_LADDER if size < largest), largest)
+
+
+def _plan(plan: PlanSection) -> PlanRules:
+    budget = plan.budget_usd_per_month
+    return PlanRules(
+        providers=tuple(plan.providers),
+        regions=tuple(plan.regions),
+        purchases=tuple(plan.purchase),
+        n_spare_replicas=plan.spare_replicas,
+        n_min_replicas=plan.min_replicas,
+        headroom_ratio=plan.headroom_ratio,
+        hours_per_month=plan.hours_per_month,
+        horizon_months=plan.horizon_months,
+        budget_usd_per_month=None if budget is None else Decimal(str(budget)),
+    )
+
+
+def _without_null(node: Any) -> Any:
+    """The schema without `null`: the reader takes a key without a value for a slip, so editors should too."""
+    if isinstance(node, list):
+        return [_without_null(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    rest = {key: _without_null(value) for key, value in node.items() if not (key == "default" and value is None)}
+    choices = [choice for choice in rest.pop("anyOf", []) if choice != {"type": "null"}]
+    return {**choices[0], **rest} if len(choices) == 1 else {**rest, **({"anyOf": choices} if choices else {})}
