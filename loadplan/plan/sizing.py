@@ -1,0 +1,37 @@
+"""How many replicas carry the peak, and what so many cost.
+
+Rates are requests per second, money is `Decimal` in USD. The decision a reader would question: replicas are counted
+in exact fractions of the figures as written, because binary floats make ceil(2.1 / (3 x 0.7)) two instead of one.
+"""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+from loadplan.catalog.price import Offer
+from loadplan.scenario.spec import PlanRules
+
+
+def n_replicas_needed(peak_rps: float, capacity_rps: float | Decimal, *, rules: PlanRules) -> int:
+    """Least n whose n - k replicas carry the peak with the headroom free.
+
+    n = max(n_min, ceil(peak / (capacity x (1 - headroom))) + k); the capacity must be above zero.
+    """
+    carrying = as_written(peak_rps) / (as_written(capacity_rps) * (1 - as_written(rules.headroom_ratio)))
+    return max(rules.n_min_replicas, math.ceil(carrying) + rules.n_spare_replicas)
+
+
+def carried_rps(n_replicas: int, capacity_rps: float | Decimal, *, rules: PlanRules) -> float:
+    """What n replicas carry with the spares gone and the headroom free; 0 where none would be left."""
+    n_left = max(n_replicas - rules.n_spare_replicas, 0)
+    return float(n_left * as_written(capacity_rps) * (1 - as_written(rules.headroom_ratio)))
+
+
+def usd_per_month(offer: Offer, n_replicas: int, *, rules: PlanRules) -> Decimal:
+    """Price x replicas x hours, exact; rounding to the cent is left to whoever shows it."""
+    return offer.usd_per_hour * n_replicas * rules.hours_per_month
+
+
+def as_written(number: float | Decimal) -> Fraction:
+    """The exact fraction of a number's shortest decimal form: 0.7 is 7/10."""
+    return Fraction(str(number))
