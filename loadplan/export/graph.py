@@ -1,0 +1,50 @@
+"""The ONNX graph as a file format: finishing touches, validity, and what can be read off it. Owns the package onnx."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+# Every ONNX Runtime since 1.18 (2024) reads these; the newest that onnx can write is often ahead of the runtime.
+OPSET = 21
+ML_OPSET = 3
+IR_VERSION = 10
+
+BATCH_AXIS = "batch"
+
+# Constants of these types are shapes, indices and class names; weights are floats or quantised bytes.
+_SHAPES_AND_INDICES = frozenset(
+    {onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.BOOL, onnx.TensorProto.STRING}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphFacts:
+    """What a graph says about itself."""
+
+    opset: int
+    ir_version: int
+    n_parameters: int  # numbers in weight tensors and in the float attributes of tree and linear operators
+
+
+def finish(model: onnx.ModelProto) -> bytes:
+    """Name the first axis of every input and output `batch`, fix the file version, check all, and serialise.
+
+    Raises:
+        onnx.checker.ValidationError: when the graph is not valid ONNX.
+    """
+    model.ir_version = IR_VERSION
+    for tensor in (*model.graph.input, *model.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = BATCH_AXIS
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)  # type: ignore[no-any-return]  # onnx has no types
+
+
+def read_facts(serialised: bytes) -> GraphFacts:
+    """Versions and size of a graph that this process has made."""
+    model = onnx.load_model_from_string(serialised)
+    opset = max(entry.version for entry in model.opset_import if entry.domain == "")
+    weights = [tensor for tensor in model.graph.initializer if tensor.data_type not in _SHAPES_AND_INDICES]
+    n_weights = sum(int(np.prod(tensor.dims, dtype=np.int64)) for tensor in weights)
+    n_attributes = sum(len(attribute.floats) for node in model.graph.node for attribute in node.attribute)
+    return GraphFacts(opset=opset, ir_version=model.ir_version, n_parameters=n_weights + n_attributes)

@@ -1,0 +1,125 @@
+"""scikit-learn to ONNX: fitted classifiers with `predict_proba`, and regressors. Owns sklearn and skl2onnx.
+
+Classes and their probabilities leave as two plain tensors (no ZipMap, which would answer with a list of
+dictionaries). The source's answers are computed from the same float32 rows that the graph gets, so that parity
+compares two models and not two roundings of the input.
+"""
+
+import numpy as np
+import skl2onnx
+from numpy.typing import NDArray
+from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from loadplan.errors import InputError
+from loadplan.export.graph import ML_OPSET, OPSET, finish
+from loadplan.export.source import Conversion, TrainedModel
+
+PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "numpy")  # what decides the bytes of the graph
+
+_INPUT = "input"
+
+
+def convert(trained: TrainedModel, *, where: str) -> Conversion:
+    """The estimator as an fp32 graph with a dynamic batch axis, beside its own answers to the rows.
+
+    Raises:
+        InputError: when the estimator is not fitted, of a kind that isn't served, or unknown to skl2onnx.
+    """
+    estimator = trained.estimator
+    _require_servable(estimator, where)
+    rows = np.ascontiguousarray(trained.rows, dtype=np.float32)
+    answers = _answers(estimator, rows, where)
+    options = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else None
+    try:
+        model = skl2onnx.convert_sklearn(
+            estimator,
+            name=type(estimator).__name__,  # by default a random name, and so another file each time
+            initial_types=[(_INPUT, FloatTensorType([None, rows.shape[1]]))],
+            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+            options=options,
+        )
+        serialised = finish(model)
+    except (MissingConverter, MissingShapeCalculator) as error:
+        raise InputError(
+            what=f"skl2onnx has no converter for a step of {_name(estimator)}: {_first_line(error)}",
+            where=where,
+            fix="replace that step by one that skl2onnx supports",
+        ) from error
+    except Exception as error:  # converters raise whatever their NumPy code happens to raise
+        raise InputError(
+            what=f"skl2onnx can't convert {_name(estimator)}: {type(error).__name__}: {_first_line(error)}",
+            where=where,
+            fix="check the estimator against the list that skl2onnx supports at opset 21",
+        ) from error
+    names = [output.name for output in model.graph.output]
+    return Conversion(
+        onnx=serialised,
+        inputs={_INPUT: rows},
+        answers=dict(zip(names, answers, strict=True)),
+        label_output=names[0] if is_classifier(estimator) else None,
+    )
+
+
+def _require_servable(estimator: object, where: str) -> None:
+    if not isinstance(estimator, BaseEstimator):
+        raise InputError(
+            what=f"{_name(estimator)} is not a scikit-learn estimator",
+            where=where,
+            fix="return a fitted estimator or pipeline in TrainedModel.estimator",
+        )
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        raise InputError(
+            what=f"the estimator {_name(estimator)} is not fitted",
+            where=where,
+            fix="call its fit() in the factory before returning it",
+        ) from error
+    if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
+        raise InputError(
+            what=f"the classifier {_name(estimator)} has no predict_proba",
+            where=where,
+            fix="wrap it in sklearn.calibration.CalibratedClassifierCV, or choose one that has it",
+        )
+    if not (is_classifier(estimator) or is_regressor(estimator)):
+        raise InputError(
+            what=f"{_name(estimator)} is neither a classifier nor a regressor",
+            where=where,
+            fix="serve a classifier with predict_proba or a regressor",
+        )
+
+
+def _answers(estimator: BaseEstimator, rows: NDArray[np.float32], where: str) -> list[NDArray[np.generic]]:
+    """The estimator's own answers in the order of the graph's outputs."""
+    try:
+        if not is_classifier(estimator):
+            predicted = np.asarray(estimator.predict(rows), dtype=np.float32)
+            return [predicted.reshape(len(rows), -1)]  # skl2onnx answers with a column
+        labels = np.asarray(estimator.predict(rows))
+        probabilities = np.asarray(estimator.predict_proba(rows), dtype=np.float32)
+    except Exception as error:  # the estimator is the user's
+        raise InputError(
+            what=f"{_name(estimator)} refuses the factory's rows: {_first_line(error)}",
+            where=where,
+            fix="return rows of the shape that the estimator was fitted on",
+        ) from error
+    if labels.ndim != 1:
+        raise InputError(
+            what=f"{_name(estimator)} predicts {labels.shape[1]} labels for each row",
+            where=where,
+            fix="serve one estimator for each label",
+        )
+    is_whole = np.issubdtype(labels.dtype, np.integer) or labels.dtype == np.bool_
+    return [labels.astype(np.int64) if is_whole else labels.astype(str), probabilities]
+
+
+def _name(estimator: object) -> str:
+    return type(estimator).__name__
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
