@@ -7,7 +7,7 @@ no true and false for counts, no unknown key. Contradictions between keys raise 
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from loadplan.scenario.profiles import WEEK_PROFILES
@@ -47,6 +47,11 @@ DEFAULT_MAX_BATCH_SIZES = [1, 8, 32]
 DEFAULT_BATCH_WINDOWS_MS = [0.0, 2.0]
 DEFAULT_PROVIDERS = ["aws", "gcp", "azure"]
 DEFAULT_REGIONS = ["us-east-1", "us-central1", "eastus"]
+
+
+def _refuse_true(value: object) -> object:
+    """Python takes True for 1, and so does pydantic's Literal."""
+    return "true" if value is True else value
 
 
 class _Section(BaseModel):
@@ -209,7 +214,9 @@ class PlanSection(_Section):
 class Document(_Section):
     """The whole question on one page: what is served, the traffic, the objectives, and what may be bought."""
 
-    schema_version: Literal[1] = Field(default=1, alias="schema", description="version of this file's shape")
+    schema_version: Annotated[Literal[1], BeforeValidator(_refuse_true)] = Field(
+        default=1, alias="schema", description="version of this file's shape"
+    )
     name: Name | None = Field(default=None, description="names the folder of results; by default the file's name")
     model: Model | None = Field(default=None, description="left out only to plan on given capacities")
     traffic: TrafficSection

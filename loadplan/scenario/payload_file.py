@@ -7,6 +7,7 @@ that. Members: `inputs.<name>`, `expected.<name>`, `segments`, and `labels` wher
 import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from loadplan.scenario.payloads import PayloadSet
 
 _INPUT = "inputs."
 _EXPECTED = "expected."
+
+# What NumPy and the archive reader raise on bytes that were cut or changed.
+_DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, TypeError)
 
 
 def save_payloads(path: Path, payloads: PayloadSet) -> None:
@@ -53,9 +57,10 @@ def load_payloads(path: Path) -> PayloadSet:
         InputError: when the file is missing, damaged, or not one of these archives.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # From memory, because np.load leaves the file open when it is no archive.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except _DAMAGE as error:
         raise _refusal(path, str(error)[:200] or type(error).__name__) from error
     inputs = {name.removeprefix(_INPUT): rows for name, rows in arrays.items() if name.startswith(_INPUT)}
     expected = {name.removeprefix(_EXPECTED): rows for name, rows in arrays.items() if name.startswith(_EXPECTED)}

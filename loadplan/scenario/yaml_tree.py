@@ -172,6 +172,8 @@ def _read_mapping(events: Iterator[Any], *, path: Path, tree: Tree) -> dict[str,
             continue
         tree.keys[here] = _mark(key.start_mark)
         mapping[key.value] = _read_node(next(events), events, path=here, tree=tree)
+        if mapping[key.value] is None and not tree.written[here]:
+            tree.values[here] = tree.keys[here]  # the parser places an absent value at whatever comes next
     return mapping
 
 
