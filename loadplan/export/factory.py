@@ -124,6 +124,6 @@ def _problem_of_rows(trained: TrainedModel) -> str | None:
         return f"the rows have the shape {rows.shape}, not (rows, features)"
     if not (np.issubdtype(rows.dtype, np.number) or rows.dtype == np.bool_):
         return f"the rows are of the type {rows.dtype}, not numbers"
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         n_not_finite = int((~np.isfinite(rows.astype(np.float32))).sum())
     return f"{n_not_finite} values of the rows are not finite in float32" if n_not_finite else None

@@ -1,6 +1,7 @@
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_python_objects_are_neither_written_nor_read(tmp_path: Path) -> None:
     hostile = {"input": np.array([print, print, print], dtype=object)}
     with pytest.raises(InputError, match="holds Python objects"):
         save_payloads(tmp_path / "rows.npz", replace(PAYLOADS, inputs=hostile))
-    np.savez(tmp_path / "rows.npz", **{"inputs.input": hostile["input"], "segments": np.array(["", "", ""])})
+    members: dict[str, Any] = {"inputs.input": hostile["input"], "segments": np.array(["", "", ""])}
+    np.savez(tmp_path / "rows.npz", **members)
     with pytest.raises(InputError, match="can't be read"):
         load_payloads(tmp_path / "rows.npz")
 
