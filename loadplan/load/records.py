@@ -26,10 +26,11 @@ class Outcome(IntEnum):
     OK = 0  # answered 200 with the right content
     WRONG_ANSWER = 1  # answered 200, but not what this payload must get
     REFUSED = 2  # 503: the server shed it
-    HTTP_ERROR = 3  # any other status
+    HTTP_ERROR = 3  # any other status, or something that is not an HTTP answer
     TIMED_OUT = 4  # no answer within the limit, or none before the run was closed
     CONNECTION_LOST = 5  # refused, reset, or closed in mid answer
-    NOT_SENT = 6  # still waiting in the generator when the run was closed
+    NOT_SENT = 6  # still waiting in the generator when its time was over
+    STALE_CONNECTION = 7  # the server closed a long idle connection just as the request left on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class RequestLog:
     """One entry per due request, in order of due time."""
 
     due_s: NDArray[np.float64]
-    sent_s: NDArray[np.float64]  # NaN: never sent
+    sent_s: NDArray[np.float64]  # just before the write, or before its new connection was open; NaN: never sent
     first_byte_s: NDArray[np.float64]  # NaN: no answer
     done_s: NDArray[np.float64]  # NaN: no complete answer
     outcome: NDArray[np.uint8]  # `Outcome`

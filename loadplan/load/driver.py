@@ -1,0 +1,241 @@
+"""Drives one load run: draws its arrivals, starts the generator in a process of its own, and judges what comes back.
+
+Everything random comes from the spec's seed before the start, so the same spec sends the same payloads at the same
+times. The generator is a process of its own because Locust patches the one it lives in, and because it spins.
+"""
+
+import math
+import os
+import resource
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import loadplan
+from loadplan.caveat import Caveat
+from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement
+from loadplan.load.child_process import how_it_ended, last_lines, stop
+from loadplan.load.handoff import GeneratorJob, read_result, write_job
+from loadplan.load.open_loop import LoopOrder, LoopResult
+from loadplan.load.records import LoadRun, LoadSpec, Outcome
+from loadplan.load.requests import PreparedRequests, wire_messages
+from loadplan.load.target import find_target
+from loadplan.load.verdict import judge
+from loadplan.machine import Machine
+from loadplan.scenario.traffic import schedule
+
+_LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+_START_LIMIT_S = 60.0  # importing Locust takes a second, many on a machine that is busy
+_END_LIMIT_S = 20.0  # judging and writing the records of millions of requests
+_LOOK_EVERY_S = 0.2
+# Enough connections for the answers that are usually under way; more are opened as the backlog asks for them.
+_WARM_CONNECTIONS_S = 0.02
+_WARM_CONNECTIONS_MOST = 64
+# The backlog of a stall of one second must fit into the files this process may open, beside those it has.
+_STALL_S = 1.0
+_OTHER_FILES = 64
+
+
+def run_load(
+    spec: LoadSpec,
+    *,
+    url: str,
+    requests: PreparedRequests,
+    machine: Machine,
+    core: int | None,
+    on_progress: Callable[[float], None] | None = None,
+    allow_remote: tuple[str, ...] = (),
+) -> LoadRun:
+    """Drive `url` (http://host:port) as the spec says, from a generator pinned to `core`.
+
+    `on_progress` hears the share that is done, 0 to 1, a few times a second.
+
+    Raises:
+        InputError: when the target is not loopback and not in `allow_remote`, or the URL or core can't be used.
+        EnvironmentFault: when the target gave no answer at all, or this machine can't open enough connections.
+        InvalidMeasurement: when the generator itself failed. A run in which it was merely too slow is returned,
+            with the reasons in its verdict.
+    """
+    target = find_target(url, allow_remote=allow_remote)
+    _check_core(core)
+    arrival_rng, payload_rng = np.random.default_rng(spec.seed).spawn(2)
+    due_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=arrival_rng)
+    _check_files(spec, n_requests=due_s.size)
+    job = GeneratorJob(
+        order=LoopOrder(
+            family=target.family,
+            address=target.address,
+            due_s=due_s,
+            payload=_shuffled_rounds(due_s.size, n_payloads=len(requests.bodies), rng=payload_rng),
+            messages=wire_messages(requests, host=target.host),
+            timeout_s=spec.timeout_s,
+            n_warm_connections=_n_warm_connections(spec),
+        ),
+        expected=requests.expected,
+        core=core,
+    )
+    result = _generate(job, spec, on_progress or _nobody)
+    if due_s.size and result.n_answered == 0 and result.own_fault is None:
+        raise _no_answer(url, result)
+    return LoadRun(
+        spec=spec,
+        url=url.rstrip("/") + requests.path,
+        machine=machine,
+        requests=result.requests,
+        lost=result.lost,
+        verdict=judge(spec, result.requests, result.lost, own_fault=result.own_fault),
+        caveats=_caveats(spec, result),
+    )
+
+
+def _generate(job: GeneratorJob, spec: LoadSpec, on_progress: Callable[[float], None]) -> LoopResult:
+    with tempfile.TemporaryDirectory(prefix="loadplan-load-") as name:
+        folder = Path(name)
+        write_job(folder, job)
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), *_LOCUST_OPTIONS],
+                cwd=folder,
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches the driver alone, which then ends the generator
+            )
+        try:
+            _watch(process, spec, on_progress, folder)
+        finally:
+            stop(process, grace_s=0.0)
+        result = read_result(folder)
+        if result is None:
+            raise InvalidMeasurement(
+                what=f"the load generator ended {how_it_ended(process.returncode)} before its records were written: "
+                + last_lines(folder / "log"),
+                where=f"load run {spec.name}",
+                fix="run the same command again; if it happens again, report the lines above",
+            )
+        return result
+
+
+# Only the end of the run is Locust's to tell; figures, logs and web pages are not asked for.
+_LOCUST_OPTIONS = ("--headless", "--users", "1", "--only-summary", "--skip-log-setup")
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The caller's environment, without Locust's own settings, which would change the run."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+    package_root = str(Path(loadplan.__file__).parents[1])
+    paths = [package_root, *filter(None, [kept.get("PYTHONPATH")])]
+    # Locust also reads ~/.locust.conf, so home is the folder of the job.
+    return kept | {
+        "HOME": str(folder),
+        "LOADPLAN_JOB_FOLDER": str(folder),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _watch(
+    process: subprocess.Popen[bytes], spec: LoadSpec, on_progress: Callable[[float], None], folder: Path
+) -> None:
+    """Wait for the end of the generator, or for the moment at which its result is there and it should have ended."""
+    assert process.stdout is not None  # noqa: S101 -- it was asked for
+    expected_s = spec.duration_s + spec.timeout_s
+    began: float | None = None
+    deadline = time.monotonic() + _START_LIMIT_S
+    with process.stdout as pipe:
+        while time.monotonic() < deadline:
+            readable, _, _ = select.select([pipe], [], [], _LOOK_EVERY_S)
+            if readable:
+                if not os.read(pipe.fileno(), 4096):
+                    break  # it has ended
+                if began is None:
+                    began = time.monotonic()
+                    deadline = began + expected_s + _END_LIMIT_S
+            if began is not None:
+                on_progress(min(1.0, (time.monotonic() - began) / spec.duration_s))
+            if (folder / "result.json").exists():
+                deadline = min(deadline, time.monotonic() + 5.0 * _LOOK_EVERY_S)
+
+
+def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Which payload each request carries: every payload once per round, each round in an order of its own."""
+    n_rounds = math.ceil(n_requests / n_payloads)
+    rounds = [rng.permutation(n_payloads) for _ in range(n_rounds)]
+    return np.concatenate([*rounds, np.empty(0)]).astype(np.int32)[:n_requests]
+
+
+def _n_warm_connections(spec: LoadSpec) -> int:
+    return min(_WARM_CONNECTIONS_MOST, max(2, math.ceil(spec.offered_rate_rps * _WARM_CONNECTIONS_S)))
+
+
+def _check_core(core: int | None) -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    if core is not None and core not in allowed:
+        raise InputError(
+            what=f"core {core} is not one that this process may use",
+            where="the load generator",
+            fix=f"name one of {', '.join(map(str, allowed))}",
+        )
+
+
+def _check_files(spec: LoadSpec, *, n_requests: int) -> None:
+    backlog = math.ceil(spec.offered_rate_rps * min(spec.timeout_s, _STALL_S))
+    n_needed = min(n_requests, backlog) + _OTHER_FILES
+    n_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if n_allowed != resource.RLIM_INFINITY and n_needed > n_allowed:
+        raise EnvironmentFault(
+            what=f"{n_needed} connections may be needed at {spec.offered_rate_rps:g} requests/s, "
+            f"and this process may open {n_allowed} files",
+            where="this machine's limit on open files",
+            fix=f"raise it with: ulimit -n {n_needed}",
+        )
+
+
+def _no_answer(url: str, result: LoopResult) -> EnvironmentFault:
+    outcomes = result.requests.outcome
+    counts = {outcome.name.lower(): int(np.count_nonzero(outcomes == outcome)) for outcome in Outcome}
+    tried = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if n)
+    return EnvironmentFault(
+        what=f"no answer at all from {url} ({tried})",
+        where="the target of the load",
+        fix="check that the server is up and answers this address, or allow more time per request",
+    )
+
+
+def _caveats(spec: LoadSpec, result: LoopResult) -> tuple[Caveat, ...]:
+    outcomes = result.requests.outcome
+    caveats = []
+    n_timed_out = int(np.count_nonzero(outcomes == Outcome.TIMED_OUT))
+    if n_timed_out:
+        caveats.append(
+            Caveat(
+                code="load.timed_out",
+                what=f"{n_timed_out} requests had no answer within {spec.timeout_s:g} s and count as that long, "
+                "though it was longer",
+                fix="allow more time per request to see how long",
+                number=float(n_timed_out),
+            )
+        )
+    n_stale = int(np.count_nonzero(outcomes == Outcome.STALE_CONNECTION))
+    if n_stale:
+        caveats.append(
+            Caveat(
+                code="load.stale_connection",
+                what=f"{n_stale} requests met a kept-open connection that the server was just closing",
+                fix="raise the server's keep-alive timeout; callers that don't send again lose such requests",
+                number=float(n_stale),
+            )
+        )
+    return tuple(caveats)
+
+
+def _nobody(_done_ratio: float) -> None:
+    """The observer of a call that nobody watches."""

@@ -1,0 +1,116 @@
+"""The files through which the driver hands a run to the generator's process and gets its records back.
+
+Arrays travel as .npz, the rest as JSON, in a temporary folder that only the two know. The result is complete when
+`result.json` is there: it is renamed into place last.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.load.open_loop import LoopOrder, LoopResult
+from loadplan.load.records import LostTime, RequestLog
+from loadplan.load.requests import ExpectedAnswers
+
+_LOG_COLUMNS = ("due_s", "sent_s", "first_byte_s", "done_s", "outcome", "status", "payload")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorJob:
+    """All that a generator process is told."""
+
+    order: LoopOrder
+    expected: ExpectedAnswers | None
+    core: int | None  # the core to stay on; None: wherever the system puts it
+
+
+def write_job(folder: Path, job: GeneratorJob) -> None:
+    """Write the job; texts among the expected answers become fixed-width arrays."""
+    order, expected = job.order, job.expected
+    outputs = {} if expected is None else expected.outputs
+    arrays: dict[str, NDArray[np.generic]] = {
+        "due_s": order.due_s,
+        "payload": order.payload,
+        "messages": np.frombuffer(b"".join(order.messages), dtype=np.uint8),
+        "message_ends": np.cumsum([len(message) for message in order.messages]),
+    }
+    for i, values in enumerate(outputs.values()):
+        arrays[f"output_{i}"] = values.astype(np.str_) if values.dtype.kind == "O" else values
+    _save(folder / "job.npz", arrays)
+    description = {
+        "family": order.family,
+        "address": order.address,
+        "timeout_s": order.timeout_s,
+        "n_warm_connections": order.n_warm_connections,
+        "outputs": None if expected is None else list(outputs),
+        "abs_tolerance": None if expected is None else expected.abs_tolerance,
+        "rel_tolerance": None if expected is None else expected.rel_tolerance,
+        "core": job.core,
+    }
+    (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
+
+
+def read_job(folder: Path) -> GeneratorJob:
+    """Read what `write_job` wrote."""
+    description = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    with np.load(folder / "job.npz", allow_pickle=False) as arrays:
+        messages, ends = arrays["messages"].tobytes(), arrays["message_ends"].tolist()
+        names = description["outputs"]
+        outputs = {name: arrays[f"output_{i}"] for i, name in enumerate(names or ())}
+        due_s, payload = arrays["due_s"], arrays["payload"]
+    host, port = description["address"]
+    order = LoopOrder(
+        family=description["family"],
+        address=(host, port),
+        due_s=due_s,
+        payload=payload,
+        messages=tuple(messages[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)),
+        timeout_s=description["timeout_s"],
+        n_warm_connections=description["n_warm_connections"],
+    )
+    expected = None
+    if names is not None:
+        expected = ExpectedAnswers(
+            outputs=outputs,
+            abs_tolerance=description["abs_tolerance"],
+            rel_tolerance=description["rel_tolerance"],
+        )
+    return GeneratorJob(order=order, expected=expected, core=description["core"])
+
+
+def write_result(folder: Path, result: LoopResult) -> None:
+    """Write the records; nothing is complete before the last rename."""
+    arrays: dict[str, NDArray[np.generic]] = {name: getattr(result.requests, name) for name in _LOG_COLUMNS}
+    arrays |= {"lost_start_s": result.lost.start_s, "lost_length_s": result.lost.length_s}
+    _save(folder / "result.npz", arrays)
+    summary = {
+        "n_connections": result.n_connections,
+        "n_answered": result.n_answered,
+        "own_fault": result.own_fault,
+    }
+    unfinished = folder / "result.json.part"
+    unfinished.write_text(json.dumps(summary), encoding="utf-8")
+    unfinished.rename(folder / "result.json")
+
+
+def read_result(folder: Path) -> LoopResult | None:
+    """Read what `write_result` wrote; None where it did not come to its end."""
+    if not (folder / "result.json").exists():
+        return None
+    summary = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    with np.load(folder / "result.npz", allow_pickle=False) as arrays:
+        return LoopResult(
+            requests=RequestLog(**{name: arrays[name] for name in _LOG_COLUMNS}),
+            lost=LostTime(start_s=arrays["lost_start_s"], length_s=arrays["lost_length_s"]),
+            n_connections=summary["n_connections"],
+            n_answered=summary["n_answered"],
+            own_fault=summary["own_fault"],
+        )
+
+
+def _save(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)

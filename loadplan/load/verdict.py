@@ -1,0 +1,190 @@
+"""Did the generator do what it was asked, and what do the requests say? Pure arithmetic on the records.
+
+Verdicts on objectives use all due requests. Clean windows, in which nobody robbed the generator's core, decide only
+whether the run is valid, and stand beside the full figures; a window is dropped for what happened to the generator,
+never for how slow its answers were, so a server's own stall stays in. A request belongs to the window of its due time.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.errors import InvalidMeasurement
+from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
+from loadplan.slo import Attainment, Slo, attainment
+from loadplan.stats import Summary, percentile, summarise
+
+WINDOW_S = 0.1
+# Up to this much may be missing from a window: less than the lateness that a send is allowed.
+_LOST_ALLOWED_S = 0.001
+_LAG_ALLOWED_S = 0.001
+_LAG_ALLOWED_OF_MEDIAN_RATIO = 0.05
+_LATE_ALLOWED_RATIO = 0.01
+_SENT_NEEDED_RATIO = 0.98
+_CLEAN_NEEDED_RATIO = 0.25
+# Nobody's neighbour takes a core for this long: the machine was suspended, or the process was stopped.
+_PAUSE_S = 1.0
+
+
+def judge(spec: LoadSpec, requests: RequestLog, lost: LostTime, *, own_fault: str | None = None) -> LoadVerdict:
+    """Whether the run may be believed, with every reason why not.
+
+    Invalid when, among the requests due in clean windows, more than 1 % were sent later than max(1 ms, 5 % of the
+    median response time) or never; when fewer than 98 % of the due requests were sent by the end of the schedule;
+    when fewer than 25 % of the windows are clean; when the generator was paused; or when it lacked something itself.
+    """
+    lag_limit_s = _lag_limit_s(requests)
+    is_clean = clean_windows(lost, duration_s=spec.duration_s)
+    in_clean = due_in_clean_window(requests.due_s, is_clean)
+    # A comparison with NaN is False: a request that was never sent is late.
+    is_late = ~(requests.sent_s - requests.due_s <= lag_limit_s)
+    late_ratio = float(is_late[in_clean].mean()) if in_clean.any() else float(is_late.any())
+    n_sent = int(np.count_nonzero(requests.sent_s <= spec.duration_s + lag_limit_s))
+    is_good = requests.outcome == np.uint8(Outcome.OK)
+    facts = _Facts(
+        lag_limit_s=lag_limit_s,
+        late_ratio=late_ratio,
+        clean_ratio=float(is_clean.mean()),
+        n_due=requests.n_requests,
+        n_sent=n_sent,
+        longest_pause_s=float(lost.length_s.max(initial=0.0)),
+    )
+    reasons = _reasons(spec, facts) + ((own_fault,) if own_fault else ())
+    return LoadVerdict(
+        valid=not reasons,
+        invalid_reasons=reasons,
+        achieved_rate_rps=n_sent / spec.duration_s,
+        throughput_rps=int(np.count_nonzero(requests.done_s[is_good] <= spec.duration_s)) / spec.duration_s,
+        late_ratio=late_ratio,
+        clean_ratio=facts.clean_ratio,
+        n_failed=int(np.count_nonzero(~is_good)),
+    )
+
+
+def clean_windows(lost: LostTime, *, duration_s: float) -> NDArray[np.bool_]:
+    """For each window of 100 ms of the run, whether the generator had its core for all but 1 ms of it.
+
+    A gap counts twice its length: after it the generator needs about as long again to catch up.
+    """
+    n_windows = max(1, math.ceil(round(duration_s / WINDOW_S, 6)))
+    edges_s = np.arange(n_windows + 1) * WINDOW_S
+    missing_s = np.zeros(n_windows)
+    for start_s, length_s in zip(lost.start_s, lost.length_s, strict=True):
+        ends_s = np.clip(edges_s, start_s, start_s + 2.0 * length_s)
+        missing_s += np.diff(ends_s)
+    return missing_s <= _LOST_ALLOWED_S
+
+
+def due_in_clean_window(due_s: NDArray[np.float64], is_clean: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """For each request, whether the window of its due time is clean."""
+    return is_clean[np.minimum((due_s / WINDOW_S).astype(np.intp), is_clean.size - 1)]
+
+
+def response_times_s(run: LoadRun) -> NDArray[np.float64]:
+    """What callers waited, in order of due time: right answers, and requests that timed out.
+
+    The latter waited for at least the timeout and count as that long: a percentile equal to `spec.timeout_s` means
+    "longer than". Leaving them out would make a server look better by not answering. Raises InvalidMeasurement for
+    an invalid run.
+    """
+    waited_s, is_waited = _waited_s(run)
+    return waited_s[is_waited]
+
+
+def clean_response_times_s(run: LoadRun) -> NDArray[np.float64]:
+    """The same, of requests due in clean windows."""
+    waited_s, is_waited = _waited_s(run)
+    is_clean = clean_windows(run.lost, duration_s=run.spec.duration_s)
+    return waited_s[is_waited & due_in_clean_window(run.requests.due_s, is_clean)]
+
+
+def latency_summary(run: LoadRun) -> Summary | None:
+    """The response times of a valid run; None where nothing was answered. Raises InvalidMeasurement otherwise."""
+    return _summary(run, response_times_s(run))
+
+
+def clean_latency_summary(run: LoadRun) -> Summary | None:
+    """The same over clean windows. It stands beside the full figure and never replaces it."""
+    return _summary(run, clean_response_times_s(run))
+
+
+def send_delay_summary(run: LoadRun) -> Summary | None:
+    """The generator's own lateness, of valid and invalid runs; None where nothing was sent."""
+    delays_s = run.requests.send_delay_s
+    return summarise(delays_s) if delays_s.size else None
+
+
+def judge_slo(run: LoadRun, slo: Slo) -> tuple[Attainment, ...]:
+    """Count every latency limit over all due requests; whatever was not answered right is a miss.
+
+    Raises InvalidMeasurement for an invalid run, or when nothing was due.
+    """
+    _require_valid(run)
+    times_s = run.requests.response_time_s
+    return tuple(
+        attainment(limit, n_due=run.requests.n_requests, n_within=int(np.count_nonzero(times_s <= limit.limit_s)))
+        for limit in slo.limits
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    lag_limit_s: float
+    late_ratio: float
+    clean_ratio: float
+    n_due: int
+    n_sent: int
+    longest_pause_s: float
+
+
+def _reasons(spec: LoadSpec, facts: _Facts) -> tuple[str, ...]:
+    reasons = []
+    if facts.n_due == 0:
+        reasons.append(f"no request was due in {spec.duration_s:g} s at {spec.offered_rate_rps:g} requests/s")
+    if facts.late_ratio > _LATE_ALLOWED_RATIO:
+        reasons.append(
+            f"the generator could not keep up: {facts.late_ratio:.1%} of its sends were later than "
+            f"{facts.lag_limit_s * 1e3:.1f} ms, {_LATE_ALLOWED_RATIO:.0%} may be"
+        )
+    if facts.n_sent < _SENT_NEEDED_RATIO * facts.n_due:
+        reasons.append(
+            f"only {facts.n_sent} of {facts.n_due} due requests were sent in time, {_SENT_NEEDED_RATIO:.0%} must be"
+        )
+    if facts.clean_ratio < _CLEAN_NEEDED_RATIO:
+        reasons.append(
+            f"neighbours took the generator's core: {facts.clean_ratio:.0%} of the run was undisturbed, "
+            f"{_CLEAN_NEEDED_RATIO:.0%} must be"
+        )
+    if facts.longest_pause_s > _PAUSE_S:
+        reasons.append(f"the generator was paused for {facts.longest_pause_s:.1f} s")
+    return tuple(reasons)
+
+
+def _lag_limit_s(requests: RequestLog) -> float:
+    times_s = requests.response_time_s
+    median_s = percentile(times_s, 0.5) if times_s.size else 0.0
+    return max(_LAG_ALLOWED_S, _LAG_ALLOWED_OF_MEDIAN_RATIO * median_s)
+
+
+def _waited_s(run: LoadRun) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    _require_valid(run)
+    log = run.requests
+    is_timed_out = log.outcome == np.uint8(Outcome.TIMED_OUT)
+    waited_s = np.where(is_timed_out, run.spec.timeout_s, log.done_s - log.due_s)
+    return waited_s, is_timed_out | (log.outcome == np.uint8(Outcome.OK))
+
+
+def _summary(run: LoadRun, times_s: NDArray[np.float64]) -> Summary | None:
+    # Timeouts alone say that nothing was answered, not how long an answer takes.
+    return summarise(times_s) if times_s.size and run.requests.response_time_s.size else None
+
+
+def _require_valid(run: LoadRun) -> None:
+    if not run.verdict.valid:
+        raise InvalidMeasurement(
+            what="the load run is invalid: " + "; ".join(run.verdict.invalid_reasons),
+            where=f"load run {run.spec.name}",
+            fix="run again on a quieter machine, at a lower rate, or with a core for the generator alone",
+        )

@@ -1,0 +1,103 @@
+"""Fake servers with a known law, and short ways to drive them."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+
+from loadplan.load.records import LoadSpec
+from loadplan.load.requests import PreparedRequests, v2_requests
+from loadplan.machine import Machine, read_machine
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.spec import Arrivals
+
+_FAKE = Path(__file__).parents[2] / "fakes" / "fake_server.py"
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A running fake server."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stamps(self) -> tuple[list[float], list[float]]:
+        """Arrival and departure of every request, in order of arrival."""
+        with urlopen(f"{self.url}/stamps", timeout=10) as answer:
+            said = json.load(answer)
+        return said["arrivals"], said["departures"]
+
+
+StartFake = Callable[..., Fake]
+
+
+@pytest.fixture
+def start_fake() -> Iterator[StartFake]:
+    """`start_fake(service_s=0.002)` starts a fake server with that law; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(**law: object) -> Fake:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, str(_FAKE), json.dumps(law)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            return Fake(process, int(process.stdout.readline()))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    return read_machine()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def doubling() -> PreparedRequests:
+    """Forty requests of one row, to which the fake server answers y = 2 x."""
+    x = np.linspace(1.0, 40.0, 40, dtype=np.float32)[:, None]
+    payloads = PayloadSet(inputs={"x": x}, expected={"y": 2.0 * x[:, 0]}, segments=("",) * 40, labels=None)
+    return v2_requests(payloads, model="m", n_rows_per_request=1)
+
+
+def spec(*, rate_rps: float, duration_s: float, timeout_s: float = 1.0, seed: int = 7) -> LoadSpec:
+    """A run of Poisson arrivals."""
+    return LoadSpec(
+        name="test",
+        purpose="ad_hoc",
+        arrivals=Arrivals(),
+        offered_rate_rps=rate_rps,
+        duration_s=duration_s,
+        seed=seed,
+        timeout_s=timeout_s,
+        setting=None,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_spec() -> Callable[..., LoadSpec]:
+    return spec
