@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from loadplan.catalog.instance_type import InstanceType
+from loadplan.catalog.instance_type import CpuFamily, InstanceType
 
 PurchaseKind = Literal["on_demand", "spot", "commit_1y", "commit_3y", "owned"]
 
@@ -28,6 +28,11 @@ class Offer:
         """`provider/region/instance_type/purchase`."""
         return f"{self.instance_type.provider}/{self.region}/{self.instance_type.name}/{self.purchase}"
 
+    @property
+    def type_name(self) -> str:
+        """`provider/instance_type`, as a machine's firmware or a user names the shape."""
+        return f"{self.instance_type.provider}/{self.instance_type.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
@@ -35,3 +40,4 @@ class Catalog:
 
     version: str
     offers: tuple[Offer, ...]
+    cpu_families: tuple[CpuFamily, ...]  # what is known of processors, whether a type with them is offered or not

@@ -60,7 +60,11 @@ def load_catalog(
     layer = f"shipped {SHIPPED_VERSION}" if snapshot is None else f"snapshot {folder.name}"
     offers = _read_prices(folder / "prices.csv", types, layer=layer, as_of=as_of)
     offers.update({offer.name: offer for offer in _user_offers(overrides, types, as_of)})
-    return Catalog(version=folder.name, offers=tuple(offers[name] for name in sorted(offers)))
+    return Catalog(
+        version=folder.name,
+        offers=tuple(offers[name] for name in sorted(offers)),
+        cpu_families=tuple(families[name] for name in sorted(families)),
+    )
 
 
 def _read_families(path: Traversable) -> dict[str, CpuFamily]:
@@ -194,7 +198,9 @@ def _price_error(name: str, what: str, fix: str) -> InputError:
 
 def _nearest_type(key: str, types: Iterable[str]) -> str:
     nearest = difflib.get_close_matches(key, types, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else "name a type of the catalogue, such as aws/us-east-1/c7i.xlarge"
+    return (
+        f"did you mean {nearest[0]}?" if nearest else "name a type of the catalogue, such as aws/us-east-1/c7i.xlarge"
+    )
 
 
 def _core_or_thread(row: CsvRow) -> Literal["core", "thread"]:

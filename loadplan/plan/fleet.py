@@ -38,9 +38,9 @@ class Fleet:
     capacity: ReplicaCapacity  # of one replica
     usd_per_hour: Decimal
     usd_per_month: Decimal
-    utilisation_ratio: float  # peak / capacity of all replicas
+    utilisation_ratio: float  # peak / capacity of all replicas, by the low end, on which fleets are sized
     utilisation_ratio_degraded: float  # the same with the spares gone
-    predicted_p99_s: float | None  # at the peak with the spares gone; None where capacities were given
+    predicted_p99_s: float | None  # at the peak with the spares gone; None where capacities were given or the fit ends
     predicted_p99_s_low: float | None
     predicted_p99_s_high: float | None
     basis: Basis

@@ -12,13 +12,18 @@ from loadplan.catalog.price import Offer
 from loadplan.scenario.spec import PlanRules
 
 
-def n_replicas_needed(peak_rps: float, capacity_rps: float | Decimal, *, rules: PlanRules) -> int:
-    """Least n whose n - k replicas carry the peak with the headroom free.
+def n_replicas_for_peak(peak_rps: float, capacity_rps: float | Decimal, *, rules: PlanRules) -> int:
+    """Least n whose n - k replicas carry the peak with the headroom free: ceil(peak / (capacity (1 - headroom))) + k.
 
-    n = max(n_min, ceil(peak / (capacity x (1 - headroom))) + k); the capacity must be above zero.
+    The capacity is that of one replica and above zero.
     """
     carrying = as_written(peak_rps) / (as_written(capacity_rps) * (1 - as_written(rules.headroom_ratio)))
-    return max(rules.n_min_replicas, math.ceil(carrying) + rules.n_spare_replicas)
+    return math.ceil(carrying) + rules.n_spare_replicas
+
+
+def n_replicas_needed(peak_rps: float, capacity_rps: float | Decimal, *, rules: PlanRules) -> int:
+    """Replicas to buy: those for the peak, and never fewer than the scenario asks for."""
+    return max(rules.n_min_replicas, n_replicas_for_peak(peak_rps, capacity_rps, rules=rules))
 
 
 def carried_rps(n_replicas: int, capacity_rps: float | Decimal, *, rules: PlanRules) -> float:

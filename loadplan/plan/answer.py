@@ -1,0 +1,158 @@
+"""From everything that could carry the traffic to one plan: the cheapest fleet, those that lost, or the nearest miss.
+
+Money is exact `Decimal` in USD. Ties are broken everywhere by fewer replicas, then more headroom, then name, so the
+order of the catalogue never shows. The decision a reader would question: of each instance type only its best fleet is
+ranked, or ten sizes and regions of one machine would fill the list of runners-up.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+
+from loadplan.catalog.price import Catalog, Offer
+from loadplan.caveat import Caveat
+from loadplan.plan.candidate import Candidate, least_fleet
+from loadplan.plan.demand import Demand, read_demand
+from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
+from loadplan.plan.reasons import money, why_lost, why_not_fewer, why_won
+from loadplan.plan.sizing import n_replicas_needed, usd_per_month
+from loadplan.scenario.spec import PlanRules, Scenario
+
+_N_RUNNERS_UP = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearMiss:
+    """The candidate that came closest where none meets the objectives, and what it fails."""
+
+    candidate: Candidate
+    reason: str
+    binding_constraint: str  # with what would relax it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """What a search found before anything was compared by cost."""
+
+    candidates: tuple[Candidate, ...]  # each meets every objective with enough replicas
+    near_miss: NearMiss | None  # only looked at when there is no candidate
+    not_offered: tuple[NotOffered, ...]
+    assumptions: tuple[Assumption, ...]
+    caveats: tuple[Caveat, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranked:
+    candidate: Candidate
+    fleet: Fleet
+
+
+def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> Plan:
+    """The plan: the cheapest fleet within the budget, or why there is none."""
+    rules = scenario.plan
+    demand = read_demand(scenario.traffic, horizon_months=rules.horizon_months)
+    ranked = _best_of_each_type(considered.candidates, peak_rps=demand.peak_rps, rules=rules)
+    plan = Plan(
+        feasible=False,
+        recommended=None,
+        runners_up=(),
+        nearest_miss=None,
+        binding_constraint="no offer that the scenario allows can be planned with; not_offered says why",
+        not_offered=considered.not_offered,
+        peak_rps=demand.peak_rps,
+        mean_rps=demand.mean_rps,
+        hours_per_month=rules.hours_per_month,
+        n_spare_replicas=rules.n_spare_replicas,
+        headroom_ratio=rules.headroom_ratio,
+        months=(),
+        oldest_price_date=_oldest_price_date(one.candidate.offer for one in ranked),
+        catalog_version=catalog.version,
+        assumptions=considered.assumptions,
+        caveats=considered.caveats,
+    )
+    if not ranked:
+        return _with_near_miss(plan, considered.near_miss, demand=demand, rules=rules)
+    if _is_above_budget(ranked[0].fleet, rules):
+        return _above_budget(plan, ranked[0].fleet, rules)
+    return _with_winner(plan, ranked, demand=demand, rules=rules)
+
+
+def _best_of_each_type(candidates: Iterable[Candidate], *, peak_rps: float, rules: PlanRules) -> list[_Ranked]:
+    """The best fleet of each instance type, best first."""
+    best: dict[str, _Ranked] = {}
+    for candidate in candidates:
+        one = _Ranked(candidate=candidate, fleet=least_fleet(candidate, peak_rps=peak_rps, rules=rules))
+        known = best.get(candidate.offer.type_name)
+        if known is None or _rank(one.fleet) < _rank(known.fleet):
+            best[candidate.offer.type_name] = one
+    return sorted(best.values(), key=lambda one: _rank(one.fleet))
+
+
+def _rank(fleet: Fleet) -> tuple[Decimal, int, float, str]:
+    """Cheaper first; then fewer replicas, more headroom, name."""
+    item = fleet.items[0]
+    return fleet.usd_per_month, item.n_replicas, fleet.utilisation_ratio, item.offer.name
+
+
+def _with_winner(plan: Plan, ranked: Sequence[_Ranked], *, demand: Demand, rules: PlanRules) -> Plan:
+    winner, *rivals = ranked
+    not_fewer = [
+        why_not_fewer(one.candidate, one.fleet, peak_rps=demand.peak_rps, rules=rules)
+        for one in ranked[: _N_RUNNERS_UP + 1]
+    ]
+    return replace(
+        plan,
+        feasible=True,
+        recommended=replace(winner.fleet, reason=why_won(winner.fleet, [one.fleet for one in rivals], not_fewer[0])),
+        runners_up=tuple(
+            replace(one.fleet, reason=why_lost(one.fleet, winner.fleet, reason))
+            for one, reason in zip(rivals, not_fewer[1:], strict=False)
+        ),
+        binding_constraint=f"{winner.fleet.items[0].n_replicas} replicas: {not_fewer[0]}",
+        months=_months(winner.candidate, demand=demand, rules=rules),
+    )
+
+
+def _months(candidate: Candidate, *, demand: Demand, rules: PlanRules) -> tuple[MonthCost, ...]:
+    """What the recommended offer costs month by month as the peak grows, replicas bought when they are needed."""
+    months = []
+    for i_month, peak_rps in enumerate(demand.monthly_peak_rps):
+        n_replicas = n_replicas_needed(peak_rps, candidate.sizing_rps, rules=rules)
+        usd = usd_per_month(candidate.offer, n_replicas, rules=rules)
+        months.append(MonthCost(i_month=i_month, peak_rps=peak_rps, n_replicas=n_replicas, usd=usd))
+    return tuple(months)
+
+
+def _with_near_miss(plan: Plan, miss: NearMiss | None, *, demand: Demand, rules: PlanRules) -> Plan:
+    if miss is None:
+        return plan
+    fleet = least_fleet(miss.candidate, peak_rps=demand.peak_rps, rules=rules)
+    return replace(
+        plan,
+        nearest_miss=replace(fleet, reason=miss.reason),
+        binding_constraint=miss.binding_constraint,
+        oldest_price_date=miss.candidate.offer.price_date,
+    )
+
+
+def _is_above_budget(fleet: Fleet, rules: PlanRules) -> bool:
+    return rules.budget_usd_per_month is not None and fleet.usd_per_month > rules.budget_usd_per_month
+
+
+def _above_budget(plan: Plan, cheapest: Fleet, rules: PlanRules) -> Plan:
+    budget = rules.budget_usd_per_month or Decimal(0)
+    over = money(cheapest.usd_per_month - budget)
+    return replace(
+        plan,
+        nearest_miss=replace(cheapest, reason=f"meets every objective, but costs {over} a month above the budget"),
+        binding_constraint=(
+            f"budget: the cheapest fleet that meets every objective costs {money(cheapest.usd_per_month)} a month, the"
+            f" budget is {money(budget)}; raise plan.budget_usd_per_month by {over}, or allow other offers, fewer"
+            " spares or less headroom"
+        ),
+    )
+
+
+def _oldest_price_date(offers: Iterable[Offer]) -> date | None:
+    return min((offer.price_date for offer in offers), default=None)

@@ -1,0 +1,56 @@
+"""The numbers on which a plan rests although nobody measured them here."""
+
+from loadplan.catalog.instance_type import CpuFamily
+from loadplan.plan.fleet import Assumption
+from loadplan.plan.microarchitecture import core_peak_gflops
+from loadplan.plan.transfer import (
+    OTHER_ARCHITECTURE_FACTOR,
+    SAME_ARCHITECTURE_FACTOR,
+    THREAD_CORE_SHARE,
+    UNPLACED_FACTOR,
+)
+from loadplan.scenario.spec import Scenario
+
+
+def common_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
+    """What every plan assumes, whatever its capacities rest on."""
+    return (
+        _assumption("hours per month", scenario.plan.hours_per_month, "h", "scenario: plan.hours_per_month"),
+        _assumption("growth per month", scenario.traffic.growth_per_month_ratio, "ratio", "scenario: traffic"),
+        _assumption("share of the traffic that the balancer gives each of n replicas", 1.0, "1/n", "assumed: even"),
+        _assumption("load balancer, disk, data transfer", 0.0, "USD per month", "excluded: machines only"),
+    )
+
+
+def extrapolation_assumptions(scenario: Scenario, here: CpuFamily | None) -> tuple[Assumption, ...]:
+    """What is assumed where the fit of this machine is taken to other hardware."""
+    cv = {"constant": 0.0, "poisson": 1.0, "gamma": scenario.traffic.arrivals.cv}[scenario.traffic.arrivals.process]
+    shared = (
+        _assumption("variation of the gaps between requests", cv, "ratio", "scenario: traffic.arrivals"),
+        _assumption("server processes per core and thread", 1.0, "count", "assumed: one fills one core"),
+        _assumption("gain of each further server process", 1.0, "ratio", "assumed: processes scale linearly"),
+        _assumption("core behind a vCPU that is a hardware thread", THREAD_CORE_SHARE, "cores", "assumed"),
+    )
+    if here is None:
+        factor = _assumption(
+            "speed of any other core against this one, up or down", UNPLACED_FACTOR, "factor", "assumed: not placed"
+        )
+        return (*shared, factor)
+    return (
+        *shared,
+        _assumption("clock of this machine", here.clock_ghz, "GHz", f"catalogue: {here.provider} {here.name}"),
+        _assumption(
+            "peak of a core of this machine",
+            core_peak_gflops(here),
+            "GFLOP/s",
+            f"catalogue: {here.provider} {here.name}",
+        ),
+        _assumption("error of a speed extrapolated, same architecture", SAME_ARCHITECTURE_FACTOR, "factor", "assumed"),
+        _assumption(
+            "error of a speed extrapolated, other architecture", OTHER_ARCHITECTURE_FACTOR, "factor", "assumed"
+        ),
+    )
+
+
+def _assumption(name: str, value: float, unit: str, source: str) -> Assumption:
+    return Assumption(name=name, value=float(value), unit=unit, source=source)

@@ -1,0 +1,84 @@
+"""The one line that says why a fleet won, why another one lost, and why nothing fewer would do.
+
+Money is shown in whole cents, rates in requests per second. The decision a reader would question: a fleet within
+5 % of the winner's cost is called a near-tie, since no capacity here is known better than that.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from loadplan.plan.candidate import Candidate
+from loadplan.plan.fleet import Fleet
+from loadplan.plan.sizing import carried_rps, n_replicas_for_peak
+from loadplan.scenario.spec import PlanRules
+
+NEAR_TIE_RATIO = Decimal("0.05")
+
+
+def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules: PlanRules) -> str:
+    """What fails with one replica fewer: the scenario's minimum, the spares, or the traffic."""
+    n_fewer = fleet.items[0].n_replicas - 1
+    n_for_peak = n_replicas_for_peak(peak_rps, candidate.sizing_rps, rules=rules)
+    if n_fewer >= n_for_peak:
+        return f"the scenario asks for at least {rules.n_min_replicas} replicas; {n_for_peak} would carry the peak"
+    gone = _gone(rules)
+    if n_fewer <= rules.n_spare_replicas:
+        if n_fewer == 0:
+            return "it takes one replica to serve anything"
+        return f"one replica fewer would leave none{gone}"
+    carried = carried_rps(n_fewer, candidate.sizing_rps, rules=rules)
+    return (
+        f"{n_fewer} would carry only {_rate(carried)} of {_rate(peak_rps)} requests per second"
+        f"{gone} and {rules.headroom_ratio:.0%} kept free"
+    )
+
+
+def why_won(fleet: Fleet, rivals: Sequence[Fleet], not_fewer: str) -> str:
+    """The winner's line: of how many it is the cheapest, how close the next ones are, and why not fewer replicas."""
+    if not rivals:
+        return f"the only instance type that meets every objective: {not_fewer}"
+    n_near = sum(is_near_tie(rival, fleet) for rival in rivals)
+    near = f"; near-ties: {n_near} of the others cost at most 5 % more" if n_near else ""
+    return f"cheapest of {len(rivals) + 1} instance types that meet every objective: {not_fewer}{near}"
+
+
+def why_lost(fleet: Fleet, winner: Fleet, not_fewer: str) -> str:
+    """A runner-up's line: what it costs more, or by which rule it lost a tie."""
+    dearer = fleet.usd_per_month - winner.usd_per_month
+    if dearer == 0:
+        return f"costs the same, {_tie_break(fleet, winner)}"
+    share = dearer / winner.usd_per_month
+    near = "near-tie: " if is_near_tie(fleet, winner) else ""
+    n_replicas = fleet.items[0].n_replicas
+    needs = f"needs {n_replicas} replica{'' if n_replicas == 1 else 's'}"
+    return f"{near}{money(dearer)} a month dearer ({_percent(share)}): {needs}, {not_fewer}"
+
+
+def is_near_tie(fleet: Fleet, winner: Fleet) -> bool:
+    """Whether a fleet costs at most 5 % more than the winner."""
+    return fleet.usd_per_month <= winner.usd_per_month * (1 + NEAR_TIE_RATIO)
+
+
+def money(usd: Decimal) -> str:
+    """Dollars with two decimals and thousands parted."""
+    return f"${usd:,.2f}"
+
+
+def _tie_break(fleet: Fleet, winner: Fleet) -> str:
+    if fleet.items[0].n_replicas != winner.items[0].n_replicas:
+        return f"but takes {fleet.items[0].n_replicas} replicas where {winner.items[0].n_replicas} do"
+    if fleet.utilisation_ratio != winner.utilisation_ratio:
+        return "but keeps less headroom"
+    return "and is as good; the tie is broken by name"
+
+
+def _gone(rules: PlanRules) -> str:
+    return f" with {rules.n_spare_replicas} gone" if rules.n_spare_replicas else ""
+
+
+def _rate(rate_rps: float) -> str:
+    return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.3g}"
+
+
+def _percent(share: Decimal) -> str:
+    return f"{share:.0%}" if share >= Decimal("0.1") else f"{share:.1%}"

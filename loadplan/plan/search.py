@@ -1,0 +1,242 @@
+"""The cheapest fleet on what was fitted on this machine: every allowed offer with its best setting.
+
+Pure: the fit, the scenario and the catalogue go in, a plan comes out. The decision a reader would question: an offer's
+best setting is the one with the highest low end of its capacity, since that end decides how many replicas are needed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache, partial
+
+from loadplan.catalog.instance_type import CpuFamily, InstanceType
+from loadplan.catalog.price import Catalog, Offer
+from loadplan.caveat import Basis, Caveat
+from loadplan.fit.records import CapacityFit, SettingCapacity
+from loadplan.plan.answer import Considered, NearMiss, answer
+from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions
+from loadplan.plan.candidate import Candidate
+from loadplan.plan.fleet import Plan, ReplicaCapacity
+from loadplan.plan.microarchitecture import find_cpu_family
+from loadplan.plan.offers import allowed_offers, listed, stale_price_caveats, why_not_plannable
+from loadplan.plan.transfer import (
+    OTHER_ARCHITECTURE_FACTOR,
+    SAME_ARCHITECTURE_FACTOR,
+    SAME_MACHINE,
+    THREAD_CORE_SHARE,
+    UNPLACED,
+    UNPLACED_FACTOR,
+    CapacityRange,
+    PredictedP99,
+    SpeedRatio,
+    inference_share,
+    latency_elsewhere,
+    quantile_s,
+    speed_ratio,
+    transferred_capacity,
+    transferred_p99,
+)
+from loadplan.scenario.spec import Scenario
+from loadplan.slo import LatencyLimit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CoreCapacity:
+    """One setting on one kind of core."""
+
+    here: SettingCapacity
+    speed: SpeedRatio
+    there: CapacityRange  # of one server process
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Miss:
+    """A setting on an offer on which the objectives don't hold at any rate, and by how much."""
+
+    offer: Offer
+    core: _CoreCapacity
+    limit: LatencyLimit  # the one that is missed most
+    latency_s: float  # at the lowest rate that was fitted, by the low end of the speed
+
+
+def plan_fleet(*, fit: CapacityFit, scenario: Scenario, catalog: Catalog, as_of: date) -> Plan:
+    """The cheapest fleet whose low capacity carries the peak with the spares gone and the headroom free.
+
+    n is the least count whose n - k replicas carry peak / (1 - headroom) within every objective.
+
+    Args:
+        fit: the laws of this machine and the usable capacity of one server process with each setting.
+        scenario: the traffic, the objectives and the rules.
+        catalog: the offers; those of a type that nothing is known about are not offered, with the reason.
+        as_of: the day on which the age of prices is judged.
+    """
+    here = find_cpu_family(fit.machine, catalog)
+    limits = [limit for slo in scenario.objectives for limit in slo.limits]
+    capacities_on = _capacity_table(fit, here, limits)
+    reasons: list[tuple[Offer, str]] = []
+    candidates: list[Candidate] = []
+    misses: list[_Miss] = []
+    for offer in allowed_offers(catalog, scenario.plan):
+        is_own = offer.type_name == fit.machine.instance_type
+        reason = _why_unknown(offer.instance_type, is_own=is_own) or why_not_plannable(offer)
+        cores = capacities_on(None if is_own else offer.instance_type.cpu_family) if reason is None else ()
+        fitting = [core for core in cores if _n_server_processes(offer.instance_type, core) > 0]
+        carrying = [core for core in fitting if core.there.low > 0.0]
+        if carrying:
+            candidates.append(_candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type))))
+            continue
+        misses += [_miss(offer, core, limits) for core in fitting if core.here.curve and limits]
+        missed = "no setting meets the objectives on it" if fitting else "it has fewer cores than any setting takes"
+        reasons.append((offer, reason or missed))
+    prices = [candidate.offer for candidate in candidates]
+    considered = Considered(
+        candidates=tuple(candidates),
+        near_miss=_near_miss(misses),
+        not_offered=listed(reasons),
+        assumptions=(*common_assumptions(scenario), *extrapolation_assumptions(scenario, here)),
+        caveats=(*fit.caveats, *_hardware_caveats(fit, here), *stale_price_caveats(prices, as_of)),
+    )
+    return answer(considered, scenario=scenario, catalog=catalog)
+
+
+def _why_unknown(instance_type: InstanceType, *, is_own: bool) -> str | None:
+    """Why nothing is known of the speed of this type; None where something is, or where it is this machine's own."""
+    if is_own:
+        return None
+    if instance_type.accelerator is not None:
+        return f"the speed of its accelerator ({instance_type.accelerator}) is unknown until it is measured"
+    if instance_type.cpu_family is None:
+        return "nothing is known of its processor"
+    return None
+
+
+def _capacity_table(
+    fit: CapacityFit, here: CpuFamily | None, limits: Sequence[LatencyLimit]
+) -> Callable[[CpuFamily | None], tuple[_CoreCapacity, ...]]:
+    """Every setting of the fit on a family's core, each family worked out once; None stands for this machine's own."""
+
+    @cache
+    def capacities_on(family: CpuFamily | None) -> tuple[_CoreCapacity, ...]:
+        return tuple(_core_capacity(fit, capacity, here, family, limits) for capacity in fit.capacities)
+
+    return capacities_on
+
+
+def _core_capacity(
+    fit: CapacityFit,
+    capacity: SettingCapacity,
+    here: CpuFamily | None,
+    there: CpuFamily | None,
+    limits: Sequence[LatencyLimit],
+) -> _CoreCapacity:
+    if there is None:
+        speed = SAME_MACHINE
+    elif here is None:
+        speed = UNPLACED
+    else:
+        speed = speed_ratio(here, there, inference_share=inference_share(fit, capacity))
+    return _CoreCapacity(
+        here=capacity,
+        speed=speed,
+        there=transferred_capacity(capacity, speed, limits),
+        basis=fit.basis if there is None else "extrapolated",
+    )
+
+
+def _n_server_processes(instance_type: InstanceType, core: _CoreCapacity) -> int:
+    """How many server processes of a setting fill the whole cores of a type; 0 where not even one fits."""
+    family = instance_type.cpu_family
+    # A type of which nothing is known is this machine's own; its vCPUs are taken for threads, the lesser of the two.
+    core_share = 1.0 if family is not None and family.vcpu_is == "core" else THREAD_CORE_SHARE
+    execution = core.here.setting.execution
+    return int(instance_type.n_vcpus * core_share) // (execution.n_threads * execution.n_sessions)
+
+
+def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, float, int, float]:
+    """What the best setting of an offer has most of: capacity; among equals smaller batches and shorter windows."""
+    n_processes = _n_server_processes(instance_type, core)
+    serving = core.here.setting.serving
+    return (
+        n_processes * core.there.low,
+        n_processes * core.there.middle,
+        -serving.max_batch_size,
+        -serving.batch_window_s,
+    )
+
+
+def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
+    n_processes = _n_server_processes(offer.instance_type, core)
+    # Where the objectives hold at no rate this sizes a near miss, by what its servers could answer at all.
+    sizing_rps = n_processes * (core.there.low or core.speed.low * core.here.saturated_rps)
+    return Candidate(
+        offer=offer,
+        capacity=ReplicaCapacity(
+            usable_capacity_rps=n_processes * core.there.middle,
+            usable_capacity_rps_low=n_processes * core.there.low,
+            usable_capacity_rps_high=n_processes * core.there.high,
+            setting=core.here.setting,
+            speed_ratio=core.speed.middle,
+            n_server_processes=n_processes,
+            basis=core.basis,
+        ),
+        sizing_rps=float(f"{sizing_rps:.9g}"),  # the noise of binary floats must not buy a replica
+        predict_p99=partial(_replica_p99, core, n_processes),
+    )
+
+
+def _replica_p99(core: _CoreCapacity, n_processes: int, rate_rps: float) -> PredictedP99 | None:
+    return transferred_p99(core.here, core.speed, rate_rps=rate_rps / n_processes)
+
+
+def _miss(offer: Offer, core: _CoreCapacity, limits: Sequence[LatencyLimit]) -> _Miss:
+    window_s = core.here.setting.serving.batch_window_s
+    latencies_s = [
+        latency_elsewhere(quantile_s(core.here.curve[0], limit.quantile), core.speed.low, window_s) for limit in limits
+    ]
+    latency_s, limit = max(zip(latencies_s, limits, strict=True), key=lambda pair: pair[0] / pair[1].limit_s)
+    return _Miss(offer=offer, core=core, limit=limit, latency_s=latency_s)
+
+
+def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
+    """The miss that is least above its limit; cheaper and then first by name among equals."""
+    nearest = min(
+        misses,
+        key=lambda miss: (miss.latency_s / miss.limit.limit_s, miss.offer.usd_per_hour, miss.offer.name),
+        default=None,
+    )
+    if nearest is None:
+        return None
+    limit, latency_s = nearest.limit, nearest.latency_s
+    objective = f"p{100 * limit.quantile:g} of at most {1e3 * limit.limit_s:g} ms"
+    return NearMiss(
+        candidate=_candidate(nearest.offer, nearest.core),
+        reason=f"even nearly idle it may need {1e3 * latency_s:.3g} ms; the objective is a {objective}",
+        binding_constraint=(
+            f"{objective}: no offer is sure to be as fast; the nearest, {nearest.offer.name}, may need"
+            f" {1e3 * latency_s:.3g} ms even nearly idle; allow that, or make the model faster"
+        ),
+    )
+
+
+def _hardware_caveats(fit: CapacityFit, here: CpuFamily | None) -> Iterable[Caveat]:
+    if here is None:
+        yield Caveat(
+            code="plan.machine_unplaced",
+            what=(
+                f"nothing tells which processor of the catalogue {fit.machine.cpu_model!r} is, so every other core is"
+                f" taken to be as fast, up to a factor of {UNPLACED_FACTOR:g} either way"
+            ),
+            fix="measure on a machine of a type that the catalogue knows",
+            number=UNPLACED_FACTOR,
+        )
+    yield Caveat(
+        code="plan.extrapolated",
+        what=(
+            "capacities of other hardware are extrapolated from this machine by clocks and peaks, give or take a factor"
+            f" of {SAME_ARCHITECTURE_FACTOR:g} ({OTHER_ARCHITECTURE_FACTOR:g} for another architecture); fleets are"
+            " sized on the low end"
+        ),
+        fix="run `loadplan run` on a machine of the recommended type before you buy",
+        number=SAME_ARCHITECTURE_FACTOR,
+    )

@@ -1,0 +1,178 @@
+"""What the laws fitted on this machine say about another one: a first, cautious extrapolation.
+
+Rates are requests per second, times seconds; a speed ratio of 2 means that the same work takes half as long. The fit
+describes one server process on one core. Elsewhere a process runs on every whole core, and processes are taken to
+scale linearly. On a machine s times as fast everything takes 1/s as long, so latency_s(r) = latency(r / s) / s.
+
+The decision a reader would question: inference on another processor is only known to lie between the ratio of the
+clocks (bound by overheads) and that of the peaks (bound by arithmetic). The middle is their geometric mean, and
+the ends are widened by a factor that nobody has measured yet; fleets are sized on the low end.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadplan.catalog.instance_type import CpuFamily
+from loadplan.fit.records import CapacityFit, PredictedLatency, ServiceTimeFit, SettingCapacity
+from loadplan.plan.microarchitecture import core_peak_gflops
+from loadplan.slo import LatencyLimit
+
+# Widening of the interval on hardware that was never measured. Assumed: the ledger of verified plans will replace it.
+SAME_ARCHITECTURE_FACTOR = 1.5
+OTHER_ARCHITECTURE_FACTOR = 2.0
+# Where this machine can't be placed among the catalogue's processors, every ratio is a guess around 1.
+UNPLACED_FACTOR = 2.0
+# Share of a core behind a vCPU that is a hardware thread: its twin uses the other half. Assumed.
+THREAD_CORE_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedRatio:
+    """Speed of one core of another machine against a core of this one."""
+
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityRange:
+    """Usable capacity of one server process in requests per second."""
+
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedP99:
+    """The 99th percentile of the response time in seconds."""
+
+    low_s: float
+    middle_s: float
+    high_s: float
+
+
+SAME_MACHINE = SpeedRatio(low=1.0, middle=1.0, high=1.0)
+UNPLACED = SpeedRatio(low=1.0 / UNPLACED_FACTOR, middle=1.0, high=UNPLACED_FACTOR)
+
+
+def speed_ratio(here: CpuFamily, there: CpuFamily, *, inference_share: float) -> SpeedRatio:
+    """Speed of a core there against one here, for work of which `inference_share` is inference.
+
+    ratio = 1 / (share / inference + (1 - share) / clock): the times of the two parts add up (Amdahl). The inference
+    ratio lies between the ratio of clocks and that of peaks; the server's own work follows the clock.
+    """
+    clock = there.clock_ghz / here.clock_ghz
+    peak = core_peak_gflops(there) / core_peak_gflops(here)
+    factor = SAME_ARCHITECTURE_FACTOR if here.architecture == there.architecture else OTHER_ARCHITECTURE_FACTOR
+
+    def mixed(inference: float) -> float:
+        return 1.0 / (inference_share / inference + (1.0 - inference_share) / clock)
+
+    return SpeedRatio(
+        low=mixed(min(clock, peak)) / factor,
+        middle=mixed(math.sqrt(clock * peak)),
+        high=mixed(max(clock, peak)) * factor,
+    )
+
+
+def inference_share(fit: CapacityFit, capacity: SettingCapacity) -> float:
+    """Share of inference in the time of a full batch: S(b) / (S(b) + b (request + response) + batch)."""
+    law = next(law for law in fit.service_times if law.execution == capacity.setting.execution)
+    n_rows = capacity.setting.serving.max_batch_size
+    inference_s = _service_time_s(law, n_rows)
+    overhead_s = n_rows * (fit.overhead.request_s + fit.overhead.response_s) + fit.overhead.batch_s
+    return inference_s / (inference_s + overhead_s)
+
+
+def transferred_capacity(capacity: SettingCapacity, speed: SpeedRatio, limits: Sequence[LatencyLimit]) -> CapacityRange:
+    """The highest rate at which every limit holds on a machine of another speed, of one server process.
+
+    The highest rate r here whose latency, taken there, is within the limits, times s. A faster machine could also run
+    closer to its saturation than this one; the table ends at the usable capacity here, so that gain isn't counted.
+    """
+    usable = capacity.usable_capacity_rps
+    if usable <= 0.0:
+        return CapacityRange(low=0.0, middle=0.0, high=0.0)
+    middle = speed.middle * min(_rate_within(capacity, speed.middle, limits), usable)
+    # How unsure the fit is of the capacity here, as a share of it, holds there too.
+    low = speed.low * min(_rate_within(capacity, speed.low, limits), usable) * capacity.usable_capacity_rps_low / usable
+    high = speed.high * capacity.usable_capacity_rps_high
+    return CapacityRange(low=min(low, middle), middle=middle, high=max(middle, high))
+
+
+def transferred_p99(capacity: SettingCapacity, speed: SpeedRatio, *, rate_rps: float) -> PredictedP99 | None:
+    """The p99 of one server process of another speed at a rate, or None beyond the rates that the fit covers."""
+    curve = capacity.curve
+    if not curve or rate_rps / speed.middle > curve[-1].offered_rate_rps:
+        return None
+    window_s = capacity.setting.serving.batch_window_s
+    rates = [point.offered_rate_rps for point in curve]
+    lows_s = [latency_elsewhere(point.p99_interval.low, speed.high, window_s) for point in curve]
+    middles_s = [latency_elsewhere(point.p99_s, speed.middle, window_s) for point in curve]
+    highs_s = [latency_elsewhere(point.p99_interval.high, speed.low, window_s) for point in curve]
+    middle_s = _interpolate(rate_rps / speed.middle, rates, middles_s)
+    return PredictedP99(
+        low_s=min(middle_s, _interpolate(rate_rps / speed.high, rates, lows_s)),
+        middle_s=middle_s,
+        high_s=max(middle_s, _interpolate(rate_rps / speed.low, rates, highs_s)),
+    )
+
+
+def latency_elsewhere(latency_s: float, speed: float, window_s: float) -> float:
+    """A latency on a machine of another speed, never too short: a batch window does not shrink on a faster one."""
+    if speed <= 1.0:
+        return latency_s / speed
+    waited_s = min(window_s, latency_s)
+    return waited_s + (latency_s - waited_s) / speed
+
+
+def quantile_s(point: PredictedLatency, quantile: float) -> float:
+    """The least quantile in the table that is at least as strict as the one asked, p99 where none is."""
+    return point.p50_s if quantile <= 0.5 else point.p95_s if quantile <= 0.95 else point.p99_s
+
+
+def _rate_within(capacity: SettingCapacity, speed: float, limits: Sequence[LatencyLimit]) -> float:
+    """The highest rate here up to which the latency, taken to another speed, is within every limit; 0: none is."""
+    if not capacity.curve:
+        return 0.0
+    window_s = capacity.setting.serving.batch_window_s
+    end = capacity.curve[-1]
+    rates = [end.offered_rate_rps]
+    for limit in limits:
+        latencies_s = [
+            latency_elsewhere(quantile_s(point, limit.quantile), speed, window_s) for point in capacity.curve
+        ]
+        # A quantile beyond p99 isn't in the table: elsewhere the p99 may be no worse than where that limit binds here.
+        allowed_s = quantile_s(end, limit.quantile) if limit.quantile > 0.99 else limit.limit_s
+        rates.append(_crossing(capacity.curve, latencies_s, allowed_s))
+    return min(rates)
+
+
+def _crossing(curve: Sequence[PredictedLatency], latencies_s: Sequence[float], allowed_s: float) -> float:
+    """Where the latency first passes what is allowed, linear between points; the end where it never does."""
+    i = next((i for i, latency_s in enumerate(latencies_s) if latency_s > allowed_s), len(curve))
+    if i == len(curve):
+        return curve[-1].offered_rate_rps
+    if i == 0:
+        return 0.0
+    share = (allowed_s - latencies_s[i - 1]) / (latencies_s[i] - latencies_s[i - 1])
+    return curve[i - 1].offered_rate_rps + share * (curve[i].offered_rate_rps - curve[i - 1].offered_rate_rps)
+
+
+def _service_time_s(law: ServiceTimeFit, n_rows: int) -> float:
+    return _interpolate(float(n_rows), [float(size) for size in law.batch_sizes], law.mean_s)
+
+
+def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Linear between the points of an ascending table, constant beyond its ends."""
+    i = bisect_left(xs, x)
+    if i == 0:
+        return ys[0]
+    if i == len(xs):
+        return ys[-1]
+    share = (x - xs[i - 1]) / (xs[i] - xs[i - 1])
+    return ys[i - 1] + share * (ys[i] - ys[i - 1])
