@@ -5,6 +5,8 @@ dictionaries). The source's answers are computed from the same float32 rows that
 compares two models and not two roundings of the input.
 """
 
+import re
+
 import numpy as np
 import skl2onnx
 from numpy.typing import NDArray
@@ -44,10 +46,11 @@ def convert(trained: TrainedModel, *, where: str) -> Conversion:
         )
         serialised = finish(model)
     except (MissingConverter, MissingShapeCalculator) as error:
+        named = re.search(r"<class '[\w.]*?(\w+)'>", str(error))
         raise InputError(
-            what=f"skl2onnx has no converter for a step of {_name(estimator)}: {_first_line(error)}",
+            what=f"skl2onnx has no converter for {named[1] if named else _name(estimator)}",
             where=where,
-            fix="replace that step by one that skl2onnx supports",
+            fix="replace it by an estimator or transformer that skl2onnx supports",
         ) from error
     except Exception as error:  # converters raise whatever their NumPy code happens to raise
         raise InputError(

@@ -219,8 +219,10 @@ class Document(_Section):
     )
     name: Name | None = Field(default=None, description="names the folder of results; by default the file's name")
     model: Model | None = Field(default=None, description="left out only to plan on given capacities")
-    traffic: TrafficSection
-    objectives: list[Objective] = Field(min_length=1, max_length=64, description="all must hold")
+    traffic: TrafficSection = Field(description="what the callers send, at least {peak_rps: 300}")
+    objectives: list[Objective] = Field(
+        min_length=1, max_length=64, description="limits that must all hold, such as [{p99_ms: 50}]"
+    )
     serving: ServingSection = Field(default_factory=ServingSection)
     target: Literal["embedded"] = Field(default="embedded", description="what is measured live: loadplan's own server")
     bench: BenchSection = Field(default_factory=BenchSection)

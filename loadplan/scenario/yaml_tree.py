@@ -27,6 +27,7 @@ from ruamel.yaml.events import (
 
 MAX_DEPTH = 20  # a scenario needs 5
 MAX_NODES = 20_000  # a scenario has about 100; keeps the pure Python parser under a second
+MAX_LINE_CHARACTERS = 20_000  # the parser takes seconds over a tag or an anchor of a megabyte
 
 Path = tuple[str | int, ...]  # keys and list positions from the top, such as ("objectives", 0, "p99_ms")
 
@@ -67,9 +68,9 @@ class Tree:
 def read_tree(text: str) -> Tree:
     """Parse one document. Mistakes that stop the parser are the last of `mistakes`; the value is then None."""
     tree = Tree()
-    bad = _forbidden_character(text)
-    if bad is not None:
-        tree.mistakes.append(Mistake(mark=bad, path=(), text="a control character stands here; remove it"))
+    unreadable = _unreadable_character(text)
+    if unreadable is not None:
+        tree.mistakes.append(unreadable)
         return tree
     try:
         events = _checked_events(text)
@@ -190,13 +191,17 @@ def _resolve(text: str) -> Any:
     return text
 
 
-def _forbidden_character(text: str) -> Mark | None:
+def _unreadable_character(text: str) -> Mistake | None:
     for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
+        if len(line) > MAX_LINE_CHARACTERS:
+            mark = Mark(line=number, column=MAX_LINE_CHARACTERS + 1)
+            return Mistake(mark=mark, path=(), text=f"a line of more than {MAX_LINE_CHARACTERS:,} characters")
         if line.isascii() and line.isprintable():
             continue
         for column, character in enumerate(line, start=1):
             if _is_forbidden(character):
-                return Mark(line=number, column=column)
+                mark = Mark(line=number, column=column)
+                return Mistake(mark=mark, path=(), text="a control character stands here; remove it")
     return None
 
 

@@ -180,7 +180,7 @@ def test_other_estimators_export_too(tmp_path: Path, estimator: str) -> None:
             trained(
                 "from sklearn.semi_supervised import LabelPropagation\nmodel = LabelPropagation().fit(rows, labels)"
             ),
-            "LabelPropagation",
+            "skl2onnx has no converter for LabelPropagation",
         ),
         (trained(LOGISTIC, extra="[:, :2]"), "refuses the factory's rows"),
         (trained(LOGISTIC, extra="[0]"), "the rows have the shape (3,)"),

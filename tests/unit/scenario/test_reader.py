@@ -158,7 +158,8 @@ def test_two_keys_that_contradict_are_named_with_both_lines(tmp_path: Path, text
         ("a: &x [1]\nb: [*x, *x]\n", "anchors are not allowed"),
         ("a: *x\n", "aliases are not allowed"),
         ("a: " + "[" * 200 + "]" * 200, "nested deeper than 20"),
-        ("a: [" + "1," * 30_000 + "]", "more than 20,000 values"),
+        ("a: [" + "1,\n " * 30_000 + "]", "more than 20,000 values"),
+        ("a: !" + "x" * 90_000, "1:20001 a line of more than 20,000 characters"),
         ("%YAML 1.1\n---\na: yes\n", "directives are not allowed"),
         (MINIMAL + "---\n" + MINIMAL, "a second document"),
         ("? [a]\n: 1\n", "a key must be plain text"),
@@ -172,8 +173,10 @@ def test_two_keys_that_contradict_are_named_with_both_lines(tmp_path: Path, text
         ("", "traffic: missing"),
     ],
 )
-def test_what_is_not_plain_yaml_is_refused(tmp_path: Path, text: str, expected: str) -> None:
-    os.chdir(tmp_path)
+def test_what_is_not_plain_yaml_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert expected in "\n".join(mistakes(tmp_path, text))
     assert not (tmp_path / "canary").exists()
 
