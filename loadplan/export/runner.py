@@ -5,7 +5,6 @@ the check passed. So whatever lies in the models folder has proved its parity.
 """
 
 import hashlib
-import os
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +18,7 @@ from loadplan.export.source import Conversion, TrainedModel
 from loadplan.inference import Session, open_session, runtime_version
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource
+from loadplan.store.files import write_bytes
 
 
 def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun, PayloadSet]:
@@ -26,7 +26,7 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
 
     Raises:
         InputError: when the factory or its estimator can't be used.
-        EnvironmentFault: when a package of the framework, or ONNX Runtime, is not installed.
+        EnvironmentFault: when a package of the framework or ONNX Runtime is not installed, or the disk is full.
         ObjectiveMissed: when a variant doesn't answer like its source; no file of it is left.
     """
     trained = build_model(source)
@@ -69,14 +69,12 @@ def _export_variant(
 
     with tempfile.TemporaryDirectory(prefix="loadplan-export-") as scratch:
         unproved = Path(scratch) / f"{variant}.onnx"
-        unproved.write_bytes(conversion.onnx)
+        write_bytes(unproved, conversion.onnx)
         session = open_session(unproved, ExecutionConfig(variant=variant))
         parity = check_parity(session, payloads, variant=variant, max_abs_error_allowed=max_abs_error_allowed)
         quality = _quality(session, conversion, payloads)
     path = folder / f"{variant}.onnx"
-    unfinished = folder / f".{path.name}.{os.getpid()}"
-    unfinished.write_bytes(conversion.onnx)
-    unfinished.replace(path)
+    write_bytes(path, conversion.onnx)
     facts = read_facts(conversion.onnx)
     return ExportedModel(
         variant=variant,

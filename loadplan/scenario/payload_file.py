@@ -5,7 +5,6 @@ that. Members: `inputs.<name>`, `expected.<name>`, `segments`, and `labels` wher
 """
 
 import io
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from loadplan.errors import InputError
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.store.files import write_bytes
 
 _INPUT = "inputs."
 _EXPECTED = "expected."
@@ -28,6 +28,7 @@ def save_payloads(path: Path, payloads: PayloadSet) -> None:
 
     Raises:
         InputError: when an array holds Python objects, which only a pickle could store.
+        EnvironmentFault: when the disk is full, read-only or failing.
     """
     arrays: dict[str, NDArray[np.generic]] = {
         **{_INPUT + name: rows for name, rows in payloads.inputs.items()},
@@ -45,9 +46,7 @@ def save_payloads(path: Path, payloads: PayloadSet) -> None:
         )
     archive = io.BytesIO()
     np.savez_compressed(archive, allow_pickle=False, **arrays)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(archive.getvalue())
-    unfinished.replace(path)
+    write_bytes(path, archive.getvalue())
 
 
 def load_payloads(path: Path) -> PayloadSet:
