@@ -25,6 +25,17 @@ class ServiceTimeFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Residual:
+    """One calibration run as it was measured and as the fitted law gives it."""
+
+    run: str  # name of the load run
+    offered_rate_rps: float
+    quantile: float | None  # None: this is a throughput in requests per second, not a latency in seconds
+    measured: float
+    predicted: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OverheadFit:
     """What the server adds to an inference, in CPU seconds on the serving core, and how well that explains the runs.
 
@@ -39,18 +50,7 @@ class OverheadFit:
     spread_ratio: float  # standard deviation of ln(cost) of the request and response work
     stall_s: float  # length of the rare pauses (scheduler, kernel)
     stall_rate_per_s: float
-    residuals: tuple["Residual", ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Residual:
-    """One calibration run as it was measured and as the fitted law gives it."""
-
-    run: str  # name of the load run
-    offered_rate_rps: float
-    quantile: float | None  # None: this is a throughput in requests per second, not a latency in seconds
-    measured: float
-    predicted: float
+    residuals: tuple[Residual, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

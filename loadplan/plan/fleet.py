@@ -66,6 +66,16 @@ class MonthCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assumption:
+    """A number that nobody measured here, on which the answer rests."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The answer: what to buy, or why nothing will do."""
 
@@ -83,15 +93,5 @@ class Plan:
     months: tuple[MonthCost, ...]
     oldest_price_date: date | None
     catalog_version: str
-    assumptions: tuple["Assumption", ...]
+    assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assumption:
-    """A number that nobody measured here, on which the answer rests."""
-
-    name: str
-    value: float
-    unit: str
-    source: str
