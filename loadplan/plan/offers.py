@@ -28,9 +28,8 @@ def why_not_plannable(offer: Offer) -> str | None:
     """Why no plan may rest on this offer, however its capacity is known; None where one may."""
     baseline = offer.instance_type.baseline_ratio
     if baseline is not None:
-        return (
-            f"burstable: only {baseline:.0%} of each vCPU is always there, and planning at that share is not built yet"
-        )
+        share = f"{100 * baseline:.0f} %"
+        return f"burstable: only {share} of each vCPU is always there, and planning at that share is not built yet"
     if offer.quality != "ok":
         return f"its price is doubtful ({offer.quality}); give one that you trust with --price"
     return None

@@ -29,7 +29,7 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
     carried = carried_rps(n_fewer, candidate.sizing_rps, rules=rules)
     return (
         f"{n_fewer} would carry only {_rate(carried)} of {_rate(peak_rps)} requests per second"
-        f"{gone} and {rules.headroom_ratio:.0%} kept free"
+        f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"
     )
 
 
@@ -81,4 +81,4 @@ def _rate(rate_rps: float) -> str:
 
 
 def _percent(share: Decimal) -> str:
-    return f"{share:.0%}" if share >= Decimal("0.1") else f"{share:.1%}"
+    return f"{100 * share:.0f} %" if share >= Decimal("0.1") else f"{100 * share:.1f} %"

@@ -29,9 +29,9 @@ from loadplan.plan.transfer import (
     CapacityRange,
     PredictedP99,
     SpeedRatio,
+    cautious_quantile_s,
     inference_share,
     latency_elsewhere,
-    quantile_s,
     speed_ratio,
     transferred_capacity,
     transferred_p99,
@@ -57,7 +57,7 @@ class _Miss:
     offer: Offer
     core: _CoreCapacity
     limit: LatencyLimit  # the one that is missed most
-    latency_s: float  # at the lowest rate that was fitted, by the low end of the speed
+    latency_s: float  # at the lowest rate that was fitted, by the low end of the speed and the high end of the latency
 
 
 def plan_fleet(*, fit: CapacityFit, scenario: Scenario, catalog: Catalog, as_of: date) -> Plan:
@@ -87,8 +87,7 @@ def plan_fleet(*, fit: CapacityFit, scenario: Scenario, catalog: Catalog, as_of:
             candidates.append(_candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type))))
             continue
         misses += [_miss(offer, core, limits) for core in fitting if core.here.curve and limits]
-        missed = "no setting meets the objectives on it" if fitting else "it has fewer cores than any setting takes"
-        reasons.append((offer, reason or missed))
+        reasons.append((offer, reason or _why_too_slow(offer.instance_type, fits=bool(fitting))))
     prices = [candidate.offer for candidate in candidates]
     considered = Considered(
         candidates=tuple(candidates),
@@ -109,6 +108,13 @@ def _why_unknown(instance_type: InstanceType, *, is_own: bool) -> str | None:
     if instance_type.cpu_family is None:
         return "nothing is known of its processor"
     return None
+
+
+def _why_too_slow(instance_type: InstanceType, *, fits: bool) -> str:
+    if not fits:
+        return "it has fewer cores than any setting takes"
+    processor = instance_type.cpu_family.cpu_model if instance_type.cpu_family else "processor"
+    return f"no setting is sure to meet the objectives on its {processor}"
 
 
 def _capacity_table(
@@ -192,7 +198,8 @@ def _replica_p99(core: _CoreCapacity, n_processes: int, rate_rps: float) -> Pred
 def _miss(offer: Offer, core: _CoreCapacity, limits: Sequence[LatencyLimit]) -> _Miss:
     window_s = core.here.setting.serving.batch_window_s
     latencies_s = [
-        latency_elsewhere(quantile_s(core.here.curve[0], limit.quantile), core.speed.low, window_s) for limit in limits
+        latency_elsewhere(cautious_quantile_s(core.here.curve[0], limit.quantile), core.speed.low, window_s)
+        for limit in limits
     ]
     latency_s, limit = max(zip(latencies_s, limits, strict=True), key=lambda pair: pair[0] / pair[1].limit_s)
     return _Miss(offer=offer, core=core, limit=limit, latency_s=latency_s)

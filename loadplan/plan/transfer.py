@@ -11,7 +11,7 @@ the ends are widened by a factor that nobody has measured yet; fleets are sized 
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadplan.catalog.instance_type import CpuFamily
@@ -94,12 +94,11 @@ def transferred_capacity(capacity: SettingCapacity, speed: SpeedRatio, limits: S
     The highest rate r here whose latency, taken there, is within the limits, times s. A faster machine could also run
     closer to its saturation than this one; the table ends at the usable capacity here, so that gain isn't counted.
     """
-    usable = capacity.usable_capacity_rps
-    if usable <= 0.0:
-        return CapacityRange(low=0.0, middle=0.0, high=0.0)
-    middle = speed.middle * min(_rate_within(capacity, speed.middle, limits), usable)
-    # How unsure the fit is of the capacity here, as a share of it, holds there too.
-    low = speed.low * min(_rate_within(capacity, speed.low, limits), usable) * capacity.usable_capacity_rps_low / usable
+    rate = _rate_within(capacity, speed.middle, limits, quantile_s)
+    middle = speed.middle * min(rate, capacity.usable_capacity_rps)
+    # At the low end the objectives hold even by the high end of the predicted latency.
+    cautious_rate = _rate_within(capacity, speed.low, limits, cautious_quantile_s)
+    low = speed.low * min(cautious_rate, capacity.usable_capacity_rps_low)
     high = speed.high * capacity.usable_capacity_rps_high
     return CapacityRange(low=min(low, middle), middle=middle, high=max(middle, high))
 
@@ -135,7 +134,17 @@ def quantile_s(point: PredictedLatency, quantile: float) -> float:
     return point.p50_s if quantile <= 0.5 else point.p95_s if quantile <= 0.95 else point.p99_s
 
 
-def _rate_within(capacity: SettingCapacity, speed: float, limits: Sequence[LatencyLimit]) -> float:
+def cautious_quantile_s(point: PredictedLatency, quantile: float) -> float:
+    """The high end of that quantile; the interval of the p99 is the widest in the table and serves for all."""
+    return quantile_s(point, quantile) * point.p99_interval.high / point.p99_s
+
+
+def _rate_within(
+    capacity: SettingCapacity,
+    speed: float,
+    limits: Sequence[LatencyLimit],
+    latency_of: Callable[[PredictedLatency, float], float],
+) -> float:
     """The highest rate here up to which the latency, taken to another speed, is within every limit; 0: none is."""
     if not capacity.curve:
         return 0.0
@@ -144,10 +153,10 @@ def _rate_within(capacity: SettingCapacity, speed: float, limits: Sequence[Laten
     rates = [end.offered_rate_rps]
     for limit in limits:
         latencies_s = [
-            latency_elsewhere(quantile_s(point, limit.quantile), speed, window_s) for point in capacity.curve
+            latency_elsewhere(latency_of(point, limit.quantile), speed, window_s) for point in capacity.curve
         ]
         # A quantile beyond p99 isn't in the table: elsewhere the p99 may be no worse than where that limit binds here.
-        allowed_s = quantile_s(end, limit.quantile) if limit.quantile > 0.99 else limit.limit_s
+        allowed_s = latency_of(end, limit.quantile) if limit.quantile > 0.99 else limit.limit_s
         rates.append(_crossing(capacity.curve, latencies_s, allowed_s))
     return min(rates)
 

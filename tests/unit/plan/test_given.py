@@ -101,7 +101,7 @@ def test_evidence_is_given(scenario: Scenario, offer: Offer) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "winner"),
     [
-        pytest.param(("a", "0.10", "100"), ("b", "0.15", "200"), "b", id="fewer replicas"),
+        pytest.param(("a", "0.10", "150"), ("b", "0.20", "200"), "b", id="fewer replicas"),
         pytest.param(("a", "0.10", "150"), ("b", "0.10", "160"), "b", id="then more headroom"),
         pytest.param(("b", "0.10", "150"), ("a", "0.10", "150"), "a", id="then by name"),
     ],
@@ -109,8 +109,8 @@ def test_evidence_is_given(scenario: Scenario, offer: Offer) -> None:
 def test_ties_are_broken(
     scenario: Scenario, offer: Offer, first: tuple[str, str, str], second: tuple[str, str, str], winner: str
 ) -> None:
-    # 200 requests per second: a takes 2 + 1 replicas at 100 (0.30 $/h), b 1 + 1 at 200 (0.30 $/h).
-    question = asked(scenario, 200.0, headroom_ratio=0.0)
+    # At 200 requests per second with no spare, a takes two replicas (0.20 $/h), with less of them in use.
+    question = asked(scenario, 200.0, headroom_ratio=0.0, n_spare_replicas=0)
     offers = [priced(offer, name, usd) for name, usd, _ in (first, second)]
     result = plan(question, offers, [given(name, rps) for name, _, rps in (first, second)])
     assert bought(result.recommended)[0] == winner
@@ -121,7 +121,7 @@ def test_a_fleet_within_five_percent_is_called_a_near_tie(scenario: Scenario, of
     offers = [priced(offer, "a", "0.100"), priced(offer, "b", "0.105"), priced(offer, "c", "0.106")]
     result = plan(asked(scenario, 200.0), offers, [given(name, "1000") for name in "abc"])
     assert [fleet.reason.startswith("near-tie: ") for fleet in result.runners_up] == [True, False]
-    assert result.runners_up[0].reason.startswith("near-tie: $7.30 a month dearer (5.0%)")
+    assert result.runners_up[0].reason.startswith("near-tie: $7.30 a month dearer (5.0 %)")
     assert result.recommended is not None
     assert "1 of the others cost at most 5 % more" in result.recommended.reason
 
@@ -130,7 +130,7 @@ def test_the_reason_names_what_one_replica_fewer_would_carry(scenario: Scenario,
     # 4 of 1,000: 3 left carry 2,400 with 20 % free; 3 of 1,000: 2 left carry 1,600.
     result = plan(scenario, [priced(offer, "a", "0.1")], [given("a", "1000")])
     assert result.binding_constraint == (
-        "4 replicas: 3 would carry only 1,600 of 2,400 requests per second with 1 gone and 20% kept free"
+        "4 replicas: 3 would carry only 1,600 of 2,400 requests per second with 1 gone and 20 % kept free"
     )
 
 
@@ -166,7 +166,7 @@ def test_a_burstable_type_is_never_planned_at_full_speed(scenario: Scenario, off
     rows = [given("t3", "1000"), given("a", "1000")]
     result = plan(scenario, [burstable, priced(offer, "a", "0.1")], rows)
     assert bought(result.recommended)[0] == "a"
-    assert "only 30% of each vCPU" in result.not_offered[0].reason
+    assert "only 30 % of each vCPU" in result.not_offered[0].reason
 
 
 def test_a_doubtful_price_can_not_win(scenario: Scenario, offer: Offer) -> None:

@@ -49,7 +49,7 @@ def test_another_architecture_widens_the_interval(here: CpuFamily, half: CpuFami
 
 
 def test_the_same_machine_has_the_capacity_of_the_fit(fit: CapacityFit) -> None:
-    there = transferred_capacity(fit.capacities[0], SAME_MACHINE, [LatencyLimit(quantile=0.99, limit_s=0.02)])
+    there = transferred_capacity(fit.capacities[0], SAME_MACHINE, [LatencyLimit(quantile=0.99, limit_s=0.025)])
     assert (there.low, there.middle, there.high) == pytest.approx((1080.0, 1200.0, 1320.0))
 
 
