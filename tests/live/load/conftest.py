@@ -1,6 +1,7 @@
 """Fake servers with a known law, and short ways to drive them."""
 
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from loadplan.load.answers import AnswerBook, v2_judge
+from loadplan.load.open_loop import LoopOrder, LoopResult, Network, OpenLoop
 from loadplan.load.records import LoadSpec
-from loadplan.load.requests import PreparedRequests, v2_requests
+from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
 from loadplan.machine import Machine, read_machine
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import Arrivals
@@ -84,20 +88,54 @@ def doubling() -> PreparedRequests:
     return v2_requests(payloads, model="m", n_rows_per_request=1)
 
 
-def spec(*, rate_rps: float, duration_s: float, timeout_s: float = 1.0, seed: int = 7) -> LoadSpec:
-    """A run of Poisson arrivals."""
-    return LoadSpec(
-        name="test",
-        purpose="ad_hoc",
-        arrivals=Arrivals(),
-        offered_rate_rps=rate_rps,
-        duration_s=duration_s,
-        seed=seed,
-        timeout_s=timeout_s,
-        setting=None,
-    )
+@pytest.fixture(scope="session")
+def plain() -> PreparedRequests:
+    """A request whose answer counts by its status alone."""
+    return plain_requests("/", body=b"hello")
 
 
 @pytest.fixture(scope="session")
 def make_spec() -> Callable[..., LoadSpec]:
-    return spec
+    """`make_spec(rate_rps=100, duration_s=1)` is a run of Poisson arrivals."""
+
+    def make(*, rate_rps: float, duration_s: float, timeout_s: float = 1.0, seed: int = 7) -> LoadSpec:
+        return LoadSpec(
+            name="test",
+            purpose="ad_hoc",
+            arrivals=Arrivals(),
+            offered_rate_rps=rate_rps,
+            duration_s=duration_s,
+            seed=seed,
+            timeout_s=timeout_s,
+            setting=None,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def drive() -> Callable[..., LoopResult]:
+    """`drive(fake, requests, due_s)` runs the open loop in this very process, without Locust: quicker to start."""
+
+    def run(
+        fake: Fake,
+        requests: PreparedRequests,
+        due_s: NDArray[np.float64],
+        *,
+        timeout_s: float = 5.0,
+        yield_to_others: Callable[[], object] = lambda: None,
+    ) -> LoopResult:
+        order = LoopOrder(
+            family=socket.AF_INET,
+            address=("127.0.0.1", fake.port),
+            due_s=due_s,
+            payload=np.arange(due_s.size, dtype=np.int32) % len(requests.bodies),
+            messages=wire_messages(requests, host="fake"),
+            timeout_s=timeout_s,
+            n_warm_connections=2,
+        )
+        answers = None if requests.expected is None else AnswerBook(v2_judge(requests.expected))
+        network = Network(open_socket=socket.socket, open_epoll=select.epoll)
+        return OpenLoop(order, network, answers=answers, yield_to_others=yield_to_others).run()
+
+    return run
