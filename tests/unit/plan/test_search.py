@@ -164,6 +164,14 @@ def test_a_machine_that_can_not_be_placed_is_said_and_widens_the_interval(
     assert capacity.usable_capacity_rps_high == pytest.approx(4 * 1320 * 2)
 
 
+def test_an_objective_met_only_by_the_middle_of_the_interval_is_not_met(
+    fit: CapacityFit, scenario: Scenario, catalog: Catalog
+) -> None:
+    plan = solve(fit, within(scenario, 0.03), catalog)
+    assert (plan.feasible, plan.recommended) == (False, None)
+    assert [one.reason for one in plan.not_offered] == ["no setting is sure to meet the objectives on its AMD (Zen 2)"]
+
+
 def test_an_objective_that_nothing_meets_names_the_nearest_miss(
     fit: CapacityFit, scenario: Scenario, catalog: Catalog
 ) -> None:
