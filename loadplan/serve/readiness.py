@@ -1,0 +1,52 @@
+"""Readiness is shown by a real inference: servers that only report their own opinion say "ready" while dead.
+
+Inference runs in the event loop, so while it hangs the probe gets no answer at all, which every prober takes for
+"not ready". Times are seconds on the monotonic clock.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from loadplan.execution import TensorSpec
+from loadplan.inference import Tensors
+from loadplan.serve.batcher import Infer
+
+# Probes more frequent than this share an answer, or watching a server would load it.
+_FRESH_S = 0.5
+
+
+class Readiness:
+    """Runs one row through the session that serves, at most every half second."""
+
+    def __init__(self, infer: Infer, row: Tensors, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._infer = infer
+        self._row = row
+        self._clock = clock
+        self._checked_s = -_FRESH_S
+        self._is_ready = False
+        self.is_stopping = False  # set when the server has been asked to stop
+
+    def is_ready(self) -> bool:
+        """Whether the model answers now."""
+        now_s = self._clock()
+        if now_s - self._checked_s >= _FRESH_S:
+            self._is_ready = self._try()
+            self._checked_s = self._clock()
+        return self._is_ready and not self.is_stopping
+
+    def _try(self) -> bool:
+        try:
+            self._infer(self._row)
+        except Exception:  # whatever the runtime raises: the model does not answer
+            return False
+        return True
+
+
+def blank_rows(inputs: tuple[TensorSpec, ...], n_rows: int) -> Tensors:
+    """Zeros of the model's own shapes, for warming up and probing; axes of any length get length 1."""
+    return {
+        spec.name: np.zeros((n_rows, *(1 if axis is None else axis for axis in spec.shape[1:])), dtype=spec.dtype)
+        for spec in inputs
+    }
