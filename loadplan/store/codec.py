@@ -139,6 +139,7 @@ def _converter() -> Converter:
     for kind in (datetime, date):
         converter.register_unstructure_hook(kind, kind.isoformat)
         converter.register_structure_hook(kind, lambda value, kind: kind.fromisoformat(value))
+    converter.register_structure_hook(bool, _strictly_bool)
     # cattrs would turn the text "1" into the number 1; a file in which that happens is not ours.
     for number, accepted in ((int, int), (float, (int, float))):
         converter.register_structure_hook(number, _strictly(number, accepted))
@@ -152,6 +153,12 @@ def _strictly(kind: type, accepted: type | tuple[type, ...]) -> Any:
         return kind(value)
 
     return structure
+
+
+def _strictly_bool(value: object, _: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
 
 
 def _is_array(kind: Any) -> bool:
