@@ -89,7 +89,7 @@ def _command(model: Path, *, setting: Setting, model_name: str, cores: Sequence[
     if cores:
         options["--cores"] = ",".join(map(str, cores))
     pairs = [text for option in options.items() for text in option]
-    return [sys.executable, "-m", "loadplan.serve", *pairs, "--exit-with-parent"]
+    return [sys.executable, "-m", "loadplan.serve", *pairs, "--exit-with-parent", str(os.getpid())]
 
 
 def _environment() -> dict[str, str]:

@@ -1,19 +1,28 @@
-"""A load run as columns, for parquet and for people who take results further."""
+"""A load run as columns, for parquet and for people who take results further.
+
+One row per request goes into the columns; everything else about the run is small and travels as text beside them.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
+from loadplan.caveat import Caveat
+from loadplan.errors import InputError
+from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
+from loadplan.machine import Machine
+from loadplan.store.codec import dumps, loads
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Columns = dict[str, NDArray[np.generic]]
 
-_REQUEST_COLUMNS = {
+_KEY = "loadplan.load/1"
+_DTYPES = {
     "due_s": np.float64,
     "sent_s": np.float64,
     "first_byte_s": np.float64,
@@ -24,26 +33,58 @@ _REQUEST_COLUMNS = {
 }
 
 
-def request_columns(run: LoadRun) -> Columns:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Circumstances:
+    """All of a run but its requests."""
+
+    spec: LoadSpec
+    url: str
+    machine: Machine
+    lost: LostTime
+    verdict: LoadVerdict
+    caveats: tuple[Caveat, ...]
+
+
+def load_columns(run: LoadRun) -> Columns:
     """One row per due request, in order of due time; columns named and typed as in `RequestLog`."""
-    return {name: getattr(run.requests, name) for name in _REQUEST_COLUMNS}
+    return {name: getattr(run.requests, name) for name in _DTYPES}
 
 
-def lost_columns(run: LoadRun) -> Columns:
-    """One row per stretch that neighbours took, named and typed as in `LostTime`."""
-    return {"start_s": run.lost.start_s, "length_s": run.lost.length_s}
+def load_metadata(run: LoadRun) -> dict[str, str]:
+    """What travels beside the columns."""
+    circumstances = _Circumstances(
+        spec=run.spec,
+        url=run.url,
+        machine=run.machine,
+        lost=run.lost,
+        verdict=run.verdict,
+        caveats=run.caveats,
+    )
+    return {_KEY: dumps(circumstances)}
 
 
-def requests_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> RequestLog:
-    """The inverse of `request_columns`."""
-    return RequestLog(**{name: np.asarray(columns[name]).astype(dtype) for name, dtype in _REQUEST_COLUMNS.items()})
+def load_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> LoadRun:
+    """The run whose columns and metadata these are.
 
-
-def lost_from_columns(columns: Mapping[str, NDArray[np.generic]]) -> LostTime:
-    """The inverse of `lost_columns`."""
-    return LostTime(
-        start_s=np.asarray(columns["start_s"]).astype(np.float64),
-        length_s=np.asarray(columns["length_s"]).astype(np.float64),
+    Raises:
+        InputError: when they are not those of a load run of this version.
+    """
+    missing = [name for name in _DTYPES if name not in columns]
+    if _KEY not in metadata or missing:
+        raise InputError(
+            what=f"the table lacks {', '.join(missing) or _KEY}",
+            where="the records of a load run",
+            fix="run again to make it anew",
+        )
+    said = loads(metadata[_KEY], _Circumstances, where="the records of a load run")
+    return LoadRun(
+        spec=said.spec,
+        url=said.url,
+        machine=said.machine,
+        requests=RequestLog(**{name: np.asarray(columns[name]).astype(dtype) for name, dtype in _DTYPES.items()}),
+        lost=said.lost,
+        verdict=said.verdict,
+        caveats=said.caveats,
     )
 
 
@@ -52,7 +93,7 @@ def to_frame(run: LoadRun) -> "pd.DataFrame":
     import pandas as pd
 
     log = run.requests
-    frame = pd.DataFrame(request_columns(run))
+    frame = pd.DataFrame(load_columns(run))
     names = [outcome.name.lower() for outcome in Outcome]
     frame["outcome"] = pd.Categorical.from_codes(log.outcome.astype(np.int8), categories=names)
     frame["response_time_s"] = np.where(log.outcome == np.uint8(Outcome.OK), log.done_s - log.due_s, np.nan)

@@ -7,13 +7,6 @@ import pytest
 
 from loadplan.errors import InvalidMeasurement
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
-from loadplan.load.table import (
-    lost_columns,
-    lost_from_columns,
-    request_columns,
-    requests_from_columns,
-    to_frame,
-)
 from loadplan.load.verdict import (
     clean_latency_summary,
     clean_response_times_s,
@@ -235,19 +228,3 @@ def test_clean_windows_leave_out_what_neighbours_disturbed_but_not_what_the_serv
     assert summary is not None
     assert summary.n_samples == 980
     assert summary.max == pytest.approx(0.51)
-
-
-def test_columns_give_the_requests_back() -> None:
-    original = run(ended(log(), slice(3, 9), Outcome.TIMED_OUT), lost((1.0, 0.01)))
-    back = requests_from_columns(request_columns(original))
-    for field in dataclasses.fields(RequestLog):
-        first, second = getattr(original.requests, field.name), getattr(back, field.name)
-        assert first.dtype == second.dtype
-        np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(lost_from_columns(lost_columns(original)).start_s, [1.0])
-
-
-def test_the_frame_names_the_outcomes() -> None:
-    frame = to_frame(run(ended(log(), slice(0, 2), Outcome.REFUSED)))
-    assert frame["outcome"].value_counts()[["ok", "refused"]].tolist() == [998, 2]
-    assert frame["response_time_s"].isna().sum() == 2
