@@ -1,15 +1,16 @@
 """One client connection: uvicorn's HTTP protocol on httptools, with what it lacks.
 
 uvicorn sets no limit to how long a request may take to arrive or how long its head may be, closes idle connections at
-a stop even where a request is on its way, and knows nothing of turns. Times are seconds on the loop's clock.
+a stop even where a request is on its way, knows nothing of turns, and writes an answer in two pieces. Times are seconds
+on the loop's clock.
 """
 
-import asyncio
+import http
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from loadplan.serve.app import IS_GONE, Application
+from loadplan.serve.app import CLIENT, Application
 
 # A request must have arrived completely within this time of its first byte, or 500 idle-looking clients that send one
 # byte a second hold 500 connections for ever.
@@ -20,13 +21,11 @@ _HEAD_TOO_LARGE: Final = (
 )
 # How long an idle connection may still bring a request after the stop: one that was on its way gets its answer.
 _LINGER_S: Final = 0.2
-# Below this many bytes uvloop keeps what is written until the end of the turn. The head of an answer is shorter and
-# waits for the body; both leave together, at once.
-_SEND_FROM_BYTES: Final = 100
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in http.HTTPStatus}
 
 
 class Connection(HttpToolsProtocol):
-    """One client."""
+    """One client's connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -34,11 +33,6 @@ class Connection(HttpToolsProtocol):
         self._receiving_since_s: float | None = None  # None: no request is half here
         self._head_bytes = 0
         self._is_stopping = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Send answers as soon as they are written."""
-        super().connection_made(transport)
-        transport.set_write_buffer_limits(high=_SEND_FROM_BYTES)
 
     def data_received(self, data: bytes) -> None:
         """Parse, and start a turn behind the tasks of the requests that were read."""
@@ -51,10 +45,10 @@ class Connection(HttpToolsProtocol):
         if self._is_stopping and self.cycle is not None:
             self.cycle.keep_alive = False
 
-    def on_message_begin(self) -> None:
-        """A request begins: let the application see whether its client has left."""
-        super().on_message_begin()
-        self.scope[IS_GONE] = self.transport.is_closing  # type: ignore[typeddict-unknown-key]  # servers may add keys
+    def on_headers_complete(self) -> None:
+        """A request's head is here: its task is scheduled, and finds in the scope who waits for the answer."""
+        super().on_headers_complete()
+        self.scope[CLIENT] = WaitingClient(self.cycle)  # type: ignore[typeddict-unknown-key]  # ASGI allows more keys
 
     def close_if_slow(self, now_s: float) -> None:
         """Give up on a request that takes too long to arrive."""
@@ -93,3 +87,42 @@ class Connection(HttpToolsProtocol):
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.transport.write(_HEAD_TOO_LARGE)
                 self.transport.close()
+
+
+class WaitingClient:
+    """Who waits for the answer to one request; see `app.Client`."""
+
+    __slots__ = ("_cycle", "is_gone")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self.is_gone = cycle.transport.is_closing
+
+    def forget(self) -> None:
+        """Nobody waits: the server need not be answered for this request."""
+        self._cycle.disconnected = True
+
+    def answer(self, status: int, body: bytes, *, kind: bytes, headers: bytes = b"") -> None:
+        """Write head and body in one piece, and do what uvicorn's `send` does after the last piece.
+
+        A client that does not read can't make this grow: a connection's next request waits for this answer to leave.
+        """
+        cycle = self._cycle
+        if cycle.disconnected:
+            return
+        if b"connection: close" in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            headers += b"connection: close\r\n"
+        shown = b"" if cycle.scope["method"] == "HEAD" else body
+        cycle.transport.write(
+            b"%b\r\ncontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b"
+            % (_STATUS_LINES[status], kind, len(body), headers, shown)
+        )
+        cycle.response_started = True
+        cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
