@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,9 @@ _LOOK_EVERY_S = 0.2
 # Enough connections for the answers that are usually under way; more are opened as the backlog asks for them.
 _WARM_CONNECTIONS_S = 0.02
 _WARM_CONNECTIONS_MOST = 64
-# The backlog of a stall of one second must fit into the files this process may open, beside those it has.
-_STALL_S = 1.0
+# The backlog of a stall this long must fit into the files this process may open, beside those it has; where a longer
+# one does not, the run says so and is invalid.
+_STALL_S = 0.25
 _OTHER_FILES = 64
 
 
@@ -155,7 +157,9 @@ def _watch(
             readable, _, _ = select.select([pipe], [], [], _LOOK_EVERY_S)
             if readable:
                 if not os.read(pipe.fileno(), 4096):
-                    break  # it has ended
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(1.0)
+                    return
                 if began is None:
                     began = time.monotonic()
                     deadline = began + expected_s + _END_LIMIT_S

@@ -40,12 +40,14 @@ def judge(spec: LoadSpec, requests: RequestLog, lost: LostTime, *, own_fault: st
     in_clean = due_in_clean_window(requests.due_s, is_clean)
     # A comparison with NaN is False: a request that was never sent is late.
     is_late = ~(requests.sent_s - requests.due_s <= lag_limit_s)
-    late_ratio = float(is_late[in_clean].mean()) if in_clean.any() else float(is_late.any())
+    # With no request in a clean window the share is that of all, and lateness is no reason: nobody knows whose it is.
+    can_judge = bool(in_clean.any())
+    late_ratio = float(np.mean(is_late[in_clean] if can_judge else is_late)) if is_late.size else 0.0
     n_sent = int(np.count_nonzero(requests.sent_s <= spec.duration_s + lag_limit_s))
     is_good = requests.outcome == np.uint8(Outcome.OK)
     facts = _Facts(
         lag_limit_s=lag_limit_s,
-        late_ratio=late_ratio,
+        late_ratio=late_ratio if can_judge else 0.0,
         clean_ratio=float(is_clean.mean()),
         n_due=requests.n_requests,
         n_sent=n_sent,

@@ -127,6 +127,13 @@ def test_a_run_with_less_than_a_quarter_of_clean_windows_is_invalid() -> None:
     assert verdict(log(), lost(*gaps[:75])).valid
 
 
+def test_a_generator_robbed_all_the_time_is_not_called_slow() -> None:
+    judged = verdict(sent_late(log(), slice(0, 1000), 0.05), lost(*((i * 0.1, 0.05) for i in range(100))))
+    assert judged.late_ratio == 1.0
+    assert len(judged.invalid_reasons) == 1
+    assert "neighbours took" in judged.invalid_reasons[0]
+
+
 def test_a_pause_of_seconds_makes_a_run_invalid() -> None:
     assert any("paused for 2.0 s" in reason for reason in verdict(log(), lost((3.0, 2.0))).invalid_reasons)
 
