@@ -58,7 +58,7 @@ def open_session(model: Path, execution: ExecutionConfig) -> Session:
     options = ort.SessionOptions()
     options.intra_op_num_threads = execution.n_threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised; written as well, a bad client could fill a server's log
     provider = f"{execution.provider}ExecutionProvider"
     if execution.provider != "CPU":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
@@ -104,7 +104,8 @@ def load_runtime() -> "ModuleType":
             where="this Python environment",
             fix=f"run: pip install --force-reinstall --no-deps {installed[0]}",
         )
-    return onnxruntime
+    runtime: ModuleType = onnxruntime
+    return runtime
 
 
 def runtime_version() -> str:
