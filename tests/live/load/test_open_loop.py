@@ -85,8 +85,9 @@ def test_the_generators_own_lateness_is_in_the_response_time_and_makes_the_run_i
         yield_to_others=lambda: time.sleep(next(blocked, 0.0)),
     )
     log = result.requests
-    assert log.send_delay_s.max() > 0.18
-    assert log.response_time_s.max() > 0.18
+    # 80 requests fell due in these 200 ms, 60 of them more than 50 ms before the end.
+    assert (log.send_delay_s > 0.05).sum() >= 55
+    assert (log.response_time_s > 0.05).sum() >= 55
     verdict = judge(make_spec(rate_rps=400.0, duration_s=1.0), log, result.lost)
     assert any("the generator could not keep up" in reason for reason in verdict.invalid_reasons)
 
