@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from loadplan.load.answers import NOT_KEPT, AnswerBook
 from loadplan.load.http_response import MalformedResponse, Response, ResponseReader
 from loadplan.load.records import LostTime, Outcome, RequestLog
+from loadplan.noise import ROBBED_BEYOND_S
 
 _MAX_SENDS_PER_TURN = 16  # more would leave answers unread while a backlog is sent
 _MAX_READS_PER_TURN = 8  # more would hold up requests that fall due meanwhile
@@ -33,8 +34,7 @@ _YIELD_EVERY_S = 0.020
 _YIELD_NEEDS_S = 0.0005  # a yield takes 10 to 30 µs; a request that is due sooner than this waits for nobody
 _YIELD_AT_LATEST_S = 1.0
 _HEAD_START_S = 0.005  # from the end of the preparations to the start of the schedule
-# An idle turn takes 2 µs, a send or a read 5 to 25 µs: what lies beyond this was taken by somebody else.
-_GAP_S = 0.0003
+# An idle turn takes 2 µs, a send or a read 5 to 25 µs: a turn far longer than its actions was somebody else's.
 _GAP_PER_ACTION_S = 0.00005
 # A kept-open connection that its server closes just as a request leaves is nobody's failure to answer. Servers
 # close after seconds of idleness, so a loss sooner than this is a loss.
@@ -155,7 +155,7 @@ class OpenLoop:
         n_actions = 0
         while self._n_open and not self._is_hopeless:
             now = clock()
-            if now - before > _GAP_S + n_actions * _GAP_PER_ACTION_S:
+            if now - before > ROBBED_BEYOND_S + n_actions * _GAP_PER_ACTION_S:
                 self._gaps.append((before, now - before))
             before = now
             next_due = due[self._next] if self._next < self._n else now + 1.0
