@@ -1,17 +1,23 @@
 """Records as JSON and arrays as parquet, there and back without loss.
 
-JSON files read `{"schema": "loadplan.plan/1", "record": {…}}` with sorted keys, so the same record gives the same
-bytes. Money is text, dates are ISO, arrays are their little-endian bytes in base64; NaN and infinity are refused.
-Parquet goes through DuckDB, which needs neither pandas nor pyarrow.
+JSON files read `{"schema": "loadplan.plan/1", "sha256": …, "record": {…}}` with sorted keys, so the same record gives
+the same bytes; the hash, over schema and record, shows a changed byte to whoever reads the file alone. Money is text,
+dates are ISO, arrays are their little-endian bytes in base64; NaN and infinity are refused. Parquet goes through
+DuckDB, which needs neither pandas nor pyarrow; the file says itself which columns of which type it holds.
 """
 
 import base64
+import hashlib
 import json
-from collections.abc import Mapping
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_origin
 
 import numpy as np
@@ -25,10 +31,17 @@ T = TypeVar("T")
 Columns = dict[str, NDArray[np.generic]]
 
 
+# The key in a parquet file's own metadata under which the columns and their types stand.
+_COLUMNS = "loadplan.columns/1"
+
+
 def dumps(record: object) -> str:
-    """One record as one line of JSON."""
-    plain = _converter().unstructure(record)
-    return json.dumps(plain, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    """One record as one line of JSON.
+
+    Raises:
+        ValueError: when a number in it is NaN or infinite: that is never stored.
+    """
+    return _to_text(_converter().unstructure(record))
 
 
 def loads(text: str, kind: type[T], *, where: str) -> T:
@@ -38,16 +51,21 @@ def loads(text: str, kind: type[T], *, where: str) -> T:
         InputError: when the text is not a `kind`, to the letter: unknown and missing fields are refused.
     """
     try:
-        return _converter().structure(json.loads(text), kind)
-    except Exception as error:  # cattrs raises groups, json raises ValueError: one message for the user
-        reason = "; ".join(transform_error(error))[:300] if not isinstance(error, ValueError) else str(error)
-        raise _unreadable(reason, where) from error
+        return _structure(json.loads(text), kind, where=where)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(str(error), where) from error
 
 
 def write_record(path: Path, record: object, *, schema: str) -> None:
-    """Keep one record in a file of its own."""
-    plain = {"schema": schema, "record": _converter().unstructure(record)}
-    files.write_text(path, json.dumps(plain, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=1) + "\n")
+    """Keep one record in a file of its own.
+
+    Raises:
+        ValueError: as `dumps`.
+        EnvironmentFault: when the disk is full or failing.
+    """
+    plain = _converter().unstructure(record)
+    document = {"schema": schema, "sha256": _digest(schema, plain), "record": plain}
+    files.write_text(path, json.dumps(document, sort_keys=True, allow_nan=False, indent=1) + "\n")
 
 
 def read_record(path: Path, kind: type[T], *, schema: str) -> T:
@@ -56,62 +74,82 @@ def read_record(path: Path, kind: type[T], *, schema: str) -> T:
     Raises:
         InputError: when the file is missing, damaged, or of another schema than `schema`.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        found, record = document["schema"], document["record"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(str(error) or type(error).__name__, str(path)) from error
+    document = _read_document(path)
+    found = document.get("schema")
     if found != schema:
         raise InputError(
             what=f"the file has the schema {found!r}, this loadplan reads {schema!r}",
             where=str(path),
             fix="run again with this version, or use the version that wrote it",
         )
-    return loads(json.dumps(record), kind, where=str(path))
+    try:
+        intact = document["sha256"] == _digest(schema, document["record"])
+    except (KeyError, ValueError) as error:
+        raise _unreadable(str(error), str(path)) from error
+    if not intact:
+        raise _unreadable("it was changed after it was written", str(path))
+    return _structure(document["record"], kind, where=str(path))
+
+
+def schema_of(path: Path) -> str | None:
+    """The schema that a record's file names; None where the file is no record."""
+    try:
+        schema = _read_document(path).get("schema")
+    except InputError:
+        return None
+    return schema if isinstance(schema, str) else None
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[np.generic]], *, metadata: Mapping[str, str]) -> None:
-    """Keep columns of equal length as parquet, with texts beside them in the file's own metadata."""
+    """Keep columns of equal length as parquet, with texts beside them in the file's own metadata.
+
+    Raises:
+        EnvironmentFault: when the disk is full or failing.
+    """
     import duckdb
 
-    temporary = path.with_name(f"{files.UNFINISHED}parquet-{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pairs = ", ".join(f"{_quoted(name, chr(39))}: {_quoted(text, chr(39))}" for name, text in metadata.items())
-    with duckdb.connect() as database:
+    types = {name: _type_name(values) for name, values in columns.items()}
+    texts = {**metadata, _COLUMNS: json.dumps(types)}
+    pairs = ", ".join(f"{_quoted(name, chr(39))}: {_quoted(text, chr(39))}" for name, text in texts.items())
+    names = ", ".join(_quoted(name, '"') for name in columns)
+    n_bytes = sum(values.nbytes for values in columns.values())
+    with files.replacing(path, n_bytes=n_bytes) as descriptor, duckdb.connect() as database:
         database.execute("SET threads = 1; SET preserve_insertion_order = true")
         database.register("columns", dict(columns))
-        names = ", ".join(_quoted(name, '"') for name in columns)
         try:
-            database.execute(  # COPY takes no parameters; names, path and texts are quoted above
-                f"COPY (SELECT {names} FROM columns) TO {_quoted(str(temporary), chr(39))} "  # noqa: S608
-                f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{pairs}}})"
+            database.execute(  # COPY takes no parameters; names and texts are quoted above
+                f"COPY (SELECT {names} FROM columns) TO '/proc/self/fd/{descriptor}' "  # noqa: S608
+                f"(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{pairs}}})"
             )
-            files.write_bytes(path, temporary.read_bytes())
         except duckdb.IOException as error:
-            raise files.disk_fault(
-                OSError(str(error)), path, n_bytes=sum(c.nbytes for c in columns.values())
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            raise _as_os_error(error) from error
 
 
 def read_columns(path: Path) -> tuple[Columns, dict[str, str]]:
-    """Read what `write_columns` kept: columns by name, and the metadata.
+    """Read what `write_columns` kept: columns by name in the order written, and the metadata.
 
     Raises:
-        InputError: when the file is missing or is not parquet.
+        InputError: when the file is missing, damaged, or was not written by `write_columns`.
     """
     import duckdb
 
     try:
-        with duckdb.connect() as database:
+        with path.open("rb") as file, duckdb.connect() as database:
+            # By descriptor, because DuckDB takes *, ? and [ in a path for patterns.
+            opened = f"/proc/self/fd/{file.fileno()}"
             database.execute("SET threads = 1; SET preserve_insertion_order = true")
-            masked = database.execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchnumpy()
-            pairs = database.execute("SELECT key, value FROM parquet_kv_metadata(?)", [str(path)]).fetchall()
-    except duckdb.Error as error:
+            masked = database.execute("SELECT * FROM read_parquet(?)", [opened]).fetchnumpy()
+            pairs = database.execute("SELECT key, value FROM parquet_kv_metadata(?)", [opened]).fetchall()
+        metadata = {bytes(key).decode(): bytes(value).decode() for key, value in pairs}
+        declared = json.loads(metadata.pop(_COLUMNS, "null"))
+    except (duckdb.Error, OSError, ValueError) as error:
         raise _unreadable(str(error).splitlines()[0], str(path)) from error
     columns = {name: _unmasked(values) for name, values in masked.items()}
-    return columns, {bytes(key).decode(): bytes(value).decode() for key, value in pairs}
+    found = {name: _type_name(values) for name, values in columns.items()}
+    if found != declared:
+        reason = "loadplan did not write it" if declared is None else f"columns {found}, expected {declared}"
+        raise _unreadable(reason, str(path))
+    return columns, metadata
 
 
 def _unmasked(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -121,8 +159,43 @@ def _unmasked(values: NDArray[np.generic]) -> NDArray[np.generic]:
     return values.astype(np.str_) if values.dtype.hasobject else np.ma.getdata(values)
 
 
+def _type_name(values: NDArray[np.generic]) -> str:
+    return "str" if values.dtype.kind in "UO" else values.dtype.name
+
+
+def _as_os_error(error: Exception) -> OSError:
+    """DuckDB tells the error number of the system within its text."""
+    number = re.search(r'"errno":"(\d+)"', str(error))
+    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))
+
+
 def _quoted(text: str, mark: str) -> str:
     return mark + text.replace(mark, mark + mark) + mark
+
+
+def _to_text(plain: object) -> str:
+    return json.dumps(plain, sort_keys=True, allow_nan=False, separators=(",", ":"))
+
+
+def _digest(schema: str, plain: object) -> str:
+    return hashlib.sha256(_to_text([schema, plain]).encode()).hexdigest()
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(str(error), str(path)) from error
+    if not isinstance(document, dict):
+        raise _unreadable("it is no record", str(path))
+    return document
+
+
+def _structure(plain: object, kind: type[T], *, where: str) -> T:
+    try:
+        return _converter().structure(plain, kind)
+    except Exception as error:  # cattrs raises groups of whatever went wrong in each field: one message for the user
+        raise _unreadable("; ".join(transform_error(error))[:300], where) from error
 
 
 def _unreadable(reason: str, where: str) -> InputError:
@@ -134,31 +207,36 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook_func(_is_array, _array_to_json)
     converter.register_structure_hook_func(_is_array, lambda value, _: _array_from_json(value))
-    converter.register_unstructure_hook(Decimal, str)
-    converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
+    converter.register_unstructure_hook(Decimal, _money_to_json)
     for kind in (datetime, date):
         converter.register_unstructure_hook(kind, kind.isoformat)
         converter.register_structure_hook(kind, lambda value, kind: kind.fromisoformat(value))
-    converter.register_structure_hook(bool, _strictly_bool)
-    # cattrs would turn the text "1" into the number 1; a file in which that happens is not ours.
-    for number, accepted in ((int, int), (float, (int, float))):
-        converter.register_structure_hook(number, _strictly(number, accepted))
+    # cattrs would turn the text "1" into the number 1 and back; a file in which that happens is not ours.
+    converter.register_structure_hook(bool, _strictly(bool, bool))
+    converter.register_structure_hook(int, _strictly(int, int))
+    converter.register_structure_hook(float, _strictly(float, int | float))
+    converter.register_structure_hook(str, _strictly(str, str))
+    converter.register_structure_hook(Decimal, _strictly(Decimal, str))
     return converter
 
 
-def _strictly(kind: type, accepted: type | tuple[type, ...]) -> Any:
+def _strictly(kind: type, accepted: type | UnionType) -> Callable[[object, object], object]:
     def structure(value: object, _: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, accepted):
-            raise TypeError(f"{value!r} is not a number")
-        return kind(value)
+        # Python counts a bool as an int.
+        if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
+            raise TypeError(f"{value!r} is no {kind.__name__}")
+        made = kind(value)
+        if kind in (float, Decimal) and not math.isfinite(made):
+            raise ValueError(f"{value!r} is not finite")
+        return made
 
     return structure
 
 
-def _strictly_bool(value: object, _: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
-    return value
+def _money_to_json(value: Decimal) -> str:
+    if not value.is_finite():
+        raise ValueError(f"{value} is no amount of money")
+    return str(value)
 
 
 def _is_array(kind: Any) -> bool:
@@ -166,6 +244,8 @@ def _is_array(kind: Any) -> bool:
 
 
 def _array_to_json(array: NDArray[np.generic]) -> dict[str, str]:
+    if array.ndim != 1 or array.dtype.hasobject:
+        raise TypeError(f"only one-dimensional arrays of numbers or texts are stored, not {array.shape} {array.dtype}")
     little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return {"dtype": little.dtype.str, "base64": base64.b64encode(little.tobytes()).decode()}
 

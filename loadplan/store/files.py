@@ -1,34 +1,47 @@
-"""Files that are there whole or not at all, whatever is pulled at whichever moment."""
+"""Files that are there whole or not at all, whatever is pulled at whichever moment.
+
+Every write goes to a temporary name in the same folder, is synced and renamed, and the folder is synced too. All
+errors of the disk leave here as `EnvironmentFault`.
+"""
 
 import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from loadplan.errors import EnvironmentFault
 
-# Unfinished files carry this in their name, so that what a kill left behind can be told and removed.
+# Unfinished files begin with this, so that what a kill left behind can be told and removed.
 UNFINISHED = ".unfinished-"
+
+_ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space or raise the quota",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EACCES: "choose a folder that you may write",
+    errno.EPERM: "choose a folder that you may write",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+}
+
+_CHUNK_BYTES = 1 << 20
+
+# What `link` answers where the file system can't, or won't, give a file a second name.
+_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write to a temporary name in the same folder, sync, rename, and sync the folder.
+    """Replace `path` by `data`.
 
     Raises:
-        EnvironmentFault: when the disk is full, read-only or failing; nothing is left under either name that wasn't.
+        EnvironmentFault: when the disk is full, read-only or failing; the file that was there before still is.
     """
-    temporary = path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _write_synced(temporary, data)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise disk_fault(error, path, n_bytes=len(data)) from error
+    with replacing(path, n_bytes=len(data)) as descriptor:
+        write_all(descriptor, data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -36,9 +49,80 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+@contextmanager
+def replacing(path: Path, *, n_bytes: int) -> Iterator[int]:
+    """A descriptor to write about `n_bytes` to; the file takes the name `path` when the block ends without an error.
+
+    Raises:
+        EnvironmentFault: as `write_bytes`.
+    """
+    temporary = _temporary(path)
+    with disk_errors(path, n_bytes=n_bytes):
+        make_folder(path.parent)
+        # O_EXCL and O_NOFOLLOW: a link that somebody planted at this name is refused, not written through.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o644)
+        try:
+            try:
+                yield descriptor
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            temporary.replace(path)
+        except BaseException:
+            _discard(temporary)
+            raise
+        sync_folder(path.parent)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte, however many calls the kernel makes of it."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name, by hard link where the file system can, else by copy; whole or not at all.
+
+    A shared file is safe because nothing here ever writes into a finished one.
+
+    Raises:
+        EnvironmentFault: as `write_bytes`.
+    """
+    n_bytes = source.stat().st_size
+    temporary = _temporary(target)
+    with disk_errors(target, n_bytes=n_bytes):
+        make_folder(target.parent)
+        try:
+            os.link(source, temporary)
+        except OSError as error:
+            if error.errno not in _CANNOT_LINK:
+                raise
+            with source.open("rb") as file, replacing(target, n_bytes=n_bytes) as descriptor:
+                while chunk := file.read(_CHUNK_BYTES):
+                    write_all(descriptor, chunk)
+            return
+        try:
+            temporary.replace(target)
+        finally:
+            # Where both are the same file already, the rename does nothing and leaves the temporary name.
+            _discard(temporary)
+        sync_folder(target.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, so that a power cut can't lose one whose files are already synced."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and removals in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
@@ -52,57 +136,47 @@ def sha256_file(path: Path) -> str:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process was still writing."""
-    for leftover in folder.rglob(f"{UNFINISHED}*"):
-        leftover.unlink(missing_ok=True)
+    """Remove what a killed process was still writing.
+
+    Raises:
+        EnvironmentFault: when it can't be removed.
+    """
+    with disk_errors(folder, n_bytes=0):
+        for leftover in folder.rglob(f"{UNFINISHED}*"):
+            leftover.unlink(missing_ok=True)
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give `source` a second name, by hard link where the file system can, else by copy; whole or not at all."""
-    temporary = target.with_name(f"{UNFINISHED}{os.getpid()}-{target.name}")
+@contextmanager
+def disk_errors(path: Path, *, n_bytes: int) -> Iterator[None]:
+    """Turn every error of the operating system in this block into one that a user can act on."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-        temporary.replace(target)
-        # A link to the same file makes the rename a no-op that leaves the temporary name.
-        temporary.unlink(missing_ok=True)
-        sync_folder(target.parent)
+        yield
     except OSError as error:
-        raise disk_fault(error, target, n_bytes=source.stat().st_size) from error
+        raise disk_fault(error, path, n_bytes=n_bytes) from error
 
 
 def disk_fault(error: OSError, path: Path, *, n_bytes: int) -> EnvironmentFault:
-    """The error of a write as something a user can act on."""
-    free = ""
-    try:
-        existing = next(folder for folder in path.parents if folder.exists())
-        free = f", {shutil.disk_usage(existing).free:,} bytes are free there"
-    except (OSError, StopIteration):
-        pass
-    advice = {
-        errno.ENOSPC: "free some space",
-        errno.EDQUOT: "free some space or raise the quota",
-        errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
-        errno.EROFS: "choose a folder that can be written, with -o DIR",
-        errno.EACCES: "choose a folder that you may write, with -o DIR",
-        errno.EPERM: "choose a folder that you may write, with -o DIR",
-    }
+    """The error of a write as something a user can act on: what went wrong, bytes needed and free, and the advice."""
+    what = f"{n_bytes:,} bytes can't be written" if n_bytes else "the folder can't be changed"
     return EnvironmentFault(
-        what=f"{n_bytes:,} bytes can't be written: {error.strerror or error}{free}",
+        what=f"{what}: {error.strerror or error}{_free_space(path)}",
         where=str(path),
-        fix=advice.get(error.errno or 0, "check the disk") + ", then run the same command again",
+        fix=f"{_ADVICE.get(error.errno or 0, 'check the disk')}, then run the same command again",
     )
 
 
-def _write_synced(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _free_space(path: Path) -> str:
+    with suppress(OSError, StopIteration):
+        existing = next(folder for folder in path.absolute().parents if folder.exists())
+        return f", {shutil.disk_usage(existing).free:,} bytes are free there"
+    return ""
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")
+
+
+def _discard(temporary: Path) -> None:
+    """Remove a temporary file if the disk lets us; if not, the next run does."""
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)

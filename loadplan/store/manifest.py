@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 MANIFEST_SCHEMA = "loadplan.manifest/1"
 
@@ -18,6 +19,12 @@ class Artifact:
     path: str  # inside the run folder, with forward slashes
     sha256: str
     n_bytes: int
+
+    def __post_init__(self) -> None:
+        # A run folder may come from somebody else: nothing it names may lie outside it.
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or not path.parts or ".." in path.parts:
+            raise ValueError(f"{self.path!r} is no path inside a run folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
