@@ -45,6 +45,7 @@ def _read_config(arguments: list[str], *, parent_pid: int) -> ServeConfig:
     parser.add_argument("--max-batch-size", type=int, default=1, metavar="ROWS")
     parser.add_argument("--batch-window-ms", type=float, default=0.0, metavar="MS")
     parser.add_argument("--max-queue-rows", type=int, default=1024, metavar="ROWS")
+    parser.add_argument("--max-body-mib", type=int, default=16, metavar="MIB", help="larger requests get 413")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="intra-op threads of the session")
     parser.add_argument("--provider", default="CPU")
     parser.add_argument("--cores", type=_read_cores, default=(), metavar="0,1", help="pin the process to these")
@@ -69,6 +70,7 @@ def _read_config(arguments: list[str], *, parent_pid: int) -> ServeConfig:
             max_queue_rows=options.max_queue_rows,
         ),
         cores=options.cores,
+        max_body_bytes=options.max_body_mib << 20,
         parent_pid=options.exit_with_parent,
     )
 

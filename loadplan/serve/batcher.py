@@ -3,8 +3,9 @@
 Inference runs inline, in the event loop: handing a batch to a thread and back costs 42 to 55 microseconds, as much
 as all the HTTP work of a small request, and on one core nothing runs meanwhile. One turn of the loop is:
 
-1. Poll the sockets; read, parse, check and enqueue *every* request that is there, in order of arrival. A request that
-   would make the queue longer than `max_queue_rows` is refused at once.
+1. Poll the sockets; read, parse, check and enqueue *every* request that is there, in the order in which the kernel
+   reports them: that of arrival, but for some that arrived in the same turn. A request that would make the queue longer
+   than `max_queue_rows` is refused at once; an empty queue takes a request of any size.
 2. Form *one* batch: whole requests in order of arrival, until the next one would make it larger than `max_batch_size`
    rows. A single request of more rows than that runs alone, in one inference of its own size. With a batch window,
    and fewer than `max_batch_size` rows waiting, there is no batch until the oldest request is `batch_window_s` old.

@@ -157,6 +157,8 @@ def _check(config: ServeConfig) -> None:
             where="the serving configuration",
             fix="ask for at least one row, and a window of 0 or more",
         )
+    if not 0 <= config.port <= 65535:  # the resolver would silently take it modulo 65536
+        raise InputError(what=f"{config.port} is not a port", where="the port asked for", fix="choose one up to 65535")
     if serving.n_server_processes != 1 or execution.n_sessions != 1:
         raise InputError(
             what=f"{serving.n_server_processes} processes with {execution.n_sessions} sessions were asked for",
@@ -213,11 +215,11 @@ def _warm_up(infer: Infer, session: Session, config: ServeConfig) -> None:
 def _bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (socket.gaierror, UnicodeError, OverflowError) as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise InputError(
-            what=f"{host}:{port} is not an address to listen on: {error}",
-            where="the host and port",
-            fix="give an address of this machine, such as 127.0.0.1, and a port from 0 to 65535",
+            what=f"{host!r} is not an address to listen on: {error}",
+            where="the host asked for",
+            fix="give an address of this machine, such as 127.0.0.1",
         ) from error
     listener = socket.socket(family, kind, number)
     try:
