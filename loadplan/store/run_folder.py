@@ -117,6 +117,17 @@ class RunFolder:
         self.manifest = manifest
         self._drop_journal(entry)
 
+    def forget(self, stage: str) -> None:
+        """Take a finished stage for unfinished, so that it is done again; its artefacts stay until they are replaced.
+
+        Raises:
+            EnvironmentFault: when the disk is full or failing.
+        """
+        others = tuple(other for other in self.manifest.stages if other.stage != stage)
+        manifest = replace(self.manifest, stages=others)
+        _write_manifest(self.path, manifest)
+        self.manifest = manifest
+
     def artifact(self, path: str) -> Artifact:
         """The description of a file of this folder as it is now."""
         file = self.path / path
