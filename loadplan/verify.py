@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadplan.caveat import Caveat
-from loadplan.errors import ObjectiveMissed
+from loadplan.errors import InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.execution import Setting
 from loadplan.fit.capacity import predict
 from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.load.verdict import judge_slo
+from loadplan.load.verdict import judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment
@@ -96,8 +96,9 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
     attainments = tuple(a for slo in scenario.objectives for a in judge_slo(run, slo)) if verdict.valid else ()
     failed_ratio = verdict.n_failed / max(run.requests.n_requests, 1)
     few_failed = all(failed_ratio <= slo.max_failed_ratio for slo in scenario.objectives)
-    times_s = run.requests.response_time_s if verdict.valid else None
-    measured = times_s is not None and times_s.size > 0
+    times_s = response_times_s(run) if verdict.valid else None
+    if times_s is not None and times_s.size == 0:
+        times_s = None
     achieved_rps = verdict.achieved_rate_rps
     return Verdict(
         passed=verdict.valid and few_failed and all(a.is_met for a in attainments),
@@ -111,15 +112,32 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
         invalid_reasons=verdict.invalid_reasons,
         attainments=attainments,
         # The realised rate: a few seconds of Poisson arrivals stray by some percent, which moves a p99.
-        predicted=predict(fit, setting, rate_rps=achieved_rps if measured else run.spec.offered_rate_rps),
-        measured_p50_s=supported_percentile(times_s, 0.5) if measured and times_s is not None else None,
-        measured_p99_s=supported_percentile(times_s, 0.99) if measured and times_s is not None else None,
-        measured_p50_interval=quantile_interval(times_s, 0.5) if measured and times_s is not None else None,
-        measured_p99_interval=quantile_interval(times_s, 0.99) if measured and times_s is not None else None,
+        predicted=predict(fit, setting, rate_rps=run.spec.offered_rate_rps if times_s is None else achieved_rps),
+        measured_p50_s=None if times_s is None else supported_percentile(times_s, 0.5),
+        measured_p99_s=None if times_s is None else supported_percentile(times_s, 0.99),
+        measured_p50_interval=None if times_s is None else quantile_interval(times_s, 0.5),
+        measured_p99_interval=None if times_s is None else quantile_interval(times_s, 0.99),
         clean_ratio=verdict.clean_ratio,
         run=run.spec.name,
         caveats=run.caveats,
     )
+
+
+def failure_of(verdict: Verdict) -> LoadplanError | None:
+    """What a verdict that is no pass comes to, as an error to raise; None for a pass."""
+    if not verdict.valid:
+        return InvalidMeasurement(
+            what="the live verification is invalid: " + "; ".join(verdict.invalid_reasons),
+            where="verify",
+            fix="run the same command again when the machine is quieter",
+        )
+    if not verdict.passed:
+        return ObjectiveMissed(
+            what="the planned setting missed the objective when driven live",
+            where="verify",
+            fix="read the report's section on the live run; plan with more headroom or a smaller batch",
+        )
+    return None
 
 
 def recommended_fleet(plan: Plan) -> Fleet:

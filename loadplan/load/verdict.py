@@ -131,6 +131,17 @@ def judge_slo(run: LoadRun, slo: Slo) -> tuple[Attainment, ...]:
     )
 
 
+def invalid_run(run: LoadRun) -> InvalidMeasurement | None:
+    """Why the run can't be believed, as an error to raise; None for a valid run."""
+    if run.verdict.valid:
+        return None
+    return InvalidMeasurement(
+        what="the load run is invalid: " + "; ".join(run.verdict.invalid_reasons),
+        where=f"load run {run.spec.name}",
+        fix="run again on a quieter machine, at a lower rate, or with a core for the generator alone",
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
     lag_limit_s: float
@@ -184,9 +195,6 @@ def _summary(run: LoadRun, times_s: NDArray[np.float64]) -> Summary | None:
 
 
 def _require_valid(run: LoadRun) -> None:
-    if not run.verdict.valid:
-        raise InvalidMeasurement(
-            what="the load run is invalid: " + "; ".join(run.verdict.invalid_reasons),
-            where=f"load run {run.spec.name}",
-            fix="run again on a quieter machine, at a lower rate, or with a core for the generator alone",
-        )
+    error = invalid_run(run)
+    if error is not None:
+        raise error

@@ -1,0 +1,93 @@
+"""The command tree, and the one place where errors become messages and exit codes."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+from typer.exceptions import TyperException
+
+from loadplan.cli import console, measure, road, show
+from loadplan.errors import EnvironmentFault, InputError, Interrupted, LoadplanError
+
+app = typer.Typer(
+    name="loadplan",
+    help="What hardware serves this model at this traffic within this latency, what does it cost a month, "
+    "and how do you know?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help in pipes and files: boxes are for terminals, and drawing them costs 200 ms.
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+)
+road.register(app)
+measure.register(app)
+show.register(app)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:  # noqa: PLR0911 -- one return per kind of ending
+    """Run one command; return the exit code that COMMANDS promises, whatever goes wrong."""
+    as_json, debug = "--json" in arguments, "--debug" in arguments
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGHUP, _stop)
+    try:
+        code = app(list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except LoadplanError as error:
+        console.show_error(error, as_json=as_json, debug=debug)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.show_error(_interrupted(), as_json=as_json, debug=debug)
+        return Interrupted.exit_code
+    except TyperException as error:
+        return _usage_error(error, as_json=as_json, debug=debug)
+    except BrokenPipeError:
+        # The reader of our output left (`| head`); Python must not complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        console.show_error(_system_fault(error), as_json=as_json, debug=debug)
+        return EnvironmentFault.exit_code
+    except Exception as error:  # the process boundary: a defect becomes a message too
+        console.show_error(_defect(error), as_json=as_json, debug=debug)
+        return EnvironmentFault.exit_code
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a handler
+    raise KeyboardInterrupt
+
+
+def _usage_error(error: TyperException, *, as_json: bool, debug: bool) -> int:
+    message = error.format_message()
+    if not message:  # `loadplan` alone has just printed its help
+        return InputError.exit_code
+    fault = InputError(what=message, where="the command line", fix="see `loadplan --help` or `loadplan COMMAND --help`")
+    console.show_error(fault, as_json=as_json, debug=debug)
+    return InputError.exit_code
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted(
+        what="stopped before it was finished; what was measured is kept",
+        where="this command",
+        fix="run the same command again to go on",
+    )
+
+
+def _system_fault(error: OSError) -> EnvironmentFault:
+    return EnvironmentFault(
+        what=error.strerror or str(error),
+        where=str(error.filename or "the operating system"),
+        fix="see to it that the path is writable and the disk has room, then run the same command again",
+    )
+
+
+def _defect(error: Exception) -> EnvironmentFault:
+    return EnvironmentFault(
+        what=f"loadplan failed in a way it does not know: {type(error).__name__}: {error}",
+        where="loadplan itself",
+        fix="run the command again with --debug and report what it prints",
+    )

@@ -1,0 +1,210 @@
+"""Records as the JSON objects that scripts rely on: SI units, `null` with its reason, never 0 or NaN for 'unknown'.
+
+These shapes are a promise (their schema numbers say which); the records behind them may change freely.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+
+from loadplan.bench.records import BenchRun, CellSummary
+from loadplan.export.artifact import ExportRun
+from loadplan.fit.records import CapacityFit
+from loadplan.load.records import LoadRun
+from loadplan.machine import Machine
+from loadplan.pipeline.road import RoadEnd
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.stats import Interval, Summary, n_samples_needed
+from loadplan.verify import Verdict
+
+Document = dict[str, object]
+
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+
+
+def run_document(end: RoadEnd) -> Document:
+    """The whole road: where it is kept, the plan and the verdict as far as there are any."""
+    found = end.findings
+    return {
+        "schema": "loadplan.run/1",
+        "run": str(end.folder),
+        "report": None if end.report is None else str(end.report),
+        "plan": None if found.plan is None else plan_document(found.plan),
+        "verify": None if found.verdict is None else verify_document(found.verdict),
+        "failure": None if end.failure is None else {"what": end.failure.what, "fix": end.failure.fix},
+    }
+
+
+def bench_document(run: BenchRun) -> Document:
+    """Every cell of a sweep."""
+    return {
+        "schema": "loadplan.bench/1",
+        "machine": machine_document(run.machine),
+        "cells": [_cell(cell) for cell in run.cells],
+        "caveats": [asdict(caveat) for caveat in run.caveats],
+    }
+
+
+def export_document(run: ExportRun, folder: Path) -> Document:
+    """Every variant with its parity."""
+    return {
+        "schema": "loadplan.export/1",
+        "run": str(folder),
+        "source": run.source,
+        "versions": run.versions,
+        "models": [asdict(model) for model in run.models],
+    }
+
+
+def fit_document(fit: CapacityFit) -> Document:
+    """The laws, and what one server process carries with each setting."""
+    return {
+        "schema": "loadplan.fit/1",
+        "machine": machine_document(fit.machine),
+        "overhead": asdict(fit.overhead),
+        "capacities": [asdict(capacity) for capacity in fit.capacities],
+        "caveats": [asdict(caveat) for caveat in fit.caveats],
+    }
+
+
+def load_document(
+    run: LoadRun, response: Summary | None, clean: Summary | None, send_delay: Summary | None
+) -> Document:
+    """One load run; the latencies of an invalid one are null, with the reason."""
+    verdict = run.verdict
+    why = "the run is invalid" if not verdict.valid else "no request was answered correctly"
+    return {
+        "schema": "loadplan.load/1",
+        "url": run.url,
+        "valid": verdict.valid,
+        "invalid_reasons": list(verdict.invalid_reasons),
+        "offered_rate_rps": run.spec.offered_rate_rps,
+        "achieved_rate_rps": verdict.achieved_rate_rps,
+        "throughput_rps": verdict.throughput_rps,
+        "n_requests": run.requests.n_requests,
+        "n_failed": verdict.n_failed,
+        **_summary("response_time_s", response, why),
+        **_summary("response_time_clean_s", clean, why),
+        "clean_ratio": verdict.clean_ratio,
+        **_summary("send_delay_s", send_delay, "no request was sent"),
+        "caveats": [asdict(caveat) for caveat in run.caveats],
+    }
+
+
+def plan_document(plan: Plan) -> Document:
+    """What to buy, what else was looked at, and what the answer rests on."""
+    return {
+        "schema": "loadplan.plan/1",
+        "feasible": plan.feasible,
+        "recommended": None if plan.recommended is None else _fleet(plan.recommended),
+        "runners_up": [{**_fleet(fleet), "reason": fleet.reason} for fleet in plan.runners_up],
+        "nearest_miss": None if plan.nearest_miss is None else _fleet(plan.nearest_miss),
+        "binding_constraint": plan.binding_constraint,
+        "peak_rps": plan.peak_rps,
+        "oldest_price_date": None if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),
+        "catalog": plan.catalog_version,
+        "assumptions": [asdict(assumption) for assumption in plan.assumptions],
+        "caveats": [asdict(caveat) for caveat in plan.caveats],
+    }
+
+
+def verify_document(verdict: Verdict) -> Document:
+    """What one live run of the planned setting showed, beside what was predicted for it."""
+    predicted, measured = verdict.predicted, not verdict.valid
+    why = "the run is invalid: " + "; ".join(verdict.invalid_reasons) if measured else "too few correct answers"
+    return {
+        "schema": "loadplan.verify/1",
+        "passed": verdict.passed,
+        "subject": verdict.subject,
+        "offered_rate_rps": verdict.offered_rate_rps,
+        "utilisation_ratio": verdict.utilisation_ratio,
+        "n_requests": verdict.n_requests,
+        "n_failed": verdict.n_failed,
+        "valid": verdict.valid,
+        "invalid_reasons": list(verdict.invalid_reasons),
+        "predicted": {
+            "p50_s": predicted.p50_s,
+            **_interval("p50_s", predicted.p50_interval),
+            "p99_s": predicted.p99_s,
+            **_interval("p99_s", predicted.p99_interval),
+        },
+        "measured": {
+            **_figure("p50_s", verdict.measured_p50_s, why),
+            **_interval("p50_s", verdict.measured_p50_interval),
+            **_figure("p99_s", verdict.measured_p99_s, why),
+            **_interval("p99_s", verdict.measured_p99_interval),
+        },
+        "objectives": [
+            {
+                "quantile": attained.limit.quantile,
+                "limit_s": attained.limit.limit_s,
+                "within_ratio": attained.ratio,
+                "is_met": attained.is_met,
+            }
+            for attained in verdict.attainments
+        ],
+    }
+
+
+def machine_document(machine: Machine) -> Document:
+    """The machine and its fingerprint."""
+    return {**asdict(machine), "fingerprint": machine.fingerprint}
+
+
+def _cell(summary: CellSummary) -> Document:
+    execution = summary.cell.execution
+    figures = asdict(summary)
+    del figures["cell"]
+    return {
+        "variant": execution.variant,
+        "provider": execution.provider,
+        "n_threads": execution.n_threads,
+        "n_sessions": execution.n_sessions,
+        "batch_size": summary.cell.batch_size,
+        **figures,
+    }
+
+
+def _fleet(fleet: Fleet) -> Document:
+    return {
+        "offers": [
+            {
+                "provider": item.offer.instance_type.provider,
+                "region": item.offer.region,
+                "instance_type": item.offer.instance_type.name,
+                "purchase": item.offer.purchase,
+                "n_replicas": item.n_replicas,
+            }
+            for item in fleet.items
+        ],
+        "usd_per_hour": _usd(fleet.usd_per_hour),
+        "usd_per_month": _usd(fleet.usd_per_month),
+        "evidence": fleet.basis,
+        **_figure("predicted_p99_s", fleet.predicted_p99_s, "the capacity was given, not derived"),
+        "utilisation_ratio": fleet.utilisation_ratio,
+        "utilisation_ratio_degraded": fleet.utilisation_ratio_degraded,
+    }
+
+
+def _usd(amount: Decimal) -> str:
+    return f"{amount:.2f}"
+
+
+def _summary(name: str, summary: Summary | None, why: str) -> Document:
+    if summary is None:
+        return {name: None, f"{name}_reason": why}
+    figures: Document = {"n_samples": summary.n_samples, "mean": summary.mean, "max": summary.max}
+    for percentile, q in _QUANTILES.items():
+        figures.update(_figure(percentile, getattr(summary, percentile), f"needs {n_samples_needed(q)} samples"))
+    return {name: figures}
+
+
+def _figure(name: str, value: float | None, why: str) -> Mapping[str, object]:
+    return {name: value} if value is not None else {name: None, f"{name}_reason": why}
+
+
+def _interval(name: str, interval: Interval | None) -> Document:
+    if interval is None:
+        return {f"{name}_low": None, f"{name}_high": None, f"{name}_low_reason": "too few samples for an interval"}
+    return {f"{name}_low": interval.low, f"{name}_high": interval.high}

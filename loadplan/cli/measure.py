@@ -1,0 +1,160 @@
+"""The commands that measure or serve one plain thing: a model file, a URL, a scenario's model."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loadplan.cli import console
+from loadplan.cli.options import (
+    DEFAULT_OUTPUT,
+    DebugOption,
+    FreshOption,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    parse_counts,
+    parse_headers,
+)
+from loadplan.scenario.spec import ArrivalProcess
+from loadplan.units import parse_duration
+
+BenchArgument = Annotated[Path, typer.Argument(metavar="SCENARIO or MODEL.onnx", help="What to benchmark.")]
+ServeArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx or RUN", help="What to serve.")]
+LoadArgument = Annotated[str, typer.Argument(metavar="SCENARIO or URL", help="What to drive.")]
+SizesOption = Annotated[str, typer.Option("--batch-sizes", help="Of a MODEL.onnx: rows in one inference.")]
+ThreadsOption = Annotated[str, typer.Option("--threads", help="Of a MODEL.onnx: intra-op threads.")]
+BudgetOption = Annotated[str, typer.Option("--budget", help="Of a MODEL.onnx: time to measure, such as 60s.")]
+RateOption = Annotated[float | None, typer.Option("--rate", metavar="R", help="Requests per second offered.")]
+DurationOption = Annotated[str, typer.Option("--duration", help="How long, such as 60s.")]
+ArrivalsOption = Annotated[ArrivalProcess, typer.Option("--arrivals", help="constant, poisson or gamma.")]
+CvOption = Annotated[float, typer.Option("--cv", help="Of gamma arrivals: coefficient of variation of the gaps.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Draws the arrivals.")]
+BodyOption = Annotated[Path | None, typer.Option("--body", metavar="FILE", help="Of a URL: the body to POST.")]
+HeaderOption = Annotated[list[str] | None, typer.Option("--header", metavar="'K: $ENV'", help="May be repeated.")]
+RemoteOption = Annotated[list[str] | None, typer.Option("--allow-remote", metavar="HOST", help="May be driven.")]
+HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Hang these commands into the tree."""
+    for command in (bench, serve, load):
+        app.command()(command)
+
+
+def bench(
+    target: BenchArgument,
+    batch_sizes: SizesOption = "1,2,4,8,16,32",
+    threads: ThreadsOption = "1",
+    budget: BudgetOption = "15s",
+    fresh: FreshOption = False,
+    output: OutputOption = DEFAULT_OUTPUT,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """How long one batch takes on this machine, cell by cell."""
+    from loadplan.cli.documents import bench_document
+    from loadplan.cli.summary import bench_lines
+    from loadplan.pipeline.adhoc import bench_model
+    from loadplan.pipeline.road import run as run_road
+
+    with console.watching(quiet=quiet or as_json) as observer:
+        if target.suffix != ".onnx":
+            end = run_road(target, results=output, fresh=fresh, until="bench", observer=observer)
+            measured, failure = end.findings.bench, end.failure
+        else:
+            measured, failure = (
+                bench_model(
+                    target,
+                    batch_sizes=parse_counts(batch_sizes, "--batch-sizes"),
+                    n_threads=parse_counts(threads, "--threads"),
+                    budget_s=parse_duration(budget),
+                    observer=observer,
+                ),
+                None,
+            )
+    if measured is not None:
+        console.result("\n".join(bench_lines(measured)), bench_document(measured), as_json=as_json)
+    return console.exit_code(failure, debug=debug)
+
+
+def serve(
+    target: ServeArgument,
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="0 takes a free one.")] = 8080,
+    max_batch_size: Annotated[int | None, typer.Option("--max-batch-size", help="Rows in one inference.")] = None,
+    batch_window_ms: Annotated[float | None, typer.Option("--batch-window-ms", help="Longest wait to fill.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", help="Intra-op threads.")] = None,
+    debug: DebugOption = False,  # noqa: ARG001 -- read from the arguments by the error handler
+) -> None:
+    """A live prediction API (Open Inference Protocol v2) for an ONNX file, or for a run with its planned setting."""
+    from loadplan.pipeline.adhoc import served_by
+
+    served = served_by(target)
+    setting = served.setting
+    options = {
+        "--model": str(served.model),
+        "--name": served.name,
+        "--host": host,
+        "--port": str(port),
+        "--max-batch-size": str(max_batch_size or setting.serving.max_batch_size),
+        "--batch-window-ms": repr(
+            1e3 * setting.serving.batch_window_s if batch_window_ms is None else float(batch_window_ms)
+        ),
+        "--threads": str(threads or setting.execution.n_threads),
+    }
+    pairs = [text for option in options.items() for text in option]
+    # The server takes this process's place, so that signals and the exit code are its own.
+    os.execv(sys.executable, [sys.executable, "-m", "loadplan.serve", *pairs])  # noqa: S606
+
+
+def load(
+    target: LoadArgument,
+    rate: RateOption = None,
+    duration: DurationOption = "10s",
+    arrivals: ArrivalsOption = "poisson",
+    cv: CvOption = 1.0,
+    seed: SeedOption = 0,
+    body: BodyOption = None,
+    header: HeaderOption = None,
+    allow_remote: RemoteOption = None,
+    output: OutputOption = DEFAULT_OUTPUT,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Drive a live API with real arrivals, and say honestly how it answered."""
+    from loadplan.cli.documents import load_document
+    from loadplan.cli.summary import load_lines
+    from loadplan.load.verdict import clean_latency_summary, invalid_run, latency_summary, send_delay_summary
+    from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url
+    from loadplan.scenario.spec import Arrivals
+
+    request = LoadRequest(
+        rate_rps=rate,
+        duration_s=parse_duration(duration),
+        arrivals=Arrivals(process=arrivals, cv=cv),
+        seed=seed,
+    )
+    with console.watching(quiet=quiet or as_json) as observer:
+        if "://" in target:
+            driven = load_url(
+                target,
+                request,
+                body=None if body is None else body.read_bytes(),
+                headers=parse_headers(header or []),
+                allow_remote=tuple(allow_remote or ()),
+                observer=observer,
+            )
+        else:
+            driven = load_scenario(Path(target), request, results=output, observer=observer)
+    is_valid = driven.verdict.valid
+    response = latency_summary(driven) if is_valid else None
+    clean = clean_latency_summary(driven) if is_valid else None
+    delay = send_delay_summary(driven)
+    lines = load_lines(driven, response, delay)
+    console.result("\n".join(lines), load_document(driven, response, clean, delay), as_json=as_json)
+    return console.exit_code(invalid_run(driven), debug=debug)

@@ -1,0 +1,87 @@
+"""Arguments and options that several commands share, and how their texts are read."""
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loadplan.errors import InputError
+
+ScenarioArgument = Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file (YAML).")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `loadplan run` made.")]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where run folders are kept.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Start a new run folder and measure everything again.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+DEFAULT_OUTPUT = Path("results")
+
+
+def parse_counts(text: str, option: str) -> tuple[int, ...]:
+    """The counts in `1,4,16`. Raises InputError for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise InputError(
+            what=f"{text!r} is not a list of whole numbers above 0",
+            where=option,
+            fix="separate the numbers by commas, such as 1,4,16",
+        )
+    return tuple(int(part) for part in parts)
+
+
+def parse_prices(texts: Sequence[str]) -> dict[str, Decimal]:
+    """USD per hour by `provider/region/type`. Raises InputError for anything but `provider/region/type=X`."""
+    prices = {}
+    for text in texts:
+        name, _, amount = text.partition("=")
+        try:
+            prices[name.strip()] = Decimal(amount.strip())
+        except InvalidOperation:
+            raise InputError(
+                what=f"{text!r} is no price",
+                where="--price",
+                fix="write provider/region/type=USD per hour, such as aws/us-east-1/c7i.large=0.0892",
+            ) from None
+    return prices
+
+
+def parse_date(text: str | None) -> date | None:
+    """A day such as 2026-11-24. Raises InputError for anything else."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(what=f"{text!r} is no date", where="--as-of", fix="write it like 2026-11-24") from None
+
+
+def parse_headers(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Name and value of each `K: V`; a value such as `$TOKEN` is taken from the environment, so it shows nowhere.
+
+    Raises:
+        InputError: for a header without a colon, or a variable that isn't set. The message never holds the value.
+    """
+    headers = []
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            raise InputError(
+                what="a header has no colon", where="--header", fix="write it like 'Authorization: $TOKEN'"
+            )
+        value = value.strip()
+        if value.startswith("$"):
+            variable = value.removeprefix("$")
+            if variable not in os.environ:
+                raise InputError(
+                    what=f"the environment has no variable {variable}",
+                    where=f"--header {name.strip()}",
+                    fix=f"set it first: export {variable}=…",
+                )
+            value = os.environ[variable]
+        headers.append((name.strip(), value))
+    return tuple(headers)

@@ -1,0 +1,169 @@
+"""The commands that walk the road: the whole of it, up to one stage, or one stage of an existing run again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loadplan.cli import console
+from loadplan.cli.options import (
+    DEFAULT_OUTPUT,
+    DebugOption,
+    FreshOption,
+    JsonOption,
+    OutputOption,
+    QuietOption,
+    RunArgument,
+    ScenarioArgument,
+    parse_date,
+    parse_prices,
+)
+from loadplan.errors import InputError
+from loadplan.scenario.spec import StageName
+
+UntilOption = Annotated[StageName, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")]
+PlanArgument = Annotated[Path, typer.Argument(metavar="SCENARIO or RUN", help="A scenario file or a run folder.")]
+CapacitiesOption = Annotated[
+    Path | None, typer.Option("--capacities", metavar="FILE.csv", help="Plan on capacities measured elsewhere.")
+]
+PriceOption = Annotated[
+    list[str] | None, typer.Option("--price", metavar="P/R/TYPE=X", help="Your own USD per hour; may be repeated.")
+]
+AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The day prices are judged on.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Hang these commands into the tree."""
+    for command in (run, export, fit, plan, verify, report, budget):
+        app.command()(command)
+
+
+def run(
+    scenario: ScenarioArgument,
+    until: UntilOption = "report",
+    fresh: FreshOption = False,
+    output: OutputOption = DEFAULT_OUTPUT,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """The whole road: from a model to a priced, verified plan. The same command again resumes."""
+    from loadplan.cli.documents import run_document
+    from loadplan.cli.summary import road_summary
+    from loadplan.pipeline.road import run as run_road
+
+    with console.watching(quiet=quiet or as_json) as observer:
+        end = run_road(scenario, results=output, fresh=fresh, until=until, observer=observer)
+    console.result(road_summary(end), run_document(end), as_json=as_json)
+    return console.exit_code(end.failure, debug=debug)
+
+
+def export(
+    scenario: ScenarioArgument,
+    fresh: FreshOption = False,
+    output: OutputOption = DEFAULT_OUTPUT,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """ONNX variants of the scenario's model, with proof that they still answer like it."""
+    from loadplan.cli.documents import export_document
+    from loadplan.cli.summary import export_lines
+    from loadplan.pipeline.road import run as run_road
+
+    with console.watching(quiet=quiet or as_json) as observer:
+        end = run_road(scenario, results=output, fresh=fresh, until="export", observer=observer)
+    if end.findings.export is not None:
+        lines = export_lines(end.findings.export, end.folder)
+        console.result("\n".join(lines), export_document(end.findings.export, end.folder), as_json=as_json)
+    return console.exit_code(end.failure, debug=debug)
+
+
+def fit(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False) -> int:
+    """Fit the laws to a run's bench and load runs, and say what one server carries with each setting."""
+    from loadplan.cli.documents import fit_document
+    from loadplan.cli.summary import fit_lines
+    from loadplan.pipeline.resume import fit_again
+
+    with console.watching(quiet=quiet or as_json) as observer:
+        fitted = fit_again(run, observer=observer)
+    console.result("\n".join(fit_lines(fitted)), fit_document(fitted), as_json=as_json)
+    return console.exit_code(None, debug=debug)
+
+
+def plan(
+    target: PlanArgument,
+    capacities: CapacitiesOption = None,
+    price: PriceOption = None,
+    as_of: AsOfOption = None,
+    output: OutputOption = DEFAULT_OUTPUT,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """The cheapest fleet that meets every objective, and why each other one lost."""
+    from loadplan.cli.documents import plan_document
+    from loadplan.cli.summary import plan_lines
+    from loadplan.pipeline.resume import plan_again
+    from loadplan.pipeline.road import plan_given
+    from loadplan.pipeline.road import run as run_road
+
+    prices, day = parse_prices(price or []), parse_date(as_of)
+    with console.watching(quiet=quiet or as_json) as observer:
+        if capacities is not None:
+            planned = plan_given(target, capacities, as_of=day, prices=prices)
+        elif target.is_dir():
+            planned = plan_again(target, as_of=day, prices=prices, observer=observer)
+        else:
+            end = run_road(target, results=output, until="fit", observer=observer)
+            if end.failure is not None:
+                return console.exit_code(end.failure, debug=debug)
+            planned = plan_again(end.folder, as_of=day, prices=prices, observer=observer)
+    console.result("\n".join(plan_lines(planned)), plan_document(planned), as_json=as_json)
+    return 0 if planned.feasible else 1
+
+
+def verify(
+    run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
+) -> int:
+    """Drive a run's plan live on this machine: PASS or FAIL, and of what."""
+    from loadplan.cli.documents import verify_document
+    from loadplan.cli.summary import verdict_lines
+    from loadplan.pipeline.resume import report_again, verify_again
+    from loadplan.verify import failure_of
+
+    with console.watching(quiet=quiet or as_json) as observer:
+        verdict = verify_again(run, observer=observer)
+        report_again(run, observer=observer)
+    console.result("\n".join(verdict_lines(verdict)), verify_document(verdict), as_json=as_json)
+    return console.exit_code(failure_of(verdict), debug=debug)
+
+
+def report(
+    run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
+) -> int:
+    """Write the HTML page and the budget of a run, as far as it came."""
+    from loadplan.pipeline.resume import report_again
+
+    with console.watching(quiet=quiet or as_json) as observer:
+        path = report_again(run, observer=observer)
+    console.result(str(path), {"schema": "loadplan.report/1", "report": str(path)}, as_json=as_json)
+    return console.exit_code(None, debug=debug)
+
+
+def budget(run: RunArgument, as_json: JsonOption = False, debug: DebugOption = False) -> int:
+    """The budget of a run's plan as CSV on standard output: one line per month."""
+    from loadplan.pipeline.artifacts import read_findings
+    from loadplan.report.budget import budget_csv
+    from loadplan.store.run_folder import read_run_folder
+
+    planned = read_findings(read_run_folder(run)).plan
+    if planned is None:
+        raise InputError(
+            what="the run has no plan yet",
+            where=str(run),
+            fix="run `loadplan run` on the scenario again; it goes on where it was",
+        )
+    text = budget_csv(planned)
+    console.result(text.rstrip("\n"), {"schema": "loadplan.budget/1", "csv": text}, as_json=as_json)
+    return console.exit_code(None, debug=debug)

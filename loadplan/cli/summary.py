@@ -1,0 +1,190 @@
+"""The answer on one screen: one labelled line per question."""
+
+from pathlib import Path
+
+from loadplan.bench.records import BenchRun
+from loadplan.export.artifact import ExportRun
+from loadplan.fit.records import CapacityFit, PredictedLatency
+from loadplan.load.records import LoadRun
+from loadplan.pipeline.road import RoadEnd
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.stats import Summary
+from loadplan.units import SECONDS_PER_MS
+from loadplan.verify import Verdict
+
+_N_RUNNERS_UP = 3
+_N_CAVEATS = 4
+
+
+def road_summary(end: RoadEnd) -> str:
+    """Everything that a finished or shortened walk found, in the order in which people ask."""
+    found = end.findings
+    lines: list[str] = []
+    if found.plan is not None:
+        lines += plan_lines(found.plan)
+    if found.verdict is not None:
+        lines += verdict_lines(found.verdict)
+    elif found.plan is not None:
+        lines.append(_line("verified", "NOT VERIFIED: no live run of this plan"))
+    caveats = [*(found.plan.caveats if found.plan else ()), *(found.verdict.caveats if found.verdict else ())]
+    lines += [_line("doubts" if i == 0 else "", caveat.what) for i, caveat in enumerate(caveats[:_N_CAVEATS])]
+    if len(caveats) > _N_CAVEATS:
+        lines.append(_line("", f"and {len(caveats) - _N_CAVEATS} more in the report"))
+    lines.append(_line("kept in", str(end.folder)))
+    if end.report is not None:
+        lines.append(_line("report", str(end.report)))
+    return "\n".join(lines)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Demand, what to buy, the bill, and the next alternatives."""
+    lines = [_line("demand", f"{plan.peak_rps:,.0f} requests/s at the peak, {plan.mean_rps:,.0f} on average")]
+    if plan.recommended is None:
+        lines.append(_line("buy", f"NOTHING WILL DO: {plan.binding_constraint}"))
+        if plan.nearest_miss is not None:
+            lines.append(_line("nearest", f"{fleet_name(plan.nearest_miss)}: {plan.nearest_miss.reason}"))
+        return lines
+    fleet = plan.recommended
+    lines += [
+        _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]"),
+        _line("bill", f"${fleet.usd_per_month:,.2f} a month; oldest price {plan.oldest_price_date}"),
+        _line("holds", _holds(plan, fleet)),
+    ]
+    for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
+        text = f"{fleet_name(other)}, ${other.usd_per_month:,.2f}: {other.reason}"
+        lines.append(_line("not" if i == 0 else "", text))
+    return lines
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """What the live run on this machine showed, beside its prediction."""
+    word = "PASS" if verdict.passed else "FAIL" if verdict.valid else "INVALID"
+    where = (
+        "this is the recommended machine" if verdict.subject == "plan" else "law verified here, hardware extrapolated"
+    )
+    lines = [_line("verified", f"{word}: {where}")]
+    if not verdict.valid:
+        return [*lines, *(_line("", reason) for reason in verdict.invalid_reasons)]
+    lines.append(
+        _line(
+            "",
+            f"live here at {verdict.offered_rate_rps:,.0f} requests/s ({verdict.utilisation_ratio:.0%} of this "
+            f"machine's capacity, as planned): p99 {_ms(verdict.measured_p99_s)}, "
+            f"predicted {_with_interval(verdict.predicted)}",
+        )
+    )
+    return lines
+
+
+def export_lines(run: ExportRun, folder: Path) -> list[str]:
+    """Each variant, how far its answers are from its source's, and how right it is."""
+    lines = [_line("model", run.source)]
+    for model in run.models:
+        worst = max(check.max_abs_error for check in model.parity)
+        lines.append(
+            _line(
+                model.variant,
+                f"{model.path}, {model.n_bytes:,} bytes, opset {model.opset}; largest error {worst:.1e}, "
+                f"{model.max_abs_error_allowed:.1e} may be",
+            )
+        )
+        lines += [
+            _line("", f"{quality.segment or 'all rows'}: {quality.accuracy_ratio:.1%} right of {quality.n_rows}")
+            for quality in model.quality
+        ]
+    return [*lines, _line("kept in", str(folder))]
+
+
+def bench_lines(run: BenchRun) -> list[str]:
+    """One line per cell."""
+    lines = [_line("machine", f"{run.machine.cpu_model}, {run.machine.n_usable_cores} usable cores")]
+    lines.append("variant  threads  rows   median      mean ± 95 %           rows/s  calls")
+    for cell in run.cells:
+        execution = cell.cell.execution
+        half_width_ratio = (cell.mean_s_high - cell.mean_s_low) / (2.0 * cell.mean_s)
+        lines.append(
+            f"{execution.variant:<8} {execution.n_threads:>7} {cell.cell.batch_size:>5} {_ms(cell.median_s):>11} "
+            f"{_ms(cell.mean_s):>11} ± {half_width_ratio:<6.1%} {cell.cell.batch_size / cell.mean_s:>10,.0f} "
+            f"{cell.n_samples:>6}{'  noisy' if cell.is_noisy else ''}"
+        )
+    return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | None) -> list[str]:
+    """What was offered, what came back, and how late the generator itself was."""
+    verdict = run.verdict
+    lines = [
+        _line("target", run.url),
+        _line(
+            "offered",
+            f"{run.spec.offered_rate_rps:,.1f} requests/s ({run.spec.arrivals.process}) for "
+            f"{run.spec.duration_s:g} s; {verdict.throughput_rps:,.1f} answered right, {verdict.n_failed} failed of "
+            f"{run.requests.n_requests}",
+        ),
+    ]
+    if not verdict.valid:
+        lines += [_line("INVALID", reason) for reason in verdict.invalid_reasons]
+    elif response is None:
+        lines.append(_line("latency", "none: no request was answered right"))
+    else:
+        lines.append(
+            _line("latency", f"p50 {_ms(response.p50)}, p95 {_ms(response.p95)}, p99 {_ms(response.p99)} from due time")
+        )
+    if send_delay is not None:
+        lines.append(
+            _line("sent late", f"p50 {_ms(send_delay.p50)}, p99 {_ms(send_delay.p99)} by the generator itself")
+        )
+    return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def fit_lines(fit: CapacityFit) -> list[str]:
+    """The server's own cost, and what one server process carries with each setting."""
+    overhead = fit.overhead
+    lines = [
+        _line(
+            "server",
+            f"{_ms(overhead.request_s + overhead.response_s)} per request and {_ms(overhead.batch_s)} per batch "
+            "beside the inference",
+        ),
+        "threads  max batch  window   usable requests/s (interval)",
+    ]
+    for capacity in fit.capacities:
+        setting = capacity.setting
+        lines.append(
+            f"{setting.execution.n_threads:>7} {setting.serving.max_batch_size:>10} "
+            f"{_ms(setting.serving.batch_window_s):>7}   {capacity.usable_capacity_rps:,.0f} "
+            f"({capacity.usable_capacity_rps_low:,.0f} to {capacity.usable_capacity_rps_high:,.0f})"
+        )
+    return [*lines, *(_line("doubt", caveat.what) for caveat in fit.caveats)]
+
+
+def fleet_name(fleet: Fleet) -> str:
+    """Such as `2 × c7g.large (aws/us-east-1, on demand)`."""
+    return " + ".join(
+        f"{item.n_replicas} × {item.offer.instance_type.name} "
+        f"({item.offer.instance_type.provider}/{item.offer.region}, {item.offer.purchase.replace('_', ' ')})"
+        for item in fleet.items
+    )
+
+
+def _holds(plan: Plan, fleet: Fleet) -> str:
+    gone = f"with {plan.n_spare_replicas} replica{'s' if plan.n_spare_replicas != 1 else ''} gone"
+    if fleet.predicted_p99_s is None:
+        return f"at the peak {gone}: {fleet.utilisation_ratio_degraded:.0%} of the given capacity is used"
+    span = ""
+    if fleet.predicted_p99_s_low is not None and fleet.predicted_p99_s_high is not None:
+        span = f" ({_ms(fleet.predicted_p99_s_low)} to {_ms(fleet.predicted_p99_s_high)})"
+    return f"predicted p99 {_ms(fleet.predicted_p99_s)}{span} at the peak {gone}"
+
+
+def _with_interval(predicted: PredictedLatency) -> str:
+    interval = predicted.p99_interval
+    return f"{_ms(predicted.p99_s)} ({_ms(interval.low)} to {_ms(interval.high)})"
+
+
+def _ms(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"{seconds / SECONDS_PER_MS:.3g} ms"
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<9} {text}"

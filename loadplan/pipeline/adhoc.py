@@ -1,0 +1,188 @@
+"""One stage on a plain thing: a model file without a scenario, a URL, the model of a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from loadplan.bench.grid import bench_cells
+from loadplan.bench.records import BenchRun
+from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.errors import InputError
+from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.inference import open_session
+from loadplan.load.driver import run_load
+from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.load.requests import plain_requests
+from loadplan.machine import read_machine, usable_cores
+from loadplan.pipeline.artifacts import read_findings
+from loadplan.pipeline.drive import drive
+from loadplan.pipeline.observer import Observer
+from loadplan.pipeline.road import run
+from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.synthetic import synthetic_payloads
+from loadplan.store.run_folder import read_run_folder
+from loadplan.verify import verification_timeout_s
+
+_VARIANT = "given"
+_N_SYNTHETIC_ROWS = 256
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """What to offer."""
+
+    rate_rps: float | None  # None: the scenario's peak
+    duration_s: float
+    arrivals: Arrivals
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A model and how to serve it."""
+
+    model: Path
+    name: str
+    setting: Setting
+
+
+def bench_model(
+    model: Path, *, batch_sizes: tuple[int, ...], n_threads: tuple[int, ...], budget_s: float, observer: Observer
+) -> BenchRun:
+    """Benchmark an ONNX file on made-up rows.
+
+    Raises:
+        InputError: when the file is no model, or rows can't be made up for it.
+        EnvironmentFault: when no usable ONNX Runtime is installed.
+    """
+    session = open_session(model, ExecutionConfig(variant=_VARIANT))
+    payloads = synthetic_payloads(session.inputs, n_rows=_N_SYNTHETIC_ROWS, rng=np.random.default_rng(0))
+    machine = read_machine()
+    cells, caveats = bench_cells(
+        [_VARIANT], n_threads=n_threads, batch_sizes=batch_sizes, n_usable_cores=machine.n_usable_cores
+    )
+    observer.begin("bench", f"how long does one batch of {model.name} take on this machine?")
+    measured = run_bench(
+        BenchRequest(
+            models={_VARIANT: model},
+            payloads=payloads,
+            cells=cells,
+            budget_s=budget_s,
+            machine=machine,
+            caveats=caveats,
+        ),
+        on_progress=observer.progress,
+    )
+    observer.end("bench", f"{len(measured.cells)} cells")
+    return measured
+
+
+def load_url(
+    url: str,
+    request: LoadRequest,
+    *,
+    body: bytes | None,
+    headers: tuple[tuple[str, str], ...],
+    allow_remote: tuple[str, ...],
+    observer: Observer,
+) -> LoadRun:
+    """Drive any HTTP address; every answer of status 200 counts as right.
+
+    Raises:
+        InputError: when no rate is given, or the host is neither loopback nor allowed.
+        EnvironmentFault: when the target gives no answer at all.
+    """
+    if request.rate_rps is None:
+        raise InputError(what="no rate is given", where="--rate", fix="say how many requests per second to offer")
+    spec = _spec(request, rate_rps=request.rate_rps, timeout_s=_TIMEOUT_S, setting=None)
+    observer.begin("load", f"how does {url.partition('?')[0]} answer {spec.offered_rate_rps:g} requests/s?")
+    driven = run_load(
+        spec,
+        url=_origin(url),
+        requests=plain_requests(url, body=body, headers=headers),
+        machine=read_machine(),
+        core=usable_cores()[-1] if len(usable_cores()) > 1 else None,
+        on_progress=lambda ratio: observer.progress(ratio, f"{spec.offered_rate_rps:g} requests/s"),
+        allow_remote=allow_remote,
+    )
+    observer.end("load", f"{driven.requests.n_requests:,} requests")
+    return driven
+
+
+def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, observer: Observer) -> LoadRun:
+    """Serve a scenario's model with its largest batch size and drive it at `rate_rps`, or at its peak.
+
+    Raises:
+        LoadplanError: whatever keeps the model from being exported or served.
+    """
+    end = run(scenario_file, results=results, until="export", observer=observer)
+    found = end.findings
+    if end.failure is not None or found.export is None or found.payloads is None:
+        raise end.failure or InputError(what="nothing was exported", where=str(scenario_file), fix="run it again")
+    serving = found.scenario.serving
+    setting = Setting(
+        execution=ExecutionConfig(variant=found.export.models[0].variant, n_threads=min(serving.n_threads)),
+        serving=ServingConfig(max_batch_size=max(serving.max_batch_sizes), batch_window_s=min(serving.batch_windows_s)),
+    )
+    spec = _spec(
+        request,
+        rate_rps=request.rate_rps or found.scenario.traffic.peak_rps,
+        timeout_s=verification_timeout_s(found.scenario),
+        setting=setting,
+    )
+    observer.begin("load", f"how does the embedded server answer {spec.offered_rate_rps:g} requests/s?")
+    driven = drive(
+        spec,
+        folder=end.folder,
+        exported=found.export,
+        payloads=found.payloads,
+        scenario=found.scenario,
+        machine=found.machine,
+        on_progress=lambda ratio: observer.progress(ratio, f"{spec.offered_rate_rps:g} requests/s"),
+    )
+    observer.end("load", f"{driven.requests.n_requests:,} requests")
+    return driven
+
+
+def served_by(target: Path) -> Served:
+    """What `loadplan serve` serves: an ONNX file with plain defaults, or a run's model with its planned setting.
+
+    Raises:
+        InputError: when `target` is neither, or the run has no model yet.
+    """
+    if target.suffix == ".onnx":
+        setting = Setting(execution=ExecutionConfig(variant=_VARIANT), serving=ServingConfig(max_batch_size=32))
+        return Served(model=target, name=target.stem, setting=setting)
+    folder = read_run_folder(target)
+    found = read_findings(folder)
+    if found.export is None:
+        raise InputError(
+            what="the run has no exported model yet",
+            where=str(target),
+            fix="run `loadplan run` on the scenario again; it goes on where it was",
+        )
+    planned = found.plan.recommended.capacity.setting if found.plan and found.plan.recommended else None
+    variant = planned.execution.variant if planned else found.export.models[0].variant
+    setting = planned or Setting(execution=ExecutionConfig(variant=variant), serving=ServingConfig(max_batch_size=32))
+    model = next(model for model in found.export.models if model.variant == variant)
+    return Served(model=folder.path / model.path, name=found.scenario.name, setting=setting)
+
+
+def _spec(request: LoadRequest, *, rate_rps: float, timeout_s: float, setting: Setting | None) -> LoadSpec:
+    return LoadSpec(
+        name="ad-hoc",
+        purpose="ad_hoc",
+        arrivals=request.arrivals,
+        offered_rate_rps=rate_rps,
+        duration_s=request.duration_s,
+        seed=request.seed,
+        timeout_s=timeout_s,
+        setting=setting,
+    )
+
+
+def _origin(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"

@@ -1,0 +1,108 @@
+"""Drives one live run: the embedded server on its cores, the generator on another, again when neighbours spoiled it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from loadplan.caveat import Caveat
+from loadplan.errors import EnvironmentFault
+from loadplan.export.artifact import ExportedModel, ExportRun
+from loadplan.load.driver import run_load
+from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.load.requests import v2_requests
+from loadplan.load.server_process import start_server
+from loadplan.machine import Machine, usable_cores
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.spec import Scenario
+
+# A run that the machine's neighbours spoiled is driven again; after three the machine is too noisy to say.
+_ATTEMPTS = 3
+
+
+def drive(
+    spec: LoadSpec,
+    *,
+    folder: Path,
+    exported: ExportRun,
+    payloads: PayloadSet,
+    scenario: Scenario,
+    machine: Machine,
+    on_progress: Callable[[float], None] | None = None,
+) -> LoadRun:
+    """Serve the spec's variant from `folder` with the spec's setting and drive it; the last of three tries at most.
+
+    A run that stays invalid is returned with its reasons: what follows decides whether it can do without.
+
+    Raises:
+        EnvironmentFault: when the server doesn't start or the target doesn't answer.
+        InvalidMeasurement: when the server or the generator died.
+    """
+    if spec.setting is None:
+        raise ValueError("only a run whose setting is known can be served here")
+    model = _variant(exported, spec.setting.execution.variant)
+    server_cores, generator_core = split_cores(spec.setting.execution.n_threads)
+    requests = v2_requests(
+        payloads,
+        model=scenario.name,
+        n_rows_per_request=scenario.traffic.n_rows_per_request,
+        abs_tolerance=model.max_abs_error_allowed,
+    )
+    invalid: list[str] = []
+    for _ in range(_ATTEMPTS):
+        with start_server(
+            folder / model.path, setting=spec.setting, model_name=scenario.name, cores=server_cores
+        ) as server:
+            run = run_load(
+                spec, url=server.url, requests=requests, machine=machine, core=generator_core, on_progress=on_progress
+            )
+        if run.verdict.valid:
+            break
+        invalid += run.verdict.invalid_reasons
+    return replace(run, caveats=(*run.caveats, *_repeated(spec, invalid), *_shared(server_cores, generator_core, spec)))
+
+
+def split_cores(n_threads: int) -> tuple[tuple[int, ...], int | None]:
+    """The cores of the server, and the generator's own; None where there is only one, which both then share."""
+    cores = usable_cores()
+    if len(cores) == 1:
+        return cores, None
+    return cores[: min(n_threads, len(cores) - 1)], cores[-1]
+
+
+def _variant(exported: ExportRun, name: str) -> ExportedModel:
+    for model in exported.models:
+        if model.variant == name:
+            return model
+    raise EnvironmentFault(
+        what=f"the variant {name!r} is not in this run folder",
+        where="export",
+        fix="run `loadplan run` on the scenario again",
+    )
+
+
+def _repeated(spec: LoadSpec, invalid: list[str]) -> tuple[Caveat, ...]:
+    if not invalid:
+        return ()
+    return (
+        Caveat(
+            code="load.repeated",
+            what=f"the load run {spec.name} was driven again because of: {'; '.join(dict.fromkeys(invalid))}",
+            fix="run on a quieter machine, or give the generator a core of its own",
+            number=float(len(invalid)),
+        ),
+    )
+
+
+def _shared(server_cores: tuple[int, ...], generator_core: int | None, spec: LoadSpec) -> tuple[Caveat, ...]:
+    n_threads = spec.setting.execution.n_threads if spec.setting else 1
+    if generator_core is not None and n_threads <= len(server_cores):
+        return ()
+    return (
+        Caveat(
+            code="load.shared_cores",
+            what=f"in {spec.name} the server's {n_threads} threads and the load generator had "
+            f"{len(usable_cores())} cores between them, so the latencies are too high",
+            fix="run on a machine with more usable cores",
+            number=float(len(usable_cores())),
+        ),
+    )

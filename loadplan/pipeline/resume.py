@@ -1,0 +1,112 @@
+"""Single stages done again on an existing run folder: the same laws with other prices, another live run, a new page."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+from loadplan.clock import utc_now
+from loadplan.errors import InputError, InvalidMeasurement
+from loadplan.fit.records import CapacityFit
+from loadplan.machine import read_machine
+from loadplan.pipeline import artifacts, steps
+from loadplan.pipeline.artifacts import read_findings
+from loadplan.pipeline.observer import Nobody, Observer
+from loadplan.pipeline.steps import NO_PRICES, Road
+from loadplan.plan.fleet import Plan
+from loadplan.report.view import Findings
+from loadplan.scenario.spec import StageName
+from loadplan.store.run_folder import hold_run_folder
+from loadplan.verify import Verdict
+
+T = TypeVar("T")
+
+
+def fit_again(run: Path, *, observer: Observer | None = None) -> CapacityFit:
+    """Fit the laws to the run's own measurements.
+
+    Raises:
+        InputError: when the folder holds no bench or no load runs.
+    """
+    with _reopened(run, observer=observer) as (road, known):
+        return steps.fit(road, _need(known.bench, "bench", run), _need(known.loads, "load", run))
+
+
+def plan_again(
+    run: Path,
+    *,
+    as_of: date | None = None,
+    prices: Mapping[str, Decimal] = NO_PRICES,
+    observer: Observer | None = None,
+) -> Plan:
+    """Plan on the run's own fit with the prices of today, or of `as_of`, and the user's own over them.
+
+    Raises:
+        InputError: when the folder holds no fit, or a price names no known machine.
+    """
+    with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (road, known):
+        return steps.plan(road, _need(known.fit, "fit", run))
+
+
+def verify_again(run: Path, *, observer: Observer | None = None) -> Verdict:
+    """Drive the run's plan live once more.
+
+    Raises:
+        InputError: when the folder holds no plan.
+        InvalidMeasurement: when this is another machine than the one that was fitted.
+    """
+    with _reopened(run, observer=observer) as (road, known):
+        here = read_machine()
+        if here.fingerprint != known.machine.fingerprint:
+            raise InvalidMeasurement(
+                what=f"the run was measured on {known.machine.cpu_model} with {known.machine.n_usable_cores} usable "
+                f"cores, this machine is {here.cpu_model} with {here.n_usable_cores}",
+                where=str(run),
+                fix="run `loadplan run` on the scenario here; it measures this machine on its own",
+            )
+        exported, payloads = _need(known.export, "export", run), _need(known.payloads, "export", run)
+        fitted, planned = _need(known.fit, "fit", run), _need(known.plan, "plan", run)
+        road.folder.forget("verify")
+        verdict, _ = steps.verify(road, exported, payloads, fitted, planned)
+        return verdict
+
+
+def report_again(run: Path, *, observer: Observer | None = None) -> Path:
+    """Write the page and the budget of what the run found, as far as it came."""
+    with _reopened(run, observer=observer) as (road, known):
+        return steps.report(road, known, None)
+
+
+@contextmanager
+def _reopened(
+    run: Path,
+    *,
+    as_of: date | None = None,
+    prices: Mapping[str, Decimal] = NO_PRICES,
+    observer: Observer | None = None,
+) -> Iterator[tuple[Road, Findings]]:
+    now = utc_now()
+    with hold_run_folder(run, now=now) as folder:
+        known = read_findings(folder)
+        road = Road(
+            folder=folder,
+            scenario=known.scenario,
+            scenario_text=(folder.path / artifacts.SCENARIO_TEXT).read_text(encoding="utf-8"),
+            machine=known.machine,
+            observer=observer or Nobody(),
+            as_of=as_of or now.date(),
+            prices=prices,
+        )
+        yield road, known
+
+
+def _need(found: T | None, stage: StageName, run: Path) -> T:
+    if found is None:
+        raise InputError(
+            what=f"the run was stopped before its stage `{stage}` was finished",
+            where=str(run),
+            fix="run `loadplan run` on the scenario again; it goes on where it was",
+        )
+    return found

@@ -1,0 +1,152 @@
+"""From a scenario to a priced, verified plan: every stage in turn, each finished one kept and never measured twice."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from loadplan.catalog.capacities import read_capacities
+from loadplan.catalog.reader import load_catalog
+from loadplan.clock import utc_now
+from loadplan.errors import InvalidMeasurement, LoadplanError, ObjectiveMissed
+from loadplan.machine import read_machine
+from loadplan.pipeline import steps
+from loadplan.pipeline.observer import Nobody, Observer
+from loadplan.pipeline.steps import NO_PRICES, Road
+from loadplan.plan.fleet import Plan
+from loadplan.plan.given import plan_on_given
+from loadplan.report.view import Findings
+from loadplan.scenario.reader import read_scenario
+from loadplan.scenario.spec import StageName
+from loadplan.store.run_folder import open_run_folder
+from loadplan.verify import failure_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoadEnd:
+    """How far a walk came: what was found, where it is kept, and what stopped it early."""
+
+    findings: Findings
+    folder: Path
+    report: Path | None
+    failure: LoadplanError | None  # an objective missed or a measurement that can't be believed; None: all went well
+
+
+def walk(road: Road) -> Iterator[tuple[StageName, Findings]]:
+    """Every stage in turn, with all that is known after it; whoever wants less stops asking."""
+    known = steps.read_question(road)
+    yield "scenario", known
+
+    exported, payloads = steps.export(road)
+    known = replace(known, export=exported, payloads=payloads)
+    yield "export", known
+
+    benched = steps.bench(road, exported, payloads)
+    known = replace(known, bench=benched)
+    yield "bench", known
+
+    loads = steps.load(road, exported, payloads, benched)
+    known = replace(known, loads=loads)
+    yield "load", known
+
+    fitted = steps.fit(road, benched, loads)
+    known = replace(known, fit=fitted)
+    yield "fit", known
+
+    planned = steps.plan(road, fitted)
+    known = replace(known, plan=planned)
+    yield "plan", known
+
+    if planned.feasible:
+        verdict, driven = steps.verify(road, exported, payloads, fitted, planned)
+        known = replace(known, verdict=verdict, verification=driven)
+    yield "verify", known
+
+
+def run(
+    scenario: Path,
+    *,
+    results: Path,
+    fresh: bool = False,
+    until: StageName = "report",
+    observer: Observer | None = None,
+) -> RoadEnd:
+    """Walk the road for one scenario file, resuming whatever an earlier walk finished.
+
+    Raises:
+        InputError, EnvironmentFault: nothing can be said. A missed objective or an invalid measurement is not raised
+            but stands in the result's `failure`, beside the report that says so.
+    """
+    with open_road(scenario, results=results, fresh=fresh, observer=observer or Nobody()) as road:
+        return finish(road, until=until)
+
+
+def finish(road: Road, *, until: StageName) -> RoadEnd:
+    """Walk an open road to the stage asked for, and write the report of whatever was found."""
+    known, failure = Findings(scenario=road.scenario, machine=road.machine), None
+    try:
+        for stage, known in walk(road):  # noqa: B007 -- the last one is what counts
+            if stage == until:
+                break
+        failure = _disappointment(known)
+    except (ObjectiveMissed, InvalidMeasurement) as error:
+        failure = error
+    report = steps.report(road, known, failure) if until == "report" or failure else None
+    return RoadEnd(findings=known, folder=road.folder.path, report=report, failure=failure)
+
+
+@contextmanager
+def open_road(scenario_file: Path, *, results: Path, fresh: bool, observer: Observer) -> Iterator[Road]:
+    """Read the question, describe the machine, and lock the run folder that belongs to both."""
+    scenario = read_scenario(scenario_file)
+    machine = read_machine()
+    now = utc_now()
+    model = b"" if scenario.model is None else steps.model_bytes(scenario.model)
+    digest = hashlib.sha256(
+        "\n".join((steps.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
+    ).hexdigest()[:10]
+    with open_run_folder(results, name=scenario.name, run_hash=digest, now=now, fresh=fresh) as folder:
+        yield Road(
+            folder=folder,
+            scenario=scenario,
+            scenario_text=scenario_file.read_text(encoding="utf-8-sig"),
+            machine=machine,
+            observer=observer,
+            as_of=now.date(),
+            prices=NO_PRICES,
+        )
+
+
+def plan_given(
+    scenario_file: Path,
+    capacities_file: Path,
+    *,
+    as_of: date | None = None,
+    prices: Mapping[str, Decimal] = NO_PRICES,
+) -> Plan:
+    """Plan on capacities that were measured elsewhere; nothing is measured and no run folder is made.
+
+    Raises:
+        InputError: when the scenario, the capacities or a price can't be used.
+    """
+    day = as_of or utc_now().date()
+    return plan_on_given(
+        read_capacities(capacities_file),
+        scenario=read_scenario(scenario_file),
+        catalog=load_catalog(as_of=day, overrides=prices),
+        as_of=day,
+    )
+
+
+def _disappointment(known: Findings) -> LoadplanError | None:
+    """The missed objective or the invalid measurement that a finished walk ended in."""
+    if known.plan is not None and not known.plan.feasible:
+        return ObjectiveMissed(
+            what=f"no fleet meets the objective: {known.plan.binding_constraint}",
+            where="the plan",
+            fix="relax the constraint that is named, or allow more kinds of machine",
+        )
+    return None if known.verdict is None else failure_of(known.verdict)

@@ -1,0 +1,420 @@
+"""One function per stage of the road: look whether it is finished, else do it, journal it, and record what it made.
+
+A stage's key covers everything its result depends on: its part of the scenario, the artefacts before it, the machine
+where something is measured, and the versions of what does the work. The same key means the same result, in this run
+folder or in another one of the same scenario, so nothing finished is ever measured twice.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+
+from loadplan import __version__
+from loadplan.bench.grid import bench_cells
+from loadplan.bench.records import BenchRun, CellRound
+from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.catalog.reader import load_catalog
+from loadplan.clock import utc_now
+from loadplan.errors import InputError, LoadplanError
+from loadplan.export.artifact import ExportRun
+from loadplan.export.runner import export_model
+from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run
+from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.records import CapacityFit
+from loadplan.inference import runtime_version
+from loadplan.load.records import LoadRun
+from loadplan.machine import Machine
+from loadplan.pipeline import artifacts
+from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
+from loadplan.pipeline.drive import drive
+from loadplan.pipeline.observer import Observer
+from loadplan.plan.fleet import Plan
+from loadplan.plan.search import plan_fleet
+from loadplan.report.budget import budget_csv
+from loadplan.report.html import render_report
+from loadplan.report.view import Findings, Provenance
+from loadplan.scenario.payload_file import load_payloads, save_payloads
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.spec import ModelSource, Scenario, StageName
+from loadplan.store import codec
+from loadplan.store.codec import read_record, write_record
+from loadplan.store.files import write_text
+from loadplan.store.manifest import Artifact, StageEntry, stage_key
+from loadplan.store.run_folder import RunFolder
+from loadplan.verify import Verdict, judge_verification, verification_spec
+
+# What is asked of each stage: said when it begins, so that a user knows why it is waited for.
+PURPOSES: Mapping[StageName, str] = {
+    "scenario": "what is asked?",
+    "export": "is the ONNX model still the same model?",
+    "bench": "how long does one batch take on this machine?",
+    "load": "how does a live API with this model answer real arrivals?",
+    "fit": "which law explains both, and what can one server carry?",
+    "plan": "what is the cheapest fleet that meets every objective?",
+    "verify": "does the planned setting hold when driven live?",
+    "report": "what do the engineer and the budget owner look at?",
+}
+NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
+_PACKAGES = ("numpy", "scipy", "numba", "onnx", "skl2onnx", "scikit-learn", "locust", "uvicorn", "plotly")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Road:
+    """An open run folder and everything the stages need beside each other's results."""
+
+    folder: RunFolder
+    scenario: Scenario
+    scenario_text: str  # the scenario file as the user wrote it
+    machine: Machine
+    observer: Observer
+    as_of: date  # the day on which prices are judged
+    prices: Mapping[str, Decimal]  # the user's own, in USD per hour by `provider/region/type`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """The files that a stage wrote, and what to say of them in one line."""
+
+    paths: Sequence[str]
+    outcome: str
+
+
+def read_question(road: Road) -> Findings:
+    """Keep the scenario, as written and as resolved."""
+    portable = _portable(road.scenario)
+
+    def make() -> _Made:
+        write_text(road.folder.path / artifacts.SCENARIO_TEXT, road.scenario_text)
+        write_record(road.folder.path / artifacts.SCENARIO, portable, schema="loadplan.scenario/1")
+        write_record(road.folder.path / artifacts.MACHINE, road.machine, schema="loadplan.machine/1")
+        limits = [limit for slo in road.scenario.objectives for limit in slo.limits]
+        said = ", ".join(f"p{100 * limit.quantile:g} ≤ {1e3 * limit.limit_s:g} ms" for limit in limits)
+        return _Made(
+            paths=[artifacts.SCENARIO_TEXT, artifacts.SCENARIO, artifacts.MACHINE],
+            outcome=f"{road.scenario.name}: {road.scenario.traffic.peak_rps:,g} requests/s at the peak, {said}",
+        )
+
+    inputs = {"scenario": _digest(portable), "text": _digest(road.scenario_text), "machine": _digest(road.machine)}
+    _once(road, "scenario", inputs, make)
+    return Findings(scenario=road.scenario, machine=road.machine)
+
+
+def export(road: Road) -> tuple[ExportRun, PayloadSet]:
+    """The ONNX variants that answer like their source, and the requests to send."""
+    source = _need_model(road.scenario)
+    path = road.folder.path
+    inputs = {
+        "model": hashlib.sha256(model_bytes(source)).hexdigest(),
+        "source": _digest(replace(source, folder=".")),
+        **{name: _version(name) for name in ("onnx", "skl2onnx", "scikit-learn", "numpy")},
+        "runtime": runtime_version(),
+    }
+
+    def make() -> _Made:
+        (path / artifacts.MODELS).mkdir(exist_ok=True)
+        exported, payloads = export_model(source, models_folder=path / artifacts.MODELS)
+        (path / artifacts.PAYLOADS).parent.mkdir(exist_ok=True)
+        save_payloads(path / artifacts.PAYLOADS, payloads)
+        write_record(path / artifacts.EXPORT, exported, schema="loadplan.export/1")
+        worst = max(check.max_abs_error for model in exported.models for check in model.parity)
+        return _Made(
+            paths=[artifacts.EXPORT, artifacts.PAYLOADS, *(model.path for model in exported.models)],
+            outcome=f"yes: largest error {worst:.1e} on {payloads.n_rows} held-out rows",
+        )
+
+    _once(road, "export", inputs, make)
+    exported = read_record(path / artifacts.EXPORT, ExportRun, schema="loadplan.export/1")
+    return exported, load_payloads(path / artifacts.PAYLOADS)
+
+
+def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
+    """Every cell of the grid, in interleaved rounds, each visit journalled as it is made."""
+    scenario, path = road.scenario, road.folder.path
+    inputs = {
+        **_made_by(road, "export"),
+        "bench": _digest(scenario.bench),
+        "threads": _digest(scenario.serving.n_threads),
+        "machine": road.machine.fingerprint,
+        "runtime": runtime_version(),
+    }
+    cells, caveats = bench_cells(
+        [model.variant for model in exported.models],
+        n_threads=scenario.serving.n_threads,
+        batch_sizes=scenario.bench.batch_sizes,
+        n_usable_cores=road.machine.n_usable_cores,
+    )
+    request = BenchRequest(
+        models={model.variant: path / model.path for model in exported.models},
+        payloads=payloads,
+        cells=cells,
+        budget_s=scenario.bench.budget_s,
+        machine=road.machine,
+        caveats=caveats,
+    )
+
+    def make() -> _Made:
+        journal = road.folder.journal("bench", stage_key("bench", inputs))
+        run = run_bench(
+            request,
+            done=journal.entries(CellRound),
+            on_record=journal.append,
+            on_progress=road.observer.progress,
+        )
+        write_bench(path / artifacts.BENCH, run)
+        n_noisy = sum(cell.is_noisy for cell in run.cells)
+        return _Made(paths=[artifacts.BENCH], outcome=f"{len(run.cells)} cells, {n_noisy} of them noisy")
+
+    _once(road, "bench", inputs, make)
+    return read_bench(path / artifacts.BENCH)
+
+
+def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRun) -> tuple[LoadRun, ...]:
+    """A few short live runs, each kept as it is made; the next one is chosen by what the last ones showed."""
+    scenario, path = road.scenario, road.folder.path
+    inputs = {
+        **_made_by(road, "export", "bench"),
+        "serving": _digest(scenario.serving),
+        "load": _digest(scenario.load),
+        "rows": str(scenario.traffic.n_rows_per_request),
+        "machine": road.machine.fingerprint,
+        "locust": _version("locust"),
+    }
+
+    def make() -> _Made:
+        journal = road.folder.journal("load", stage_key("load", inputs))
+        kept = [artifact.path for artifact in journal.entries(Artifact)]
+        runs = [read_load(path / name) for name in kept]
+        while (spec := next_run(benched, scenario, runs)) is not None:
+            said = f"run {len(runs) + 1}: {spec.purpose} at {spec.offered_rate_rps:,.0f} requests/s"
+            road.observer.progress(min(len(runs) / N_RUNS_EXPECTED, 1.0), said)
+            run = drive(
+                spec, folder=path, exported=exported, payloads=payloads, scenario=scenario, machine=road.machine
+            )
+            name = f"{artifacts.LOAD}/{spec.name}.parquet"
+            write_load(path / name, run)
+            journal.append(road.folder.artifact(name))
+            kept.append(name)
+            runs.append(run)
+        n_requests = sum(run.requests.n_requests for run in runs)
+        return _Made(paths=kept, outcome=f"{len(runs)} runs, {n_requests:,} requests")
+
+    _once(road, "load", inputs, make)
+    entry = road.folder.entry("load")
+    return tuple(read_load(path / artifact.path) for artifact in entry.artifacts) if entry else ()
+
+
+def fit(road: Road, benched: BenchRun, loads: Sequence[LoadRun]) -> CapacityFit:
+    """The laws behind bench and load runs, and what one server process carries with each setting."""
+    scenario, path = road.scenario, road.folder.path
+    inputs = {
+        **_made_by(road, "bench", "load"),
+        "objectives": _digest(scenario.objectives),
+        "serving": _digest(scenario.serving),
+        "traffic": _digest((scenario.traffic.arrivals, scenario.traffic.n_rows_per_request)),
+        "seed": str(scenario.load.seed),
+        **{name: _version(name) for name in ("numpy", "scipy", "numba")},
+    }
+
+    def make() -> _Made:
+        fitted = fit_capacity(benched, loads, scenario)
+        write_record(path / artifacts.FIT, fitted, schema="loadplan.fit/1")
+        best = max(fitted.capacities, key=lambda capacity: capacity.usable_capacity_rps)
+        return _Made(
+            paths=[artifacts.FIT],
+            outcome=f"one server here carries up to {best.usable_capacity_rps:,.0f} requests/s within the objectives",
+        )
+
+    _once(road, "fit", inputs, make)
+    return read_record(path / artifacts.FIT, CapacityFit, schema="loadplan.fit/1")
+
+
+def plan(road: Road, fitted: CapacityFit) -> Plan:
+    """The cheapest fleet over today's catalogue."""
+    scenario, path = road.scenario, road.folder.path
+    catalog = load_catalog(as_of=road.as_of, overrides=road.prices)
+    inputs = {
+        **_made_by(road, "fit"),
+        "traffic": _digest(scenario.traffic),
+        "objectives": _digest(scenario.objectives),
+        "rules": _digest(scenario.plan),
+        "catalog": _digest(catalog),
+        "as_of": road.as_of.isoformat(),
+    }
+
+    def make() -> _Made:
+        planned = plan_fleet(fit=fitted, scenario=scenario, catalog=catalog, as_of=road.as_of)
+        write_record(path / artifacts.PLAN, planned, schema="loadplan.plan/1")
+        return _Made(paths=[artifacts.PLAN], outcome=_plan_outcome(planned))
+
+    _once(road, "plan", inputs, make)
+    return read_record(path / artifacts.PLAN, Plan, schema="loadplan.plan/1")
+
+
+def verify(
+    road: Road, exported: ExportRun, payloads: PayloadSet, fitted: CapacityFit, planned: Plan
+) -> tuple[Verdict, LoadRun]:
+    """Drive the planned setting on this machine at the planned share of its capacity."""
+    scenario, path = road.scenario, road.folder.path
+    spec = verification_spec(planned, fitted, scenario)
+    inputs = {
+        **_made_by(road, "export", "fit"),
+        "run": _digest(spec),
+        "objectives": _digest(scenario.objectives),
+        "rows": str(scenario.traffic.n_rows_per_request),
+        "machine": road.machine.fingerprint,
+    }
+
+    def make() -> _Made:
+        road.observer.progress(0.0, f"{spec.offered_rate_rps:,.0f} requests/s for {spec.duration_s:.0f} s")
+        run = drive(
+            spec,
+            folder=path,
+            exported=exported,
+            payloads=payloads,
+            scenario=scenario,
+            machine=road.machine,
+            on_progress=lambda ratio: road.observer.progress(ratio, f"{spec.offered_rate_rps:,.0f} requests/s"),
+        )
+        verdict = judge_verification(planned, fitted, scenario, run)
+        write_load(path / artifacts.VERIFICATION, run)
+        write_record(path / artifacts.VERDICT, verdict, schema="loadplan.verify/1")
+        word = "PASS" if verdict.passed else "FAIL" if verdict.valid else "INVALID"
+        return _Made(paths=[artifacts.VERDICT, artifacts.VERIFICATION], outcome=word)
+
+    _once(road, "verify", inputs, make)
+    verdict = read_record(path / artifacts.VERDICT, Verdict, schema="loadplan.verify/1")
+    return verdict, read_load(path / artifacts.VERIFICATION)
+
+
+def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
+    """The page and the budget of whatever was found; returns the page's path."""
+    path = road.folder.path
+    provenance = _provenance(road, failure)
+
+    def make() -> _Made:
+        write_text(path / artifacts.REPORT, render_report(known, provenance))
+        if known.plan is None:
+            return _Made(paths=[artifacts.REPORT], outcome=str(path / artifacts.REPORT))
+        write_text(path / artifacts.BUDGET, budget_csv(known.plan))
+        return _Made(paths=[artifacts.REPORT, artifacts.BUDGET], outcome=str(path / artifacts.REPORT))
+
+    _once(road, "report", {"provenance": _digest(provenance), "plotly": _version("plotly")}, make)
+    return path / artifacts.REPORT
+
+
+def model_bytes(source: ModelSource) -> bytes:
+    """The bytes that decide which model it is: the factory's file.
+
+    Raises:
+        InputError: when there is no such file.
+    """
+    file = Path(source.folder) / f"{source.factory.partition(':')[0]}.py"
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            what=f"the model's factory can't be read: {error.strerror}",
+            where=str(file),
+            fix="put the module beside the scenario file, or correct model.factory",
+        ) from error
+
+
+def canonical(scenario: Scenario) -> str:
+    """The resolved scenario as text, without where it lies on this machine."""
+    return codec.dumps(_portable(scenario))
+
+
+def _once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callable[[], _Made]) -> None:
+    """Do a stage unless the same inputs were already worked through, here or in another run of this scenario."""
+    key = stage_key(stage, inputs)
+    road.observer.begin(stage, PURPOSES[stage])
+    if road.folder.is_done(stage, key):
+        road.observer.end(stage, "unchanged, kept")
+        return
+    if road.folder.adopt(stage, key):
+        road.observer.end(stage, "unchanged, taken over from an earlier run")
+        return
+    begin_s = time.monotonic()
+    made = make()
+    road.folder.finish(
+        StageEntry(
+            stage=stage,
+            key=key,
+            inputs=dict(inputs),
+            artifacts=tuple(road.folder.artifact(name) for name in made.paths),
+            versions=_versions(),
+            machine=road.machine.fingerprint,
+            seed=road.scenario.load.seed,
+            finished_at=utc_now().isoformat(),
+        )
+    )
+    road.observer.end(stage, f"{made.outcome} ({time.monotonic() - begin_s:.1f} s)")
+
+
+def _made_by(road: Road, *stages: StageName) -> dict[str, str]:
+    entries = [entry for stage in stages if (entry := road.folder.entry(stage)) is not None]
+    return {artifact.path: artifact.sha256 for entry in entries for artifact in entry.artifacts}
+
+
+def _provenance(road: Road, failure: LoadplanError | None) -> Provenance:
+    manifest = road.folder.manifest
+    return Provenance(
+        run=road.folder.path.name,
+        created_at=manifest.created_at,
+        seed=road.scenario.load.seed,
+        versions=_versions(),
+        artifacts=tuple(
+            (artifact.path, artifact.sha256)
+            for entry in manifest.stages
+            if entry.stage != "report"
+            for artifact in entry.artifacts
+        ),
+        command=f"loadplan run {road.scenario.name}.yaml",
+        failure=None if failure is None else f"{failure.what}; {failure.fix}",
+    )
+
+
+def _plan_outcome(planned: Plan) -> str:
+    if planned.recommended is None:
+        return f"none will do: {planned.binding_constraint}"
+    items = " + ".join(f"{item.n_replicas} × {item.offer.name}" for item in planned.recommended.items)
+    return f"{items}, ${planned.recommended.usd_per_month:,.2f} a month"
+
+
+def _need_model(scenario: Scenario) -> ModelSource:
+    if scenario.model is None:
+        raise InputError(
+            what="the scenario names no model",
+            where=f"scenario {scenario.name}",
+            fix="add a model, or plan on given capacities with `loadplan plan SCENARIO --capacities FILE.csv`",
+        )
+    return scenario.model
+
+
+def _portable(scenario: Scenario) -> Scenario:
+    """Without the absolute folder of the model, which says nothing about the question."""
+    return scenario if scenario.model is None else replace(scenario, model=replace(scenario.model, folder="."))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(codec.dumps(value).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    runtime, _, number = runtime_version().partition(" ")
+    installed = {name: _version(name) for name in _PACKAGES}
+    return {"loadplan": __version__, "python": sys.version.split()[0], runtime: number, **installed}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
