@@ -188,6 +188,7 @@ def test_while_an_inference_hangs_nobody_is_told_that_the_server_is_ready(start_
     probe = server.connect()
     probe.settimeout(1.5)
     server.send_at_once([server.row(trips=1_000_000_000)])
+    time.sleep(0.2)  # by now it is being computed
     probe.sendall(b"GET /v2/health/ready HTTP/1.1\r\nhost: here\r\n\r\n")
     with pytest.raises(TimeoutError):
         probe.recv(65536)
