@@ -56,13 +56,13 @@ class Machine:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def usable_cores() -> tuple[int, ...]:
-    """The cores this process may run on, least of affinity and cgroup quota, in order.
+def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:
+    """The cores this process may run on, least of affinity and cgroup quota (read below `root`), in order.
 
     `os.cpu_count()` sees neither, and under a quota a pool sized by it collapses.
     """
     allowed = sorted(os.sched_getaffinity(0))
-    quota = read_quota_cores(Path("/sys/fs/cgroup"))
+    quota = read_quota_cores(root / "sys" / "fs" / "cgroup")
     n = len(allowed) if quota is None else max(1, min(len(allowed), int(quota)))
     return tuple(allowed[:n])
 
@@ -91,7 +91,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         architecture=platform.machine(),
         flags=tuple(flag for flag in _FLAGS_THAT_MATTER if flag in present),
         n_cores=os.cpu_count() or 1,
-        n_usable_cores=len(usable_cores()),
+        n_usable_cores=len(usable_cores(root)),
         quota_cores=read_quota_cores(root / "sys" / "fs" / "cgroup"),
         memory_bytes=psutil.virtual_memory().total,
         kernel=platform.release(),

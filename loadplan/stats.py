@@ -1,7 +1,8 @@
 """Quantiles, means and how sure they are. One definition of a percentile in the whole project: nearest rank.
 
 Samples are one-dimensional arrays in the order in which they were taken; the unit is the caller's.
-A statistic of nothing raises `InvalidMeasurement`: tools that return 0 let a gate pass on no data.
+A statistic of nothing, or of something that holds NaN, raises `InvalidMeasurement`: tools that return 0 let a gate
+pass on no data.
 """
 
 import math
@@ -136,4 +137,10 @@ def _require(samples: Samples, what: str, *, n_least: int = 1) -> None:
             what=f"{what} needs at least {n_least} samples, there are {samples.size}",
             where="the measurement",
             fix="measure longer, or look at why nothing was recorded",
+        )
+    if np.isnan(samples).any():
+        raise InvalidMeasurement(
+            what=f"{what} can't be had of {int(np.isnan(samples).sum())} samples that are NaN",
+            where="the measurement",
+            fix="leave out what was not measured, and say so",
         )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
 from loadplan.bench.summary import by_cell, summarise_cell
 from loadplan.caveat import Caveat
+from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig
 from loadplan.machine import Machine
 from loadplan.store import codec
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 Columns = dict[str, NDArray[np.generic]]
 
 _SCHEMA = "loadplan.bench/1"
+_WHERE = "bench.parquet"
+_KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "i_round")
+_VALUES = ("lost_ratio", "dropped_ratio", "service_time_s")
 
 
 def bench_columns(run: BenchRun) -> Columns:
@@ -55,22 +59,18 @@ def bench_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Map
     """The inverse of `bench_columns` and `bench_metadata`; the statistics are computed anew.
 
     Raises:
-        InputError: when the metadata are not those of a sweep.
+        InputError: when the columns or the metadata are not those of a sweep, or there is no row.
     """
-    where = "bench.parquet"
-    keys = np.array([columns[name] for name in ("n_threads", "n_sessions", "batch_size", "i_round")])
-    names = columns["variant"], columns["provider"]
-    is_new = (
-        np.any(np.diff(keys, axis=1) != 0, axis=0) | (names[0][1:] != names[0][:-1]) | (names[1][1:] != names[1][:-1])
-    )
-    starts = np.concatenate([[0], np.flatnonzero(is_new) + 1]) if keys.shape[1] else np.zeros(0, dtype=np.intp)
-    ends = np.concatenate([starts[1:], [keys.shape[1]]])
+    _require_sweep(columns, metadata)
+    changes = [values[1:] != values[:-1] for name, values in columns.items() if name in _KEY]
+    starts = np.concatenate([[0], np.flatnonzero(np.logical_or.reduce(changes)) + 1])
+    ends = np.concatenate([starts[1:], [columns["i_round"].size]])
     rounds = tuple(_round(columns, int(start), int(end)) for start, end in zip(starts, ends, strict=True))
     return BenchRun(
-        machine=codec.loads(metadata.get("machine", ""), Machine, where=where),
+        machine=codec.loads(metadata["machine"], Machine, where=_WHERE),
         rounds=rounds,
         cells=tuple(summarise_cell(visits) for visits in by_cell(rounds).values()),
-        caveats=codec.loads(metadata.get("caveats", ""), tuple[Caveat, ...], where=where),
+        caveats=codec.loads(metadata["caveats"], tuple[Caveat, ...], where=_WHERE),
     )
 
 
@@ -79,6 +79,21 @@ def to_frame(run: BenchRun) -> "pd.DataFrame":
     import pandas as pd
 
     return pd.DataFrame(bench_columns(run))
+
+
+def _require_sweep(columns: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str]) -> None:
+    found, n_rows = metadata.get("schema"), {values.size for values in columns.values()}
+    if found != _SCHEMA:
+        reason = f"its schema is {found!r}, this loadplan reads {_SCHEMA!r}"
+    elif missing := [name for name in (*_KEY, *_VALUES) if name not in columns]:
+        reason = f"it has no column {missing[0]!r}"
+    elif missing := [name for name in ("machine", "caveats") if name not in metadata]:
+        reason = f"it doesn't say its {missing[0]}"
+    elif len(n_rows) != 1 or n_rows == {0}:
+        reason = f"its columns have {' and '.join(map(str, sorted(n_rows)))} rows"
+    else:
+        return
+    raise InputError(what=f"this is no benchmark: {reason}", where=_WHERE, fix="run the benchmark again")
 
 
 def _round(columns: Mapping[str, NDArray[np.generic]], start: int, end: int) -> CellRound:

@@ -1,103 +1,109 @@
 """Process entry: times inferences in a process of its own, so that a crash of the runtime is a result, not an end.
 
-Reads one `BenchJob` line, then one cell number per line; answers each with one `Visit` line. The runner decides which
-cell is visited when; this process only times. It ends when its parent does.
+Reads one `BenchJob` line, then one cell and round number per line; answers each with one `Visit` line. The runner
+decides which cell is visited when; this process only times. It ends when its parent does.
+
+A sample is the time from the end of one call to the end of the next on the monotonic clock, so the clock is read once
+a call; with keeping the reading that adds about 0.1 µs to each. The input changes from call to call. Calls during
+which a neighbour had the core are dropped, the share of them is told (`noise` says how they are found and why).
 """
 
 import ctypes
 import gc
-import itertools
 import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadplan.bench.handoff import BenchJob, Lack, Visit
 from loadplan.bench.records import BenchCell, CellRound
-from loadplan.errors import LoadplanError
+from loadplan.errors import EnvironmentFault, InvalidMeasurement, LoadplanError
 from loadplan.execution import ExecutionConfig
 from loadplan.inference import Session, Tensors, open_session, run
 from loadplan.noise import lost_ratio, robbed_calls
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.store import codec
 
+# Long enough for many calls, short enough that a visit lies within one mood of the machine.
 _VISIT_S = 0.02
 _CALLS_LEAST = 5
-_CALLS_MOST = 250
+_CALLS_MOST = 1000  # of a 10 µs model; more would only swell the journal
 # Several different inputs in turn: a constant one would flatter caches and branch predictors.
 _N_FEEDS = 8
-_WARM_UP_S = 0.01
-_WARM_UP_CALLS_LEAST = 3
-_PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchJob:
-    """What the worker may be asked for."""
-
-    models: dict[str, str]  # variant -> path of its ONNX file
-    payloads: str  # path of the payload file
-    cells: tuple[BenchCell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """The answer to one visit: the times, or why there are none."""
-
-    times: CellRound | None
-    failure: str | None
+# The first calls of a session allocate and tune. The first calls of a later visit find other cells' weights in the
+# caches, and the core awake for less than they need.
+_FIRST_WARM_UP_S, _FIRST_WARM_UP_CALLS = 0.01, 3
+_WARM_UP_S, _WARM_UP_CALLS = 0.001, 1
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
     """Serve visits until standard input ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to handle
-    lines = iter(sys.stdin.readline, "")
-    job = codec.loads(next(lines), BenchJob, where="the benchmark job")
-    bench = _Bench(job)
-    gc.disable()
-    for line in lines:
-        i_cell, i_round = (int(number) for number in line.split())
-        sys.stdout.write(codec.dumps(bench.visit(job.cells[i_cell], i_round)) + "\n")
-        sys.stdout.flush()
+    # Whatever a library prints must not get between the answers.
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        job = sys.stdin.readline()
+        if not job:  # the runner ended before it said anything
+            return
+        bench = _Bench(codec.loads(job, BenchJob, where="the benchmark job"))
+        gc.freeze()
+        gc.disable()
+        for line in iter(sys.stdin.readline, ""):
+            i_cell, i_round = (int(number) for number in line.split())
+            answers.write(codec.dumps(bench.visit(i_cell, i_round)) + "\n")
+            answers.flush()
 
 
 class _Bench:
-    """Open sessions and prepared inputs, kept between visits."""
+    """Open sessions and prepared inputs, kept between visits; a session serves every batch size."""
 
     def __init__(self, job: BenchJob) -> None:
+        self._cells = job.cells
         self._models = {variant: Path(path) for variant, path in job.models.items()}
         self._rows = load_payloads(Path(job.payloads)).inputs
         self._sessions: dict[ExecutionConfig, Session] = {}
         self._feeds: dict[int, tuple[Tensors, ...]] = {}
         self._warm: set[BenchCell] = set()
 
-    def visit(self, cell: BenchCell, i_round: int) -> Visit:
+    def visit(self, i_cell: int, i_round: int) -> Visit:
         """Time one cell for about 20 ms."""
+        cell = self._cells[i_cell]
         try:
-            session = self._session(cell.execution)
-            feeds = self._feeds_of(cell.batch_size)
-            if cell not in self._warm:
-                _warm_up(session, feeds)
-                self._warm.add(cell)
-            durations_s = _time_calls(session, feeds)
+            durations_s = self._time(cell)
+        except EnvironmentFault as error:
+            return Visit(lack=Lack(what=error.what, where=error.where, fix=error.fix))
         except LoadplanError as error:
-            return Visit(times=None, failure=error.what)
+            return Visit(failure=error.what)
         except Exception as error:  # whatever the runtime raises belongs to this cell alone
-            return Visit(times=None, failure=f"{type(error).__name__}: {str(error)[:300]}")
+            return Visit(failure=(str(error).splitlines() or [type(error).__name__])[0][:300])
         robbed = robbed_calls(durations_s)
-        times = CellRound(
-            cell=cell,
-            i_round=i_round,
-            service_times_s=durations_s[~robbed],
-            lost_ratio=lost_ratio(durations_s),
-            dropped_ratio=float(robbed.mean()),
+        return Visit(
+            times=CellRound(
+                cell=cell,
+                i_round=i_round,
+                service_times_s=durations_s[~robbed],
+                lost_ratio=lost_ratio(durations_s),
+                dropped_ratio=float(robbed.mean()),
+            )
         )
-        return Visit(times=times, failure=None)
+
+    def _time(self, cell: BenchCell) -> NDArray[np.float64]:
+        session, feeds = self._session(cell.execution), self._feeds_of(cell.batch_size)
+        if cell in self._warm:
+            shortest_s = _warm_up(session, feeds, least_s=_WARM_UP_S, least_calls=_WARM_UP_CALLS)
+        else:
+            _require_numbers(run(session, feeds[0]))
+            shortest_s = _warm_up(session, feeds, least_s=_FIRST_WARM_UP_S, least_calls=_FIRST_WARM_UP_CALLS)
+            self._warm.add(cell)
+        n_calls = min(max(round(_VISIT_S / shortest_s), _CALLS_LEAST), _CALLS_MOST)
+        return _time_calls(session, feeds, n_calls)
 
     def _session(self, execution: ExecutionConfig) -> Session:
         if execution not in self._sessions:
@@ -115,31 +121,39 @@ class _Bench:
         return self._feeds[batch_size]
 
 
-def _warm_up(session: Session, feeds: tuple[Tensors, ...]) -> None:
-    """First calls allocate and tune; they also show whether the answers are numbers at all."""
-    begin_s, i = time.perf_counter(), 0
-    while i < _WARM_UP_CALLS_LEAST or time.perf_counter() - begin_s < _WARM_UP_S:
-        outputs = run(session, feeds[i % len(feeds)])
-        i += 1
+def _require_numbers(outputs: Tensors) -> None:
     for name, values in outputs.items():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ValueError(f"the output {name!r} holds NaN or infinity")
+            raise InvalidMeasurement(
+                what=f"the output {name!r} holds NaN or infinity", where="bench", fix="look at the model's export"
+            )
 
 
-def _time_calls(session: Session, feeds: tuple[Tensors, ...]) -> NDArray[np.float64]:
-    """Single calls one after the other; one call's end is the next one's begin, so the clock is read once a call."""
+def _warm_up(session: Session, feeds: tuple[Tensors, ...], *, least_s: float, least_calls: int) -> float:
+    """Call until the session, its memory and the core are warm; seconds of the shortest call."""
+    begin_s = before_s = time.perf_counter()
+    shortest_s, n_calls = float("inf"), 0
+    while n_calls < least_calls or before_s - begin_s < least_s:
+        run(session, feeds[n_calls % len(feeds)])
+        now_s = time.perf_counter()
+        shortest_s, before_s = min(shortest_s, now_s - before_s), now_s
+        n_calls += 1
+    return shortest_s
+
+
+def _time_calls(session: Session, feeds: tuple[Tensors, ...], n_calls: int) -> NDArray[np.float64]:
+    """Seconds of single calls one after the other, (n_calls,)."""
     infer, names = session.handle.run, [spec.name for spec in session.outputs]
     clock_ns = time.perf_counter_ns
+    turns = list(islice(cycle(feeds), n_calls))
     stamps_ns = [clock_ns()]
-    end_ns = stamps_ns[0] + int(_VISIT_S * 1e9)
-    for feed in itertools.islice(itertools.cycle(feeds), _CALLS_MOST):
+    keep = stamps_ns.append
+    for feed in turns:
         infer(names, feed)
-        stamps_ns.append(clock_ns())
-        if stamps_ns[-1] > end_ns and len(stamps_ns) > _CALLS_LEAST:
-            break
-    # From the first stamp: a float holds nanoseconds exactly over months, not over the age of the machine's clock.
-    stamps_s = np.array([stamp - stamps_ns[0] for stamp in stamps_ns], dtype=np.float64) * 1e-9
-    return stamps_s[1:] - stamps_s[:-1]
+        keep(clock_ns())
+    # Whole nanoseconds until after the difference: a float doesn't hold them over the age of the machine's clock.
+    ends_ns = np.array(stamps_ns, dtype=np.int64)
+    return (ends_ns[1:] - ends_ns[:-1]).astype(np.float64) * 1e-9
 
 
 if __name__ == "__main__":
