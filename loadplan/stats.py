@@ -15,6 +15,8 @@ from loadplan.errors import InvalidMeasurement
 
 Samples = NDArray[np.floating]
 
+_CLUSTERS_AT_LEAST = 2.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -107,18 +109,25 @@ def mean_interval(samples: Samples, *, confidence_ratio: float = 0.95) -> Interv
 
 
 def quantile_interval(
-    samples: Samples, q: float, *, confidence_ratio: float = 0.95, n_sections: int = 10
+    samples: Samples, q: float, *, confidence_ratio: float = 0.95, n_sections: int = 5
 ) -> Interval | None:
-    """An interval of a quantile that stays right when neighbouring samples depend on each other: sectioning.
+    """An interval of a quantile of times that stays right when neighbours depend on each other: sectioning.
 
-    The samples, in order of time, are cut into `n_sections` stretches; with Q the quantile of all and Q_i that of
-    stretch i, the half width is t · sqrt(Σ (Q_i - Q)² / (k (k - 1))) (Asmussen & Glynn, Stochastic Simulation,
-    2007, III.5). None where a stretch is shorter than 1 / (1 - q), so that its own quantile would be its maximum.
+    The samples, in order of time and not negative, are cut into k = `n_sections` stretches; with Q the quantile of
+    all and Q_i that of stretch i, the half width is t · sqrt(Σ (Q_i - Q)² / (k (k - 1))) (Asmussen & Glynn, Stochastic
+    Simulation, 2007, III.5). On waiting times of a queue five stretches hold the true p99 more often than ten, because
+    a stretch must be long beside the busy periods.
+
+    None where the samples can't say: a stretch is shorter than 1 / (1 - q), so that its own quantile would be its
+    maximum, or the values beyond the quantile came in so few clusters that their effective number, (1 - q) times the
+    effective sample size of "is beyond Q", is below 2.
     """
     _require(samples, "an interval of a quantile")
-    if samples.size // n_sections < 1.0 / (1.0 - q):
+    if samples.size // n_sections < round(1.0 / (1.0 - q), 9):
         return None
     whole = percentile(samples, q)
+    if effective_sample_size((samples > whole).astype(np.float64)) * (1.0 - q) < _CLUSTERS_AT_LEAST:
+        return None
     parts = np.array([percentile(part, q) for part in np.array_split(samples, n_sections)])
     spread = math.sqrt(float(((parts - whole) ** 2).sum()) / (n_sections * (n_sections - 1)))
     half = _t_quantile(n_sections - 1.0, confidence_ratio) * spread

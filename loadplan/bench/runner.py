@@ -166,8 +166,8 @@ class _Sweep:
         n_cells = len(self._request.cells)
         enough_s = math.ceil(spent_s / max(n_visits, 1) * n_cells * ROUNDS_AT_LEAST)
         return InvalidMeasurement(
-            what=f"the budget of {self._request.budget_s:g} s is too small for any figure: {n_visits} visits took "
-            f"{spent_s:.0f} s, and each of the {n_cells} cells needs {ROUNDS_AT_LEAST}",
+            what=f"the budget of {self._request.budget_s:g} s is too small for any figure: "
+            f"{_counted(n_visits, 'visit')} took {spent_s:.0f} s, and each of the {n_cells} cells needs {ROUNDS_AT_LEAST}",
             where="bench",
             fix=f"set bench.budget_s to {enough_s} or more, or measure fewer batch sizes and thread counts",
         )

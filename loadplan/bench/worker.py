@@ -82,7 +82,7 @@ class _Bench:
         except LoadplanError as error:
             return Visit(failure=error.what)
         except Exception as error:  # whatever the runtime raises belongs to this cell alone
-            return Visit(failure=(str(error).splitlines() or [type(error).__name__])[0][:300])
+            return Visit(failure=(" ".join(str(error).split()) or type(error).__name__)[:300])
         robbed = robbed_calls(durations_s)
         return Visit(
             times=CellRound(

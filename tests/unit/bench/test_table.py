@@ -1,0 +1,83 @@
+"""A sweep as parquet columns and back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadplan.bench.records import BenchRun, CellRound
+from loadplan.bench.summary import by_cell, summarise_cell
+from loadplan.bench.table import bench_columns, bench_from_columns, bench_metadata, to_frame
+from loadplan.caveat import Caveat
+from loadplan.errors import InputError
+from loadplan.machine import read_machine
+from loadplan.store.codec import read_columns, write_columns
+
+MakeRound = Callable[..., CellRound]
+
+
+@pytest.fixture
+def run(make_round: MakeRound) -> BenchRun:
+    rng = np.random.default_rng(5)
+    rounds = tuple(
+        make_round(list(rng.random(3 + i)), i=i, batch_size=batch_size, lost_ratio=0.01 * i, variant=variant)
+        for variant in ("fp32", "int8")
+        for batch_size in (1, 8)
+        for i in range(3)
+    )
+    return BenchRun(
+        machine=read_machine(),
+        rounds=rounds,
+        cells=tuple(summarise_cell(visits) for visits in by_cell(rounds).values()),
+        caveats=(Caveat(code="bench.noisy", what="it was noisy", fix="rest", number=1.0),),
+    )
+
+
+def test_a_sweep_comes_back_from_parquet_to_the_bit(run: BenchRun, tmp_path: Path) -> None:
+    write_columns(tmp_path / "bench.parquet", bench_columns(run), metadata=bench_metadata(run))
+    back = bench_from_columns(*read_columns(tmp_path / "bench.parquet"))
+    assert (back.machine, back.cells, back.caveats) == (run.machine, run.cells, run.caveats)
+    for found, kept in zip(back.rounds, run.rounds, strict=True):
+        np.testing.assert_array_equal(found.service_times_s, kept.service_times_s)
+        assert (found.cell, found.i_round, found.lost_ratio, found.dropped_ratio) == (
+            kept.cell,
+            kept.i_round,
+            kept.lost_ratio,
+            kept.dropped_ratio,
+        )
+
+
+def test_there_is_one_row_per_call(run: BenchRun) -> None:
+    frame = to_frame(run)
+    assert len(frame) == 4 * (3 + 4 + 5)
+    assert set(frame["variant"]) == {"fp32", "int8"}
+    assert frame.groupby(["variant", "batch_size", "i_round"]).size().tolist() == [3, 4, 5] * 4
+
+
+@pytest.mark.parametrize(
+    ("column", "key", "said"),
+    [
+        ("service_time_s", None, "no column 'service_time_s'"),
+        (None, "schema", "its schema is None"),
+        (None, "machine", "doesn't say its machine"),
+    ],
+    ids=["a column is missing", "no schema", "no machine"],
+)
+def test_columns_that_are_no_sweep_are_refused(run: BenchRun, column: str | None, key: str | None, said: str) -> None:
+    columns = {name: values for name, values in bench_columns(run).items() if name != column}
+    metadata = {name: text for name, text in bench_metadata(run).items() if name != key}
+    with pytest.raises(InputError) as caught:
+        bench_from_columns(columns, metadata)
+    assert said in caught.value.what
+
+
+def test_another_version_of_the_schema_is_refused(run: BenchRun) -> None:
+    with pytest.raises(InputError, match=r"'loadplan\.bench/0'"):
+        bench_from_columns(bench_columns(run), {**bench_metadata(run), "schema": "loadplan.bench/0"})
+
+
+def test_a_sweep_without_a_row_is_refused(run: BenchRun) -> None:
+    columns = {name: values[:0] for name, values in bench_columns(run).items()}
+    with pytest.raises(InputError, match="0 rows"):
+        bench_from_columns(columns, bench_metadata(run))

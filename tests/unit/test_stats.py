@@ -1,0 +1,126 @@
+"""Percentiles, counts and refusals against hand-computed cases."""
+
+import numpy as np
+import pytest
+
+from loadplan.errors import InvalidMeasurement
+from loadplan.stats import (
+    effective_sample_size,
+    mean_interval,
+    n_samples_needed,
+    percentile,
+    quantile_interval,
+    summarise,
+    supported_percentile,
+)
+
+
+def one_to(n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.random.default_rng(n).permutation(np.arange(1.0, n + 1.0))
+
+
+@pytest.mark.parametrize(
+    ("n", "q", "value"),
+    [
+        (1, 0.01, 1),
+        (1, 1.0, 1),
+        (2, 0.5, 1),
+        (2, 0.51, 2),
+        (3, 0.33, 1),
+        (3, 0.5, 2),
+        (3, 0.99, 3),
+        (100, 0.01, 1),
+        (100, 0.07, 7),  # 0.07 * 100 is 7.000000000000001 in floats
+        (100, 0.5, 50),
+        (100, 0.99, 99),
+        (100, 0.999, 100),
+        (100, 1.0, 100),
+        (101, 0.5, 51),
+        (101, 0.99, 100),
+        (1000, 0.999, 999),
+    ],
+)
+def test_percentile_is_the_value_at_the_nearest_rank(n: int, q: float, value: int) -> None:
+    assert percentile(one_to(n), q) == value
+
+
+@pytest.mark.parametrize(
+    ("q", "confidence_ratio", "n"),
+    [(0.99, 0.99, 459), (0.999, 0.99, 4603), (0.9999, 0.99, 46050), (0.99, 0.95, 299), (0.999, 0.95, 2995)],
+)
+def test_a_percentile_needs_the_samples_that_loadgen_asks_for(q: float, confidence_ratio: float, n: int) -> None:
+    assert n_samples_needed(q, confidence_ratio=confidence_ratio) == n
+
+
+def test_one_sample_fewer_than_needed_gives_no_p99() -> None:
+    assert supported_percentile(one_to(458), 0.99) is None
+    assert supported_percentile(one_to(459), 0.99) == 455  # ceil(0.99 * 459)
+
+
+def test_summary_of_a_hundred_values_has_no_p99() -> None:
+    summary = summarise(one_to(100))
+    assert (summary.n_samples, summary.mean, summary.max) == (100, 50.5, 100)
+    assert (summary.p50, summary.p90, summary.p95) == (50, 90, 95)
+    assert (summary.p99, summary.p99_9) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        lambda samples: percentile(samples, 0.5),
+        lambda samples: quantile_interval(samples, 0.5),
+        mean_interval,
+        effective_sample_size,
+        summarise,
+    ],
+    ids=["percentile", "quantile interval", "mean interval", "effective sample size", "summary"],
+)
+@pytest.mark.parametrize("samples", [[], [1.0, float("nan"), 2.0]], ids=["nothing", "NaN"])
+def test_a_statistic_of_nothing_or_of_nan_is_an_error(statistic, samples) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InvalidMeasurement):
+        statistic(np.array(samples, dtype=np.float64))
+
+
+def test_one_sample_has_no_interval_of_its_mean() -> None:
+    with pytest.raises(InvalidMeasurement, match="at least 2 samples, there are 1"):
+        mean_interval(np.array([1.0]))
+
+
+def test_interval_of_two_samples_is_students() -> None:
+    # Mean 2, standard deviation sqrt(2), t(0.975, 1) = 12.7062: half width 12.7062 * sqrt(2) / sqrt(2).
+    interval = mean_interval(np.array([1.0, 3.0]))
+    assert (interval.low, interval.high) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-4)
+
+
+def test_equal_samples_have_an_interval_of_no_width() -> None:
+    interval = mean_interval(np.full(50, 3.0))
+    assert (interval.low, interval.high) == (3.0, 3.0)
+
+
+def test_a_step_in_the_middle_is_worth_few_samples() -> None:
+    assert effective_sample_size(np.repeat([1.0, 2.0], 500)) < 5
+
+
+def test_alternating_samples_count_no_more_than_their_number() -> None:
+    assert effective_sample_size(np.tile([1.0, 2.0], 500)) == 1000
+
+
+def test_sectioning_of_a_hand_computed_case() -> None:
+    # Medians of the five stretches: 1, 2, 3, 4, 5 + that of all, 3. Σ (Q_i - Q)² = 10, sqrt(10 / (5 · 4)) = 0.70711,
+    # t(0.975, 4) = 2.77645, half width 1.96325.
+    rng = np.random.default_rng(0)
+    samples = np.concatenate([rng.permutation([middle - 3, middle, middle + 3.0] * 7) for middle in range(1, 6)])
+    interval = quantile_interval(samples + 10.0, 0.5)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((13 - 1.96325, 13 + 1.96325), abs=1e-4)
+
+
+def test_a_stretch_too_short_for_its_own_quantile_gives_no_interval() -> None:
+    assert quantile_interval(one_to(499), 0.99) is None
+    assert quantile_interval(one_to(500), 0.99) is not None
+
+
+def test_values_beyond_the_quantile_in_one_cluster_give_no_interval() -> None:
+    samples = np.random.default_rng(1).random(2000)
+    samples[900:921] += 10.0  # the highest 1 %, all at once
+    assert quantile_interval(samples, 0.99) is None

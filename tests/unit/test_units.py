@@ -1,0 +1,22 @@
+"""Durations as people type them."""
+
+import pytest
+
+from loadplan.errors import InputError
+from loadplan.units import parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("250us", 0.00025), ("500ms", 0.5), ("60s", 60.0), ("1.5s", 1.5), ("5m", 300.0), ("2h", 7200.0), (" 3s ", 3.0)],
+)
+def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["60", "", "s", "1 s", "-1s", "1e3s", "nan", "inf", "1.s", "1d", "1s2s"])
+def test_anything_else_is_refused_with_the_text_that_was_typed(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_duration(text)
+    assert repr(text) in caught.value.what
+    assert "500ms" in caught.value.fix
