@@ -4,6 +4,7 @@ Threads are always set (ONNX Runtime would size its pool by the machine's cores,
 and a provider that was asked for and fell back to the CPU is an error: a CPU figure never stands under a GPU's name.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -23,6 +24,10 @@ Tensors = dict[str, NDArray[np.generic]]
 
 # The distributions that all install a package named `onnxruntime` and overwrite each other's files.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
+# `[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:/source/model.cc:256 Model::Model(const Path&) Too new`
+_RUNTIME_NOISE = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?(/\S+:\d+ .*?\) (?=[A-Z]))?"
+)
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -81,6 +86,12 @@ def run(session: Session, inputs: Mapping[str, NDArray[np.generic]]) -> Tensors:
     return dict(zip(names, session.handle.run(names, dict(inputs)), strict=True))
 
 
+def reason_of(error: Exception) -> str:
+    """What the runtime says in one line, without its codes, source files and C++ signatures."""
+    said = _RUNTIME_NOISE.sub("", " ".join(str(error).split()))
+    return said[:300] or type(error).__name__
+
+
 def load_runtime() -> "ModuleType":
     """Import ONNX Runtime, or say which installation is wrong and how to mend it."""
     installed = [name for name in _DISTRIBUTIONS if _is_installed(name)]
@@ -133,7 +144,7 @@ def _tensor_spec(node: Any) -> TensorSpec:
 
 
 def _refusal(error: Exception, model: Path, execution: ExecutionConfig) -> Exception:
-    reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+    reason = reason_of(error)
     if execution.provider != "CPU":
         return _missing_provider(execution, reason)
     return InputError(

@@ -167,7 +167,7 @@ class _Sweep:
         enough_s = math.ceil(spent_s / max(n_visits, 1) * n_cells * ROUNDS_AT_LEAST)
         return InvalidMeasurement(
             what=f"the budget of {self._request.budget_s:g} s is too small for any figure: "
-            f"{_counted(n_visits, 'visit')} took {spent_s:.0f} s, and each of the {n_cells} cells needs {ROUNDS_AT_LEAST}",
+            f"{_counted(n_visits, 'visit')} took {spent_s:.0f} s, and {n_cells} cells need {ROUNDS_AT_LEAST} each",
             where="bench",
             fix=f"set bench.budget_s to {enough_s} or more, or measure fewer batch sizes and thread counts",
         )

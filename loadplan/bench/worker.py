@@ -24,7 +24,7 @@ from loadplan.bench.handoff import BenchJob, Lack, Visit
 from loadplan.bench.records import BenchCell, CellRound
 from loadplan.errors import EnvironmentFault, InvalidMeasurement, LoadplanError
 from loadplan.execution import ExecutionConfig
-from loadplan.inference import Session, Tensors, open_session, run
+from loadplan.inference import Session, Tensors, open_session, reason_of, run
 from loadplan.noise import lost_ratio, robbed_calls
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.store import codec
@@ -82,7 +82,7 @@ class _Bench:
         except LoadplanError as error:
             return Visit(failure=error.what)
         except Exception as error:  # whatever the runtime raises belongs to this cell alone
-            return Visit(failure=(" ".join(str(error).split()) or type(error).__name__)[:300])
+            return Visit(failure=reason_of(error))
         robbed = robbed_calls(durations_s)
         return Visit(
             times=CellRound(

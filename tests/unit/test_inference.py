@@ -1,0 +1,102 @@
+"""Opening models: what can go wrong has its own error, and a CPU figure never gets a GPU's name."""
+
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from loadplan.errors import EnvironmentFault, InputError
+from loadplan.execution import ExecutionConfig, TensorSpec
+from loadplan.inference import load_runtime, open_session, run, runtime_version
+
+ONE_THREAD = ExecutionConfig(variant="fp32")
+
+
+@pytest.fixture
+def doubling(tmp_path: Path) -> Path:
+    """y = x + x and z = -x, for any number of rows of three."""
+    tensors = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 3]) for name in "xyz"}
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
+    graph = helper.make_graph(nodes, "doubling", [tensors["x"]], [tensors["y"], tensors["z"]])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = tmp_path / "doubling.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_outputs_come_back_under_their_names(doubling: Path) -> None:
+    session = open_session(doubling, ONE_THREAD)
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    outputs = run(session, {"x": rows})
+    np.testing.assert_array_equal(outputs["y"], 2 * rows)
+    np.testing.assert_array_equal(outputs["z"], -rows)
+
+
+def test_the_signature_tells_which_axes_are_dynamic(doubling: Path) -> None:
+    session = open_session(doubling, ONE_THREAD)
+    assert session.inputs == (TensorSpec(name="x", dtype="float32", shape=(None, 3)),)
+    assert [spec.name for spec in session.outputs] == ["y", "z"]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such model file") as caught:
+        open_session(tmp_path / "absent.onnx", ONE_THREAD)
+    assert caught.value.where.endswith("absent.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\x09 no model", b"{}"], ids=["empty", "garbage", "JSON"])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="can't load the model"):
+        open_session(path, ONE_THREAD)
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir_version", "said"),
+    [(999, 9, "Opset 999 is under development"), (17, 99, "Unsupported model IR version: 99, max supported")],
+    ids=["opset", "IR version"],
+)
+def test_a_model_from_the_future_is_refused_with_a_readable_reason(
+    tmp_path: Path, doubling: Path, opset: int, ir_version: int, said: str
+) -> None:
+    model = onnx.load_model_from_string(doubling.read_bytes())
+    model.opset_import[0].version, model.ir_version = opset, ir_version
+    path = tmp_path / "future.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError) as caught:
+        open_session(path, ONE_THREAD)
+    assert said in caught.value.what
+    assert "::" not in caught.value.what
+    assert "ONNXRuntimeError" not in caught.value.what
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_is_not_there_is_a_fault_and_never_the_cpu(doubling: Path) -> None:
+    with pytest.raises(EnvironmentFault, match="the provider NoSuch can't run this model here"):
+        open_session(doubling, ExecutionConfig(variant="fp32", provider="NoSuch"))
+
+
+def test_two_runtimes_that_overwrite_each_other_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        folder = tmp_path / f"{name.replace('-', '_')}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(EnvironmentFault, match="overwrite each other") as caught:
+        load_runtime()
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in caught.value.fix
+
+
+def test_without_a_runtime_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    assert runtime_version() == "none"
+    with pytest.raises(EnvironmentFault, match="no ONNX Runtime is installed") as caught:
+        load_runtime()
+    assert 'pip install "loadplan[cpu]"' in caught.value.fix
