@@ -24,18 +24,18 @@ class CellRound:
 
     cell: BenchCell
     i_round: int
-    service_times_s: NDArray[np.float64]  # (n_calls,), single calls in order, robbed windows already dropped
+    service_times_s: NDArray[np.float64]  # (n_calls,), single calls in order, robbed calls already dropped
     lost_ratio: float  # share of the visit's time that neighbours stole
     dropped_ratio: float  # share of the calls that were dropped for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellSummary:
-    """What the rounds of one cell say together."""
+    """What the rounds of one cell say together; rounds that neighbours spoiled give way to the others."""
 
     cell: BenchCell
     n_samples: int
-    n_effective: float  # autocorrelation-adjusted sample size
+    n_effective: float  # how many independent samples the calls are worth, for the mean
     min_s: float
     median_s: float
     mean_s: float

@@ -1,6 +1,7 @@
 """Tiny real models and sweeps over them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,29 +76,30 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
+def request_for(
+    models: Mapping[str, Path],
+    *variants: str,
+    batch_sizes: tuple[int, ...] = (1,),
+    budget_s: float = 0.0,
+    provider: str = "CPU",
+    visit_limit_s: float = 60.0,
+) -> BenchRequest:
+    """With a budget of 0 every cell gets its two visits and no more, whatever the machine is doing."""
+    rows = np.random.default_rng(0).random((40, N_FEATURES), dtype=np.float32)
+    return BenchRequest(
+        models={variant: models[variant] for variant in variants},
+        payloads=PayloadSet(inputs={"x": rows}, expected={"y": rows}, segments=("",) * 40, labels=None),
+        cells=tuple(
+            BenchCell(execution=ExecutionConfig(variant=variant, provider=provider), batch_size=batch_size)
+            for variant in variants
+            for batch_size in batch_sizes
+        ),
+        budget_s=budget_s,
+        machine=read_machine(),
+        visit_limit_s=visit_limit_s,
+    )
+
+
 @pytest.fixture
 def make_request(models: dict[str, Path]) -> MakeRequest:
-    """With a budget of 0 every cell gets its two visits and no more, whatever the machine is doing."""
-
-    def make(
-        *variants: str,
-        batch_sizes: tuple[int, ...] = (1,),
-        budget_s: float = 0.0,
-        provider: str = "CPU",
-        visit_limit_s: float = 60.0,
-    ) -> BenchRequest:
-        rows = np.random.default_rng(0).random((40, N_FEATURES), dtype=np.float32)
-        return BenchRequest(
-            models={variant: models[variant] for variant in variants},
-            payloads=PayloadSet(inputs={"x": rows}, expected={"y": rows}, segments=("",) * 40, labels=None),
-            cells=tuple(
-                BenchCell(execution=ExecutionConfig(variant=variant, provider=provider), batch_size=batch_size)
-                for variant in variants
-                for batch_size in batch_sizes
-            ),
-            budget_s=budget_s,
-            machine=read_machine(),
-            visit_limit_s=visit_limit_s,
-        )
-
-    return make
+    return partial(request_for, models)

@@ -181,8 +181,8 @@ def test_the_worker_ends_with_a_parent_that_was_killed(models: dict[str, Path], 
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from conftest import make_request
-request = make_request.__wrapped__({{"good": Path({str(models["good"])!r})}})("good", budget_s=60.0)
+from conftest import request_for
+request = request_for({{"good": Path({str(models["good"])!r})}}, "good", budget_s=60.0)
 from loadplan.bench.runner import run_bench
 run_bench(request, on_record=lambda visit: print("visited", flush=True))
 """
