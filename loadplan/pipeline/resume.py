@@ -16,7 +16,7 @@ from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.steps import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
-from loadplan.report.view import Findings
+from loadplan.report.findings import Findings
 from loadplan.scenario.spec import StageName
 from loadplan.store.run_folder import hold_run_folder
 from loadplan.verify import Verdict

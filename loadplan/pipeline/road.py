@@ -18,7 +18,7 @@ from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.steps import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
-from loadplan.report.view import Findings
+from loadplan.report.findings import Findings
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import StageName
 from loadplan.store.run_folder import open_run_folder

@@ -38,8 +38,8 @@ from loadplan.pipeline.observer import Observer
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.report.budget import budget_csv
+from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
-from loadplan.report.view import Findings, Provenance
 from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource, Scenario, StageName
