@@ -46,16 +46,20 @@ class OverheadFit:
     response_s: float  # per request, after inference: encode, send
     batch_s: float  # per batch: dispatch and bookkeeping
     wake_s: float  # from an arrival at an idle, sleeping server to its first instruction
+    transfer_s: float  # spent outside the serving core: the client's own sending and receiving, the network between
     cold_ratio: float  # how much slower work is after a long pause, 0 for not at all
     spread_ratio: float  # standard deviation of ln(cost) of the request and response work
-    stall_s: float  # length of the rare pauses (scheduler, kernel)
+    stall_s: float  # mean length of the rare pauses (scheduler, kernel, neighbours), before the longest are cut
     stall_rate_per_s: float
     residuals: tuple[Residual, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedLatency:
-    """The response time distribution at one rate, with the interval that the fit's uncertainty leaves."""
+    """The response time distribution at one rate, with the interval in which a run of a few seconds will find it.
+
+    It holds what the fit's uncertainty and a short run's own luck leave open.
+    """
 
     offered_rate_rps: float
     utilisation_ratio: float
@@ -85,8 +89,10 @@ class CapacityFit:
     machine: Machine
     basis: Basis
     arrivals: Arrivals
+    n_rows_per_request: int  # of the requests that the overhead was fitted on
     service_times: tuple[ServiceTimeFit, ...]
     overhead: OverheadFit
+    plausible: tuple[OverheadFit, ...]  # other overheads that explain the runs about as well, without residuals
     capacities: tuple[SettingCapacity, ...]
     seed: int
     caveats: tuple[Caveat, ...]

@@ -136,6 +136,8 @@ def fit() -> CapacityFit:
         ),
         basis="simulated",
         arrivals=Arrivals(),
+        n_rows_per_request=1,
+        plausible=(),
         service_times=(
             ServiceTimeFit(
                 execution=execution,
@@ -151,6 +153,7 @@ def fit() -> CapacityFit:
             response_s=2e-5,
             batch_s=4e-5,
             wake_s=0.0,
+            transfer_s=0.0,
             cold_ratio=0.0,
             spread_ratio=0.0,
             stall_s=0.0,

@@ -1,0 +1,154 @@
+"""Which short live runs tell the server's overheads, at which rates. Pure: the runs so far go in, the next comes out.
+
+Two runs of bursts, with the smallest and the largest batch size, show what the server carries while requests wait;
+an idle run shows what waking costs, and two runs at moderate load show the tail. The rates of the later runs are shares
+of the capacity that the bursts showed. All are Poisson but the bursts, whatever the scenario's own arrivals: the law
+of the server does not depend on them, and the simulator takes the scenario's when it predicts. Seconds; requests.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loadplan.bench.records import BenchRun
+from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.fit.backlog import backlog_of, departure_gap_s
+from loadplan.fit.service_time import find_law, fit_service_times, service_times_s
+from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
+from loadplan.scenario.spec import Arrivals, Scenario
+
+N_RUNS_EXPECTED = 5
+
+_BURSTS = Arrivals(process="gamma", cv=8.0)
+_POISSON = Arrivals()
+# What a small request costs beside its inference on one core of a virtual machine, until a run tells.
+_REQUEST_S, _BATCH_S = 50e-6, 20e-6
+_BURST_RATIO = 0.4
+_BURST_RATIO_MOST = 1.2  # an overload opens a connection per waiting request, and then measures the opening
+_LOUDER = 1.7
+# Runs that would hold fewer requests than these last longer, up to the limit.
+_N_REQUESTS_LEAST = 300
+_LONGEST_S = 30.0
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    name: str
+    purpose: LoadPurpose
+    max_batch_size: int
+    load_ratio: float  # offered rate over the saturated rate of its setting
+
+
+def next_run(benched: BenchRun, scenario: Scenario, runs: Sequence[LoadRun]) -> LoadSpec | None:
+    """The calibration run to drive next, or None where the runs say enough. The same runs give the same answer.
+
+    Raises:
+        InvalidMeasurement: when the benchmark holds no cell.
+        InputError: when the scenario's smallest batch is more than twice the largest that was benchmarked.
+    """
+    execution = _execution(benched, scenario)
+    done = {run.spec.name: run for run in runs}
+    for wanted in _wanted(scenario):
+        if wanted.purpose == "saturation":
+            spec = _next_burst(wanted, execution, benched, scenario, done)
+        elif wanted.name in done:
+            spec = None
+        else:
+            rate_rps = wanted.load_ratio * _saturated_rps(wanted.max_batch_size, execution, benched, scenario, runs)
+            spec = _spec(wanted, wanted.name, rate_rps, execution, scenario)
+        if spec is not None:
+            return spec
+    return None
+
+
+def _wanted(scenario: Scenario) -> tuple[_Wanted, ...]:
+    sizes = sorted(set(scenario.serving.max_batch_sizes))
+    smallest, middle, largest = sizes[0], sizes[len(sizes) // 2], sizes[-1]
+    bursts = [
+        _Wanted(name=f"bursts-{size}", purpose="saturation", max_batch_size=size, load_ratio=_BURST_RATIO)
+        for size in dict.fromkeys((smallest, largest))
+    ]
+    return (
+        *bursts,
+        _Wanted(name=f"idle-{smallest}", purpose="idle", max_batch_size=smallest, load_ratio=0.03),
+        _Wanted(name=f"steady-50-{smallest}", purpose="steady", max_batch_size=smallest, load_ratio=0.5),
+        _Wanted(name=f"steady-65-{middle}", purpose="steady", max_batch_size=middle, load_ratio=0.65),
+    )
+
+
+def _execution(benched: BenchRun, scenario: Scenario) -> ExecutionConfig:
+    """The one that all runs use: overheads are the server's own, so one execution tells them for every other."""
+    laws = fit_service_times(benched)
+    fewest = min(scenario.serving.n_threads)
+    return next((law.execution for law in laws if law.execution.n_threads == fewest), laws[0].execution)
+
+
+def _next_burst(
+    wanted: _Wanted, execution: ExecutionConfig, benched: BenchRun, scenario: Scenario, done: dict[str, LoadRun]
+) -> LoadSpec | None:
+    """A run of bursts, and a louder one after each that left no backlog, as far as that is safe."""
+    saturated_rps = _saturated_rps(wanted.max_batch_size, execution, benched, scenario, tuple(done.values()))
+    ratio, name = wanted.load_ratio, wanted.name
+    while name in done:
+        louder = ratio * _LOUDER
+        if (
+            not done[name].verdict.valid
+            or backlog_gap_s(done[name], scenario) is not None
+            or louder > _BURST_RATIO_MOST
+        ):
+            return None
+        ratio, name = louder, f"{name}-louder"
+    return _spec(wanted, name, ratio * saturated_rps, execution, scenario)
+
+
+def backlog_gap_s(run: LoadRun, scenario: Scenario) -> float | None:
+    """Time between departures while requests waited, of a run that was to show it; None where there was no backlog."""
+    if run.spec.purpose != "saturation" or run.spec.setting is None or not run.verdict.valid:
+        return None
+    n_waiting = backlog_of(run.spec.setting, scenario.traffic.n_rows_per_request)
+    return departure_gap_s(run.requests.sent_s, run.requests.done_s, n_waiting=n_waiting)
+
+
+def _saturated_rps(
+    max_batch_size: int,
+    execution: ExecutionConfig,
+    benched: BenchRun,
+    scenario: Scenario,
+    runs: Sequence[LoadRun],
+) -> float:
+    """What the bursts showed for this batch size; for one between theirs, by the costs they imply."""
+    n_rows = scenario.traffic.n_rows_per_request
+    gaps_s = {
+        run.spec.setting.serving.max_batch_size: gap_s
+        for run in runs
+        if run.spec.setting is not None and (gap_s := backlog_gap_s(run, scenario)) is not None
+    }
+    if max_batch_size in gaps_s:
+        return 1.0 / gaps_s[max_batch_size]
+    law = find_law(fit_service_times(benched), execution)
+    service_s = service_times_s(law, max(max_batch_size, *gaps_s, n_rows))
+
+    def n_requests(size: int) -> int:
+        return max(1, size // n_rows)
+
+    def beside_s(size: int, gap_s: float) -> float:
+        """What a full batch took beside its inference, per request, so that it carries over to another size."""
+        return max(gap_s - float(service_s[n_requests(size) * n_rows]) / n_requests(size), 0.0)
+
+    b = n_requests(max_batch_size)
+    beside = [beside_s(size, gap_s) for size, gap_s in gaps_s.items()] or [_REQUEST_S + _BATCH_S / b]
+    return 1.0 / (float(service_s[b * n_rows]) / b + sum(beside) / len(beside))
+
+
+def _spec(wanted: _Wanted, name: str, rate_rps: float, execution: ExecutionConfig, scenario: Scenario) -> LoadSpec:
+    duration_s = scenario.load.duration_s
+    return LoadSpec(
+        name=name,
+        purpose=wanted.purpose,
+        arrivals=_BURSTS if wanted.purpose == "saturation" else _POISSON,
+        offered_rate_rps=rate_rps,
+        duration_s=max(duration_s, min(_N_REQUESTS_LEAST / rate_rps, _LONGEST_S)),
+        seed=scenario.load.seed,
+        timeout_s=_TIMEOUT_S,
+        setting=Setting(execution=execution, serving=ServingConfig(max_batch_size=wanted.max_batch_size)),
+    )

@@ -1,0 +1,251 @@
+"""What one server process carries with each setting, and how long its callers wait at any rate: by simulation.
+
+A capacity is the highest rate at which every objective holds, found by bisection over simulated runs that share their
+random numbers, so the search is smooth. The decision a reader would question is the interval: every plausible law, one
+drawn from the uncertainty of the fit and of the bench, is simulated with arrivals and noise of its own over a run of
+a few seconds, and the 5th to 95th percentile of what they say is the interval. So it holds what is not known about the
+server and what a short live run would scatter anyway. Seconds; requests per second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.bench.records import BenchRun
+from loadplan.caveat import Caveat
+from loadplan.errors import InvalidMeasurement
+from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.fit.overhead import fit_overhead
+from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
+from loadplan.fit.service_time import find_law, fit_service_times, service_time_caveats, service_times_s
+from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
+from loadplan.load.records import LoadRun
+from loadplan.scenario.spec import Arrivals, Scenario
+from loadplan.scenario.traffic import schedule
+from loadplan.slo import Slo
+from loadplan.stats import Interval, percentile
+
+Times = NDArray[np.float64]
+
+_N_PLAUSIBLE = 16
+_CONFIDENCE_RATIO = 0.9
+# A run of the best law is long, for its figures are printed; those of the plausible ones are as short as a live run.
+_N_REQUESTS = 100_000
+_N_REQUESTS_PLAUSIBLE = 20_000
+_WARM_UP_RATIO = 0.1  # of a simulated run, from an empty queue to one like any other
+# Above this share of the saturated rate a queue takes minutes to settle and no few seconds of it say anything.
+_HIGHEST_RATIO = 0.98
+_GRID_RATIOS = (0.02, 0.2, 0.4, 0.6, 0.75, 0.87, _HIGHEST_RATIO)
+_N_BISECTIONS = 6  # to 0.3 % of the saturated rate
+_CURVE_RATIOS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)  # of the usable capacity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _World:
+    """One law with everything random in a run of it."""
+
+    overhead: OverheadFit
+    service_s: Times
+    noise: Noise
+    unit_s: Times  # arrivals at 1 request per second
+    n_rows: NDArray[np.int64]
+
+
+def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario) -> CapacityFit:
+    """The laws behind the bench and the live runs, and the usable capacity of one server process with each setting.
+
+    Raises:
+        InvalidMeasurement: when nothing was benchmarked, or the valid runs don't tell the server's capacity.
+        InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
+    """
+    service_times = fit_service_times(benched)
+    valid = [run for run in loads if run.verdict.valid]
+    if not valid:
+        raise InvalidMeasurement(
+            what=f"none of the {len(loads)} live runs is valid: " + "; ".join(_reasons(loads)),
+            where="fit",
+            fix="run the same command with --fresh when the machine is quieter, or on one with more cores",
+        )
+    n_rows = scenario.traffic.n_rows_per_request
+    laws = fit_overhead(
+        service_times,
+        valid,
+        n_rows_per_request=n_rows,
+        n_plausible=_N_PLAUSIBLE,
+        rng=np.random.default_rng(scenario.load.seed),
+    )
+    fit = CapacityFit(
+        machine=benched.machine,
+        basis="simulated",
+        arrivals=scenario.traffic.arrivals,
+        n_rows_per_request=n_rows,
+        service_times=service_times,
+        overhead=laws.best,
+        plausible=laws.plausible,
+        capacities=(),
+        seed=scenario.load.seed,
+        caveats=(
+            *benched.caveats,
+            *service_time_caveats(service_times, max(scenario.serving.max_batch_sizes)),
+            *_run_caveats(loads),
+        ),
+    )
+    capacities: list[SettingCapacity] = []
+    for law in service_times:
+        worlds = _worlds(fit, law.execution, max(scenario.serving.max_batch_sizes))
+        capacities += [_capacity(worlds, setting, scenario.objectives) for setting in _settings(law, scenario)]
+    return replace(fit, capacities=tuple(capacities))
+
+
+def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> PredictedLatency:
+    """How long callers wait at a rate, on the machine that was fitted.
+
+    Raises:
+        InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were.
+    """
+    return _predict(_worlds(fit, setting.execution, setting.serving.max_batch_size), setting, rate_rps)
+
+
+def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
+    choices = scenario.serving
+    return [
+        Setting(execution=law.execution, serving=ServingConfig(max_batch_size=size, batch_window_s=window_s))
+        for size, window_s in product(choices.max_batch_sizes, choices.batch_windows_s)
+    ]
+
+
+def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> tuple[_World, ...]:
+    """The best law first, then every plausible one, each with random numbers of its own; the same for the same fit."""
+    law = find_law(fit.service_times, execution)
+    service_s = service_times_s(law, max(n_rows_most, fit.n_rows_per_request))
+    spread_ratio = float(np.median(law.spread_ratio))
+    # How far the mean of the bench may be off, as one factor for the whole table; 1.96: the interval is one of 95 %.
+    half_widths = (np.array(law.mean_s_high) - np.array(law.mean_s_low)) / 2.0 / np.array(law.mean_s)
+    off_ratio = float(np.median(half_widths)) / 1.96
+    worlds = []
+    for i, overhead in enumerate((fit.overhead, *fit.plausible)):
+        rng = np.random.default_rng((fit.seed, i))
+        n = _N_REQUESTS if i == 0 else _N_REQUESTS_PLAUSIBLE
+        factor = 1.0 if i == 0 else float(np.exp(off_ratio * rng.standard_normal()))
+        unit_s = _unit_arrivals(fit.arrivals, n, rng)
+        worlds.append(
+            _World(
+                overhead=overhead,
+                service_s=service_s * factor,
+                noise=scale(draw(rng), overhead, service_spread_ratio=spread_ratio),
+                unit_s=unit_s,
+                n_rows=np.full(unit_s.size, fit.n_rows_per_request, dtype=np.int64),
+            )
+        )
+    return tuple(worlds)
+
+
+def _unit_arrivals(arrivals: Arrivals, n: int, rng: np.random.Generator) -> Times:
+    return schedule(arrivals, rate_rps=1.0, duration_s=float(n), rng=rng)
+
+
+def _capacity(worlds: Sequence[_World], setting: Setting, objectives: Sequence[Slo]) -> SettingCapacity:
+    best_rps, *others_rps = (_usable_rps(world, setting, objectives) for world in worlds)
+    saturated = _saturated_rps(worlds[0], setting)
+    interval = _interval(best_rps, others_rps)
+    # Where the objectives hold at no rate: how far even a nearly idle server is from them.
+    nearly_idle_rps = [_GRID_RATIOS[0] * saturated]
+    rates_rps = [ratio * best_rps for ratio in _CURVE_RATIOS] if best_rps > 0.0 else nearly_idle_rps
+    return SettingCapacity(
+        setting=setting,
+        usable_capacity_rps=best_rps,
+        usable_capacity_rps_low=interval.low,
+        usable_capacity_rps_high=interval.high,
+        saturated_rps=saturated,
+        curve=tuple(_predict(worlds, setting, rate_rps) for rate_rps in rates_rps),
+    )
+
+
+def _usable_rps(world: _World, setting: Setting, objectives: Sequence[Slo]) -> float:
+    """The highest rate, up to 98 % of saturation, at which every objective holds; 0 where there is none."""
+    saturated = _saturated_rps(world, setting)
+
+    def holds(ratio: float) -> bool:
+        times_s = _response_times_s(world, setting, ratio * saturated)
+        return all(_is_met(slo, times_s) for slo in objectives)
+
+    low = next((ratio for ratio in reversed(_GRID_RATIOS) if holds(ratio)), 0.0)
+    if low in (0.0, _HIGHEST_RATIO):
+        return low * saturated
+    high = _GRID_RATIOS[_GRID_RATIOS.index(low) + 1]
+    for _ in range(_N_BISECTIONS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low * saturated
+
+
+def _is_met(slo: Slo, times_s: Times) -> bool:
+    """As `slo` counts: requests that were refused (NaN) are misses of every limit."""
+    if np.count_nonzero(np.isnan(times_s)) > slo.max_failed_ratio * times_s.size:
+        return False
+    return all(np.count_nonzero(times_s <= limit.limit_s) >= limit.quantile * times_s.size for limit in slo.limits)
+
+
+def _predict(worlds: Sequence[_World], setting: Setting, rate_rps: float) -> PredictedLatency:
+    quantiles = (0.5, 0.95, 0.99)
+    best, *others = (_quantiles_s(_response_times_s(world, setting, rate_rps), quantiles) for world in worlds)
+    p50_s, p95_s, p99_s = best
+    return PredictedLatency(
+        offered_rate_rps=rate_rps,
+        utilisation_ratio=rate_rps / _saturated_rps(worlds[0], setting),
+        p50_s=p50_s,
+        p95_s=p95_s,
+        p99_s=p99_s,
+        p50_interval=_interval(p50_s, [other[0] for other in others]),
+        p99_interval=_interval(p99_s, [other[2] for other in others]),
+    )
+
+
+def _response_times_s(world: _World, setting: Setting, rate_rps: float) -> Times:
+    sent_s = world.unit_s / rate_rps
+    done_s = simulate(
+        sent_s,
+        world.n_rows,
+        service_s=world.service_s,
+        overhead=world.overhead,
+        serving=setting.serving,
+        noise=world.noise,
+    )
+    return (done_s - sent_s)[int(_WARM_UP_RATIO * sent_s.size) :]
+
+
+def _quantiles_s(times_s: Times, quantiles: Sequence[float]) -> list[float]:
+    """Of the requests that were answered; an overload in which none was has no finite time."""
+    answered_s = times_s[~np.isnan(times_s)]
+    return [percentile(answered_s, q) if answered_s.size else float("inf") for q in quantiles]
+
+
+def _saturated_rps(world: _World, setting: Setting) -> float:
+    return saturated_rps(setting, world.overhead, service_s=world.service_s, n_rows=int(world.n_rows[0]))
+
+
+def _interval(best: float, others: Sequence[float]) -> Interval:
+    tail = (1.0 - _CONFIDENCE_RATIO) / 2.0
+    low, high = np.quantile([best, *others], [tail, 1.0 - tail])
+    return Interval(low=min(best, float(low)), high=max(best, float(high)), confidence_ratio=_CONFIDENCE_RATIO)
+
+
+def _reasons(loads: Sequence[LoadRun]) -> list[str]:
+    return list(dict.fromkeys(reason for run in loads for reason in run.verdict.invalid_reasons))
+
+
+def _run_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
+    own = {caveat.code: caveat for run in loads for caveat in run.caveats}  # one of a kind is enough
+    invalid = [run for run in loads if not run.verdict.valid]
+    if not invalid:
+        return tuple(own.values())
+    left_out = Caveat(
+        code="fit.runs_left_out",
+        what=f"{len(invalid)} of {len(loads)} live runs were left out of the fit: {'; '.join(_reasons(invalid))}",
+        fix="run again with --fresh when the machine is quieter",
+        number=float(len(invalid)),
+    )
+    return (*own.values(), left_out)

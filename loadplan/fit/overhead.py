@@ -1,0 +1,261 @@
+"""What the server adds to an inference: costs found by replaying the live runs in the simulator until both agree.
+
+Each run is replayed with the send times it really had, and judged by the same requests: those answered right and due
+in clean windows. Times count from the actual send, for the generator's own lateness is no cost of the server. What is
+compared are logarithms of the p10 to p99, so a tenth too long weighs the same at 50 µs and at 5 ms.
+
+The decision a reader would question: the costs are not all identifiable one by one (a longer wake is much like a longer
+transfer), so each is held near its start value by a mild prior. Start values of the two that decide on capacity, the
+costs per request and per batch, come in closed form from the runs in which a backlog formed: while batches of b
+requests wait, one request leaves every (S(b) + b c + H) / b. Pauses are read off the slowest answers beforehand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.errors import InvalidMeasurement
+from loadplan.execution import Setting
+from loadplan.fit.backlog import backlog_of, departure_gap_s
+from loadplan.fit.pauses import pauses_of, typical_pauses
+from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
+from loadplan.fit.service_time import find_law, service_times_s
+from loadplan.fit.simulate import Draws, draw, saturated_rps, scale, simulate
+from loadplan.load.records import LoadRun, Outcome
+from loadplan.load.verdict import clean_windows, due_in_clean_window, invalid_run
+
+Times = NDArray[np.float64]
+
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+# How far a quantile strays between repeats of the same run, in logarithms: 2 to 4 % at p50, 6 to 10 % at p95, 12 to
+# 20 % at p99 on a shared virtual machine, and more where few slow requests decide.
+_SCATTER = np.array([0.04, 0.04, 0.04, 0.05, 0.07, 0.10, 0.30])
+_THROUGHPUT_SCATTER = 0.03
+# One standard deviation of a cost from its start value, in logarithms: a factor of e, so hardly a constraint.
+_PRIOR = 1.0
+_N_REQUESTS_LEAST = 30
+_SEED = 1  # of the replays' noise; the fit must not depend on the scenario's seed
+
+_NAMES = ("request_s", "response_s", "batch_s", "wake_s", "transfer_s", "cold_ratio", "spread_ratio")
+# Start values for what backlogs don't tell; costs of a small request on one core of a virtual machine.
+_START = OverheadFit(
+    request_s=30e-6,
+    response_s=10e-6,
+    batch_s=10e-6,
+    wake_s=15e-6,
+    transfer_s=10e-6,
+    cold_ratio=0.5,
+    spread_ratio=0.4,
+    stall_s=0.0,
+    stall_rate_per_s=0.0,
+    residuals=(),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Replay:
+    """One live run, ready to be simulated."""
+
+    run: LoadRun
+    setting: Setting
+    sent_s: Times  # ascending
+    n_rows: NDArray[np.int64]
+    service_s: Times
+    service_spread_ratio: float
+    done_s: Times  # measured; NaN: no answer
+    counts: NDArray[np.bool_]  # of the requests that were sent: those that are compared
+    quantiles_s: Times  # measured
+    gap_s: float | None  # measured time between departures under backlog; None: this run has none to speak of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverheadLaws:
+    """The costs that explain the runs best, and others that explain them about as well."""
+
+    best: OverheadFit
+    plausible: tuple[OverheadFit, ...]  # draws from the fit's uncertainty, without residuals of their own
+
+
+def fit_overhead(
+    service_times: Sequence[ServiceTimeFit],
+    runs: Sequence[LoadRun],
+    *,
+    n_rows_per_request: int,
+    n_plausible: int = 0,
+    rng: np.random.Generator | None = None,
+) -> OverheadLaws:
+    """The costs under which the simulator answers like the live server did; the best ones don't depend on `rng`.
+
+    Plausible ones are drawn from the normal law whose covariance is (JᵀJ)⁻¹ max(1, χ² / degrees of freedom), with J the
+    Jacobian of the weighted misfit: the usual law of a least-squares estimate, widened where the misfit is larger than
+    the scatter of repeated runs explains.
+
+    Raises:
+        InvalidMeasurement: when a run is invalid, says not how its server ran, or has too few answers; when no
+            run has a backlog, so that nothing is known about capacity.
+        InputError: when a run's execution was not benchmarked.
+    """
+    from scipy.optimize import least_squares
+
+    replays = [_replay(service_times, run, n_rows_per_request) for run in runs]
+    draws = draw(np.random.default_rng(_SEED))
+    start = _with_pauses(_start(replays), replays)
+    origin = _to_vector(start)
+
+    def misfit(vector: Times) -> Times:
+        overhead = _from_vector(start, vector)
+        parts = [_misfit(replay, overhead, draws) for replay in replays]
+        return np.concatenate([*parts, (vector - origin) / _PRIOR])
+
+    found = least_squares(misfit, origin, loss="soft_l1", diff_step=0.01, max_nfev=30)
+    best = _from_vector(start, found.x)
+    n_free = max(found.fun.size - 2 * origin.size, 1)  # the priors are misfits too, one per parameter
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * max(1.0, 2.0 * float(found.cost) / n_free)
+    vectors = (rng or np.random.default_rng(_SEED)).multivariate_normal(found.x, covariance, size=n_plausible)
+    return OverheadLaws(
+        best=replace(best, residuals=tuple(r for replay in replays for r in _residuals(replay, best, draws))),
+        plausible=tuple(_from_vector(start, vector) for vector in vectors),
+    )
+
+
+def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun, n_rows_per_request: int) -> _Replay:
+    error = invalid_run(run)
+    if error is not None:
+        raise error
+    setting = run.spec.setting
+    if setting is None:
+        raise _useless(run, "does not say how its server ran", "let loadplan start the server it calibrates")
+    log = run.requests
+    is_sent = ~np.isnan(log.sent_s)
+    is_clean = due_in_clean_window(log.due_s, clean_windows(run.lost, duration_s=run.spec.duration_s))
+    counts = (is_clean & (log.outcome == np.uint8(Outcome.OK)))[is_sent]
+    sent_s, done_s = log.sent_s[is_sent], log.done_s[is_sent]
+    if int(counts.sum()) < _N_REQUESTS_LEAST:
+        raise _useless(run, f"has {int(counts.sum())} right answers in clean windows", "let it run for longer")
+    law = find_law(service_times, setting.execution)
+    return _Replay(
+        run=run,
+        setting=setting,
+        sent_s=sent_s,
+        done_s=done_s,
+        n_rows=np.full(sent_s.size, n_rows_per_request, dtype=np.int64),
+        service_s=service_times_s(law, max(setting.serving.max_batch_size, n_rows_per_request)),
+        service_spread_ratio=float(np.median(law.spread_ratio)),
+        counts=counts,
+        quantiles_s=np.quantile((done_s - sent_s)[counts], QUANTILES),
+        gap_s=_measured_gap_s(run, sent_s, done_s, n_waiting=backlog_of(setting, n_rows_per_request)),
+    )
+
+
+def _measured_gap_s(run: LoadRun, sent_s: Times, done_s: Times, *, n_waiting: int) -> float | None:
+    if run.spec.purpose != "saturation":
+        return None
+    return departure_gap_s(sent_s, done_s, n_waiting=n_waiting)
+
+
+def _start(replays: Sequence[_Replay]) -> OverheadFit:
+    """Costs per request and per batch from the backlogs: H + b c = b gap - S(b), least squares over the runs.
+
+    With one batch size among them the two can't be told apart, and are split as elsewhere.
+    """
+    rows, rest_s = [], []
+    for replay in replays:
+        if replay.gap_s is not None:
+            n_rows = int(replay.n_rows[0])
+            n_requests = max(1, replay.setting.serving.max_batch_size // n_rows)
+            rows.append(n_requests)
+            rest_s.append(n_requests * replay.gap_s - float(replay.service_s[n_requests * n_rows]))
+    if not rows:
+        raise InvalidMeasurement(
+            what="no load run had a backlog, so the server's capacity is not known",
+            where="fit",
+            fix="run again; a calibration run must offer bursts that the server can't keep up with",
+        )
+    share = np.array([_START.request_s + _START.response_s, _START.batch_s])
+    share /= share.sum()
+    per_request_s, per_batch_s = share * max(rest_s[0] / (share[0] * rows[0] + share[1]), 1e-6)
+    if len(set(rows)) > 1:
+        matrix = np.column_stack([rows, np.ones(len(rows))])
+        # Relative errors are alike, so a large batch must not outweigh a small one.
+        weight = 1.0 / np.array(rows, dtype=np.float64)
+        solved = np.linalg.lstsq(matrix * weight[:, None], np.array(rest_s) * weight, rcond=None)[0]
+        if solved[0] > 0.0:
+            per_request_s, per_batch_s = float(solved[0]), max(float(solved[1]), 1e-6)
+    incoming = _START.request_s / (_START.request_s + _START.response_s)
+    return replace(
+        _START, request_s=incoming * per_request_s, response_s=(1.0 - incoming) * per_request_s, batch_s=per_batch_s
+    )
+
+
+def _with_pauses(start: OverheadFit, replays: Sequence[_Replay]) -> OverheadFit:
+    seen = []
+    for replay in replays:
+        if replay.gap_s is None:
+            capacity_rps = saturated_rps(
+                replay.setting, start, service_s=replay.service_s, n_rows=int(replay.n_rows[0])
+            )
+            times_s = (replay.done_s - replay.sent_s)[replay.counts]
+            ratio = min(replay.run.spec.offered_rate_rps / capacity_rps, 0.9)
+            seen.append(pauses_of(times_s, utilisation_ratio=ratio))
+    pauses = typical_pauses(seen)
+    return replace(start, stall_s=pauses.mean_s, stall_rate_per_s=pauses.rate_per_s)
+
+
+def _misfit(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
+    quantiles_s, gap_s = _predict(replay, overhead, draws)
+    misfit: Times = np.log(quantiles_s / replay.quantiles_s) / _SCATTER
+    if replay.gap_s is None:
+        return misfit
+    # A replay without any backlog is of a server that is far too fast.
+    too_fast = -1.0 if gap_s is None else float(np.log(gap_s / replay.gap_s))
+    return np.append(misfit, too_fast / _THROUGHPUT_SCATTER)
+
+
+def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> tuple[Times, float | None]:
+    done_s = simulate(
+        replay.sent_s,
+        replay.n_rows,
+        service_s=replay.service_s,
+        overhead=overhead,
+        serving=replay.setting.serving,
+        noise=scale(draws, overhead, service_spread_ratio=replay.service_spread_ratio),
+    )
+    times_s = (done_s - replay.sent_s)[replay.counts]
+    quantiles_s = np.quantile(times_s[~np.isnan(times_s)], QUANTILES)
+    if replay.gap_s is None:
+        return quantiles_s, None
+    n_waiting = backlog_of(replay.setting, int(replay.n_rows[0]))
+    return quantiles_s, departure_gap_s(replay.sent_s, done_s, n_waiting=n_waiting, n_least=1)
+
+
+def _residuals(replay: _Replay, overhead: OverheadFit, draws: Draws) -> list[Residual]:
+    quantiles_s, gap_s = _predict(replay, overhead, draws)
+    name, rate_rps = replay.run.spec.name, replay.run.spec.offered_rate_rps
+    residuals = [
+        Residual(run=name, offered_rate_rps=rate_rps, quantile=q, measured=float(measured), predicted=float(predicted))
+        for q, measured, predicted in zip(QUANTILES, replay.quantiles_s, quantiles_s, strict=True)
+    ]
+    if gap_s is not None and replay.gap_s is not None:
+        residuals.append(
+            Residual(
+                run=name, offered_rate_rps=rate_rps, quantile=None, measured=1.0 / replay.gap_s, predicted=1.0 / gap_s
+            )
+        )
+    return residuals
+
+
+def _to_vector(overhead: OverheadFit) -> Times:
+    vector: Times = np.log([getattr(overhead, name) for name in _NAMES])
+    return vector
+
+
+def _from_vector(start: OverheadFit, vector: Times) -> OverheadFit:
+    costs: dict[str, Any] = dict(zip(_NAMES, (float(value) for value in np.exp(vector)), strict=True))
+    return replace(start, **costs)
+
+
+def _useless(run: LoadRun, what: str, fix: str) -> InvalidMeasurement:
+    return InvalidMeasurement(what=f"the load run {what}", where=f"load run {run.spec.name}", fix=fix)

@@ -1,0 +1,128 @@
+"""S(b): how long one inference of b rows takes, as a table read off the bench. Seconds; rows.
+
+A table that is interpolated, never a line: a measured step (6 rows 63 µs, 7 rows 95 µs) is kept. Nothing forces it to
+rise, for a larger batch may well be faster. The decision a reader would question is what happens at its ends: below
+the smallest batch measured, the time of that batch; above the largest, the slope of the last step, up to twice its
+size and no further.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.bench.records import BenchCell, BenchRun, CellSummary
+from loadplan.caveat import Caveat
+from loadplan.errors import InputError, InvalidMeasurement
+from loadplan.execution import ExecutionConfig
+from loadplan.fit.records import ServiceTimeFit
+
+EXTRAPOLATED_AT_MOST = 2  # times the largest batch measured
+
+
+def fit_service_times(bench: BenchRun) -> tuple[ServiceTimeFit, ...]:
+    """One table for every execution that was benchmarked, in their order.
+
+    Raises:
+        InvalidMeasurement: when nothing was measured.
+    """
+    if not bench.cells:
+        raise InvalidMeasurement(
+            what="the benchmark holds no cell, so no service time is known",
+            where="fit",
+            fix="run the benchmark again; look at its caveats for the reason",
+        )
+    executions = sorted({summary.cell.execution for summary in bench.cells})
+    spread_ratios = _spread_ratios(bench)
+    return tuple(_fit(bench.cells, execution, spread_ratios) for execution in executions)
+
+
+def find_law(laws: Sequence[ServiceTimeFit], execution: ExecutionConfig) -> ServiceTimeFit:
+    """The table of one execution.
+
+    Raises:
+        InputError: when it was not benchmarked.
+    """
+    for law in laws:
+        if law.execution == execution:
+            return law
+    raise InputError(
+        what=f"{execution.variant} with {execution.n_threads} threads on {execution.provider} was not benchmarked",
+        where="fit",
+        fix="benchmark it first, or choose among " + ", ".join(f"{x.execution.n_threads} threads" for x in laws),
+    )
+
+
+def service_times_s(law: ServiceTimeFit, n_rows_most: int) -> NDArray[np.float64]:
+    """Mean time by rows: entry b is S(b) for b = 1 … n_rows_most, entry 0 is unused. Linear between measured sizes.
+
+    Raises:
+        InputError: when `n_rows_most` is more than twice the largest batch that was measured.
+    """
+    sizes, means_s = np.array(law.batch_sizes, dtype=np.float64), np.array(law.mean_s)
+    if n_rows_most > EXTRAPOLATED_AT_MOST * sizes[-1]:
+        raise InputError(
+            what=f"batches of {n_rows_most} rows are more than twice the largest that was timed, {int(sizes[-1])}",
+            where=f"the service times of {law.execution.variant}",
+            fix=f"add {n_rows_most} to bench.batch_sizes, or choose a smaller serving.max_batch_size",
+        )
+    rows = np.arange(n_rows_most + 1, dtype=np.float64)
+    times_s: NDArray[np.float64] = np.interp(rows, sizes, means_s)
+    # With one size measured nothing is known but that b times as many rows take at most b times as long.
+    slope_s = means_s[-1] / sizes[-1] if sizes.size == 1 else np.diff(means_s)[-1] / np.diff(sizes)[-1]
+    times_s[rows > sizes[-1]] = (means_s[-1] + max(slope_s, 0.0) * (rows - sizes[-1]))[rows > sizes[-1]]
+    return times_s
+
+
+def service_time_caveats(laws: Sequence[ServiceTimeFit], n_rows_most: int) -> tuple[Caveat, ...]:
+    """Doubts about tables that are too short for batches of up to `n_rows_most` rows."""
+    largest = min(law.batch_sizes[-1] for law in laws)
+    caveats = []
+    if any(len(law.batch_sizes) == 1 for law in laws):
+        caveats.append(
+            Caveat(
+                code="fit.one_batch_size",
+                what=f"only batches of {largest} rows were timed: smaller ones are taken to be as slow, larger ones "
+                "slower in proportion",
+                fix="name several bench.batch_sizes, up to serving.max_batch_size",
+                number=float(largest),
+            )
+        )
+    if largest < n_rows_most:
+        caveats.append(
+            Caveat(
+                code="fit.batch_size_extrapolated",
+                what=f"batches of up to {n_rows_most} rows are planned with, timed were {largest} at most",
+                fix=f"add {n_rows_most} to bench.batch_sizes",
+                number=float(n_rows_most),
+            )
+        )
+    return tuple(caveats)
+
+
+def _fit(
+    cells: Sequence[CellSummary], execution: ExecutionConfig, spread_ratios: dict[BenchCell, float]
+) -> ServiceTimeFit:
+    own = sorted((c for c in cells if c.cell.execution == execution), key=lambda c: c.cell.batch_size)
+    return ServiceTimeFit(
+        execution=execution,
+        batch_sizes=tuple(c.cell.batch_size for c in own),
+        mean_s=tuple(c.mean_s for c in own),
+        mean_s_low=tuple(c.mean_s_low for c in own),
+        mean_s_high=tuple(c.mean_s_high for c in own),
+        spread_ratio=tuple(spread_ratios.get(c.cell, 0.0) for c in own),
+    )
+
+
+def _spread_ratios(bench: BenchRun) -> dict[BenchCell, float]:
+    """Standard deviation of ln(time) within the visits of each cell; drift between visits is not scatter."""
+    squares: dict[BenchCell, list[tuple[float, int]]] = {}
+    for visit in bench.rounds:
+        n = visit.service_times_s.size
+        if n > 1:
+            squares.setdefault(visit.cell, []).append((float(np.var(np.log(visit.service_times_s), ddof=1)), n - 1))
+    return {
+        cell: math.sqrt(sum(variance * n for variance, n in parts) / sum(n for _, n in parts))
+        for cell, parts in squares.items()
+    }

@@ -1,0 +1,246 @@
+"""The embedded server's turn, simulated request by request: times of arrival in, times of the last byte out.
+
+One core, one thread, inference inline. Each turn (`serve.batcher` states the same rule; change both or none):
+
+1. Every request that had arrived when the sockets were polled is read, `request_s` each. One that would make the queue
+   longer than `max_queue_rows` is refused at the price of a request and a response; an empty queue takes any size.
+2. One batch: whole requests in order until the next would exceed `max_batch_size` rows, a larger one alone. With a
+   window, and fewer rows waiting than that, nothing until the oldest has waited for `batch_window_s`.
+3. `batch_s` + S(rows).
+4. The responses in order, `response_s` each; each leaves when it is written. Then the sockets are polled again.
+
+A server with nothing to do sleeps: the next arrival finds it awake after `wake_s`, or after half the gap where that is
+shorter, for then it was only on its way to sleep. The whole turn after an idle gap g is slower by the factor
+1 + cold_ratio · k(g), k(g) = clip(ln(g / g0) / ln(g1 / g0), 0, 1): the longer the core rested, the deeper it sleeps and
+the less its caches remember. Rare pauses stop the server whatever it does. Every cost is multiplied by noise drawn
+beforehand, so the same noise serves every rate and every parameter: differences between two simulations are
+differences between their laws, and searches over either are smooth.
+
+Seconds throughout. The only module that imports numba; no fastmath, which may turn comparisons with sentinels into
+endless loops. The compiled code is cached on disk, so only the first process on a machine waits for the compiler.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.execution import ServingConfig, Setting
+from loadplan.fit.records import OverheadFit
+
+Times = NDArray[np.float64]
+
+# Idle gaps between which a core goes cold. Sleeping states and caches differ little below the first and no more
+# beyond the second, where inference took 119 µs after < 0.1 ms, 156 µs at 1-2 ms, 319 µs at 5-10 ms, 422 µs above 10 ms
+# (a 9 MB model, measured on a virtual machine).
+COLD_FROM_S = 0.5e-3
+COLD_TO_S = 20e-3
+# Draws are used over and over; a power of two, so that the index wraps with a mask.
+_N_DRAWS = 1 << 16
+_LONGEST_PAUSE = 4.0  # times its mean
+_NEVER_S = 1e300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """Everything random in a simulation, in standard form: the same for every law that is compared."""
+
+    request: Times  # (2^16,) standard normal
+    response: Times  # (2^16,)
+    service: Times  # (2^16,)
+    pause_gap: Times  # (n_pauses,) exponential with mean 1
+    pause_length: Times  # (n_pauses,) exponential with mean 1, cut at 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """The draws, scaled to one law."""
+
+    request: Times  # multipliers with mean 1
+    response: Times
+    service: Times
+    pause_start_s: Times  # ascending; the last one is never
+    pause_length_s: Times
+
+
+def draw(rng: np.random.Generator, *, n_pauses: int = 4096) -> Draws:
+    """Common random numbers for any number of simulations; a simulation longer than the pauses has none at its end."""
+    return Draws(
+        request=rng.standard_normal(_N_DRAWS),
+        response=rng.standard_normal(_N_DRAWS),
+        service=rng.standard_normal(_N_DRAWS),
+        pause_gap=rng.standard_exponential(n_pauses),
+        pause_length=np.minimum(rng.standard_exponential(n_pauses), _LONGEST_PAUSE),
+    )
+
+
+def scale(draws: Draws, overhead: OverheadFit, *, service_spread_ratio: float) -> Noise:
+    """The noise of one law: lognormal multipliers with mean 1, and pauses at the law's rate and length."""
+    has_pauses = overhead.stall_s > 0.0 and overhead.stall_rate_per_s > 0.0
+    starts_s = np.cumsum(draws.pause_gap) / overhead.stall_rate_per_s if has_pauses else np.empty(0)
+    return Noise(
+        request=_lognormal(draws.request, overhead.spread_ratio),
+        response=_lognormal(draws.response, overhead.spread_ratio),
+        service=_lognormal(draws.service, service_spread_ratio),
+        pause_start_s=np.append(starts_s, _NEVER_S),
+        pause_length_s=np.append(draws.pause_length * overhead.stall_s if has_pauses else starts_s, 0.0),
+    )
+
+
+def saturated_rps(setting: Setting, overhead: OverheadFit, *, service_s: Times, n_rows: int) -> float:
+    """The rate at which the queue grows without end, of requests of `n_rows` rows each.
+
+    b / (S(b n_rows) + b (request + response) + batch), with b requests in a full batch, times the share of the time
+    that is not lost to pauses.
+    """
+    b = max(1, setting.serving.max_batch_size // n_rows)
+    turn_s = float(service_s[b * n_rows]) + b * (overhead.request_s + overhead.response_s) + overhead.batch_s
+    return (1.0 - paused_ratio(overhead)) * b / turn_s
+
+
+def paused_ratio(overhead: OverheadFit) -> float:
+    """Share of the time that the server is stopped by pauses: rate x mean length, E[min(Exp(1), 4)] = 1 - exp(-4)."""
+    return overhead.stall_rate_per_s * overhead.stall_s * (1.0 - float(np.exp(-_LONGEST_PAUSE)))
+
+
+def simulate(
+    sent_s: Times,
+    n_rows: NDArray[np.int64],
+    *,
+    service_s: Times,
+    overhead: OverheadFit,
+    serving: ServingConfig,
+    noise: Noise,
+) -> Times:
+    """When each request's answer is complete at the client; NaN for one that was refused.
+
+    Args:
+        sent_s: (n,) ascending times at which the requests leave the client.
+        n_rows: (n,) rows of each request, at least 1.
+        service_s: mean inference time by rows, long enough for `max_batch_size` and for the largest request.
+        overhead: the costs of a turn.
+        serving: batching rule and bound of the queue.
+        noise: multipliers and pauses.
+    """
+    costs = np.array(
+        [
+            overhead.request_s,
+            overhead.response_s,
+            overhead.batch_s,
+            overhead.wake_s,
+            overhead.cold_ratio,
+            serving.batch_window_s,
+        ]
+    )
+    done_s: Times = _turns(
+        sent_s + overhead.transfer_s,
+        n_rows,
+        service_s,
+        costs,
+        serving.max_batch_size,
+        serving.max_queue_rows,
+        noise.request,
+        noise.response,
+        noise.service,
+        noise.pause_start_s,
+        noise.pause_length_s,
+    )
+    return done_s
+
+
+def _lognormal(normal: Times, spread_ratio: float) -> Times:
+    return np.exp(spread_ratio * normal - 0.5 * spread_ratio**2)
+
+
+@numba.njit(cache=True, nogil=True)
+def _rest(until_s, pauses_s, lengths_s, i_pause):  # type: ignore[no-untyped-def]  # compiled: types are inferred
+    """Sleep; a pause that began meanwhile may last longer. Returns the time and the next pause."""
+    now_s = until_s
+    while pauses_s[i_pause] <= until_s:
+        now_s = max(now_s, pauses_s[i_pause] + lengths_s[i_pause])
+        i_pause += 1
+    return now_s, i_pause
+
+
+@numba.njit(cache=True, nogil=True)
+def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 -- one loop, for the compiler's sake
+    arrive_s,
+    n_rows,
+    service_s,
+    costs,
+    max_batch_size,
+    max_queue_rows,
+    request_z,
+    response_z,
+    service_z,
+    pauses_s,
+    lengths_s,
+):
+    request_s, response_s, batch_s, wake_s, cold_ratio, window_s = costs
+    n = arrive_s.size
+    mask = request_z.size - 1
+    log_cold = np.log(COLD_TO_S / COLD_FROM_S)
+    done_s = np.empty(n)
+    queue = np.empty(n, np.int64)  # accepted requests in order
+    enqueued_s = np.empty(n if window_s > 0.0 else 0)  # when each of them was
+    head = tail = 0
+    queued_rows = 0
+    i = i_batch = i_pause = 0
+    now_s = 0.0
+    while True:
+        slow = 1.0
+        if head == tail:
+            if i == n:
+                return done_s
+            if arrive_s[i] > now_s:
+                gap_s = arrive_s[i] - now_s
+                if gap_s > COLD_FROM_S:
+                    slow += cold_ratio * min(np.log(gap_s / COLD_FROM_S) / log_cold, 1.0)
+                now_s, i_pause = _rest(arrive_s[i], pauses_s, lengths_s, i_pause)
+                now_s += min(wake_s, 0.5 * gap_s) * slow
+        # 1. Read all that was there when the sockets were polled.
+        polled_s = now_s
+        while i < n and arrive_s[i] <= polled_s:
+            now_s += request_s * request_z[i & mask] * slow
+            if queued_rows > 0 and queued_rows + n_rows[i] > max_queue_rows:
+                now_s += response_s * response_z[i & mask] * slow
+                done_s[i] = np.nan
+            else:
+                queue[tail] = i
+                if window_s > 0.0:
+                    enqueued_s[tail] = now_s
+                tail += 1
+                queued_rows += n_rows[i]
+            i += 1
+        while pauses_s[i_pause] <= now_s:
+            now_s += lengths_s[i_pause]
+            i_pause += 1
+        if head == tail:
+            continue
+        # 2. Wait for the window, or form a batch.
+        if window_s > 0.0 and queued_rows < max_batch_size and now_s < enqueued_s[head] + window_s:
+            until_s = enqueued_s[head] + window_s
+            if i < n and arrive_s[i] < until_s:
+                until_s = arrive_s[i]
+            if until_s > now_s:
+                now_s, i_pause = _rest(until_s, pauses_s, lengths_s, i_pause)
+                now_s += wake_s
+            continue
+        first = head
+        rows = n_rows[queue[head]]
+        head += 1
+        while head < tail and rows + n_rows[queue[head]] <= max_batch_size:
+            rows += n_rows[queue[head]]
+            head += 1
+        queued_rows -= rows
+        # 3. Infer.
+        now_s += (batch_s + service_s[rows] * service_z[i_batch & mask]) * slow
+        i_batch += 1
+        while pauses_s[i_pause] <= now_s:
+            now_s += lengths_s[i_pause]
+            i_pause += 1
+        # 4. Answer.
+        for j in range(first, head):
+            now_s += response_s * response_z[queue[j] & mask] * slow
+            done_s[queue[j]] = now_s
