@@ -29,7 +29,9 @@ from loadplan.store.run_folder import RunFolder, open_run_folder
 _NOW = datetime(2026, 11, 24, 9, 0, 0, tzinfo=UTC)
 _N_PIECES = 3
 _CHANGES = ("open", "write", "pwrite", "fsync", "replace", "link", "mkdir", "unlink", "ftruncate")
-_DID_NOT_FIRE = 77
+NEVER = 1 << 30
+N_PAIRS = 60
+N_RACES = 40
 
 Fault = Callable[[str, tuple[Any, ...]], None]
 
@@ -157,7 +159,7 @@ def failing(number: int) -> Fault:
     return fail
 
 
-def attempt(results: Path, *, n: int | None = None, fault: Fault = kill, for_ever: bool = False) -> dict[str, Any]:
+def attempt(results: Path, *, n: int = NEVER, fault: Fault = kill, for_ever: bool = False) -> dict[str, Any]:
     """The program in a process of its own: its exit code (negative: the signal), and the message of an error."""
     message = results.parent / "message"
     message.unlink(missing_ok=True)
@@ -165,21 +167,18 @@ def attempt(results: Path, *, n: int | None = None, fault: Fault = kill, for_eve
     if child == 0:
         code = 1  # a traceback, if nothing below says otherwise
         try:
-            fired = arm(n, fault, for_ever=for_ever) if n is not None else lambda: 0
+            n_changes = arm(n, fault, for_ever=for_ever)
             program(results)
-            code = 0 if n is None or fired() > n else _DID_NOT_FIRE
+            code = 0
+            _note(message, str(n_changes()))
         except LoadplanError as error:
             code = error.exit_code
-            descriptor = _real["open"](message, os.O_WRONLY | os.O_CREAT, 0o644)
-            _real["write"](descriptor, str(error).encode())
+            _note(message, str(error))
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
-    return {
-        "n": n,
-        "exit": os.waitstatus_to_exitcode(status),
-        "message": message.read_text() if message.exists() else "",
-    }
+    said = message.read_text() if message.exists() else ""
+    return {"n": n, "exit": os.waitstatus_to_exitcode(status), "message": said}
 
 
 def tree(results: Path) -> dict[str, str]:
@@ -205,62 +204,52 @@ def repeated(diary: Path) -> list[str]:
 
 
 def torn(results: Path, whole: dict[str, str]) -> list[str]:
-    """Files under a final name that are not what the undisturbed program wrote; journals and manifests grow."""
-    return [path for path, digest in tree(results).items() if path in whole and digest != whole[path] and _final(path)]
+    """Artefacts that are not what the undisturbed program wrote; the manifest grows, so it is left out here."""
+    return [path for path, digest in tree(results).items() if path in whole and digest != whole[path] and _fixed(path)]
 
 
-def _final(path: str) -> bool:
+def _fixed(path: str) -> bool:
     return Path(path).name != "manifest.json"
 
 
-def sweep_kills(folder: Path, whole: dict[str, str]) -> None:
+def sweep_kills(folder: Path, whole: dict[str, str], n_changes: int) -> None:
     """Kill at the n-th change, for every n; then run again."""
-    n = 0
-    while True:
+    for n in range(n_changes):
         results = _empty(folder)
         first = attempt(results, n=n)
-        if first["exit"] == _DID_NOT_FIRE:
-            break
-        report = {"torn": torn(results, whole), **first}
-        second = attempt(results)
-        _print(report, second, results, whole)
-        n += 1
+        _print({**first, "torn": torn(results, whole)}, attempt(results), results, whole)
 
 
-def sweep_pairs(folder: Path, whole: dict[str, str], *, n_pairs: int = 80) -> None:
+def sweep_pairs(folder: Path, whole: dict[str, str], n_changes: int) -> None:
     """Kill at one change, kill the recovery at another, run again: pairs drawn with a seed."""
     draw = random.Random(1)
     n_done = 0
-    while n_done < n_pairs:
+    while n_done < N_PAIRS:
         results = _empty(folder)
-        first = attempt(results, n=draw.randrange(80))
-        second = attempt(results, n=draw.randrange(60))
-        if -signal.SIGKILL not in (first["exit"],) or second["exit"] != -signal.SIGKILL:
-            continue
-        report = {"torn": torn(results, whole), **second}
+        first = attempt(results, n=draw.randrange(n_changes))
+        second = attempt(results, n=draw.randrange(n_changes))
+        if second["exit"] == 0:
+            continue  # the recovery had fewer changes to make than that
+        report = {**second, "first_exit": first["exit"], "torn": torn(results, whole)}
         _print(report, attempt(results), results, whole)
         n_done += 1
 
 
-def sweep_errors(folder: Path, whole: dict[str, str], *, number: int, for_ever: bool) -> None:
+def sweep_errors(folder: Path, whole: dict[str, str], n_changes: int, *, number: int, for_ever: bool) -> None:
     """The n-th change, or all from it on, fail with this error; then the disk is well again."""
-    n = 0
-    while True:
+    for n in range(n_changes):
         results = _empty(folder)
         first = attempt(results, n=n, fault=failing(number), for_ever=for_ever)
-        if first["exit"] == _DID_NOT_FIRE:
-            break
-        left = [] if for_ever else [path for path in tree(results) if ".unfinished-" in path]
-        report = {"torn": torn(results, whole), "left": left, **first}
-        _print(report, attempt(results), results, whole)
-        n += 1
+        # On a disk that fails for ever nothing can be removed either.
+        left = [] if for_ever else [path for path in tree(results) if files.UNFINISHED in path]
+        _print({**first, "left": left, "torn": torn(results, whole)}, attempt(results), results, whole)
 
 
-def sweep_races(folder: Path, whole: dict[str, str], *, n_rounds: int = 40, n_processes: int = 4) -> None:
+def sweep_races(folder: Path, whole: dict[str, str]) -> None:
     """Several processes begin at once; those that find the folder taken say so, nothing is done twice."""
-    for n in range(n_rounds):
+    for n in range(N_RACES):
         results = _empty(folder)
-        children = [_start(results) for _ in range(n_processes)]
+        children = [_start(results) for _ in range(4)]
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         _print({"n": n, "exits": codes, "torn": torn(results, whole)}, attempt(results), results, whole)
 
@@ -292,17 +281,21 @@ def _print(report: dict[str, Any], last: dict[str, Any], results: Path, whole: d
 
 
 def main(sweep: str, folder: Path) -> None:
-    """Do one sweep by name."""
+    """Do one sweep: `kills`, `pairs`, `races`, or `errors NUMBER once|for_ever`."""
     results = _empty(folder)
-    if attempt(results)["exit"] != 0:
-        raise SystemExit("the program fails without any fault")
-    whole = tree(results)
-    kind, _, rest = sweep.partition(" ")
-    if kind == "errors":
-        number, _, duration = rest.partition(" ")
-        sweep_errors(folder, whole, number=int(number), for_ever=duration == "for_ever")
-    else:
-        {"kills": sweep_kills, "pairs": sweep_pairs, "races": sweep_races}[kind](folder, whole)
+    undisturbed = attempt(results)
+    if undisturbed["exit"] != 0:
+        raise SystemExit(f"the program fails without any fault: {undisturbed}")
+    whole, n_changes = tree(results), int(undisturbed["message"])
+    match sweep.split():
+        case ["kills"]:
+            sweep_kills(folder, whole, n_changes)
+        case ["pairs"]:
+            sweep_pairs(folder, whole, n_changes)
+        case ["races"]:
+            sweep_races(folder, whole)
+        case ["errors", number, duration]:
+            sweep_errors(folder, whole, n_changes, number=int(number), for_ever=duration == "for_ever")
 
 
 if __name__ == "__main__":
