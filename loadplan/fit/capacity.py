@@ -67,7 +67,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         raise InvalidMeasurement(
             what=f"none of the {len(loads)} live runs is valid: " + "; ".join(_reasons(loads)),
             where="fit",
-            fix="run the same command with --fresh when the machine is quieter, or on one with more cores",
+            fix="run the same command again when the machine is quieter, or on one with more cores",
         )
     n_rows = scenario.traffic.n_rows_per_request
     laws = fit_overhead(
@@ -245,7 +245,7 @@ def _run_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
     left_out = Caveat(
         code="fit.runs_left_out",
         what=f"{len(invalid)} of {len(loads)} live runs were left out of the fit: {'; '.join(_reasons(invalid))}",
-        fix="run again with --fresh when the machine is quieter",
+        fix="run the same command again when the machine is quieter",
         number=float(len(invalid)),
     )
     return (*own.values(), left_out)

@@ -206,8 +206,7 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
         return _Made(paths=kept, outcome=f"{len(runs)} runs, {n_requests:,} requests")
 
     _once(road, "load", inputs, make)
-    entry = road.folder.entry("load")
-    return tuple(read_load(path / artifact.path) for artifact in entry.artifacts) if entry else ()
+    return _kept_loads(road, "load")
 
 
 def fit(road: Road, benched: BenchRun, loads: Sequence[LoadRun]) -> CapacityFit:
@@ -332,15 +331,18 @@ def canonical(scenario: Scenario) -> str:
 
 
 def _once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callable[[], _Made]) -> None:
-    """Do a stage unless the same inputs were already worked through, here or in another run of this scenario."""
+    """Do a stage unless the same inputs were already worked through, here or in another run of this scenario.
+
+    Live runs that neighbours spoiled say nothing, so the same command, given again, drives them again.
+    """
     key = stage_key(stage, inputs)
     road.observer.begin(stage, PURPOSES[stage])
-    if road.folder.is_done(stage, key):
-        road.observer.end(stage, "unchanged, kept")
-        return
-    if road.folder.adopt(stage, key):
-        road.observer.end(stage, "unchanged, taken over from an earlier run")
-        return
+    is_here = road.folder.is_done(stage, key)
+    if is_here or road.folder.adopt(stage, key):
+        if all(run.verdict.valid for run in _kept_loads(road, stage)):
+            road.observer.end(stage, "unchanged, kept" if is_here else "unchanged, taken over from an earlier run")
+            return
+        road.folder.forget(stage)
     begin_s = time.monotonic()
     made = make()
     road.folder.finish(
@@ -356,6 +358,13 @@ def _once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callabl
         )
     )
     road.observer.end(stage, f"{made.outcome} ({time.monotonic() - begin_s:.1f} s)")
+
+
+def _kept_loads(road: Road, stage: StageName) -> tuple[LoadRun, ...]:
+    """The live runs of a finished stage; none where it drove none."""
+    entry = road.folder.entry(stage)
+    paths = [artifact.path for artifact in entry.artifacts] if entry else []
+    return tuple(read_load(road.folder.path / path) for path in paths if Path(path).parent.name == artifacts.LOAD)
 
 
 def _made_by(road: Road, *stages: StageName) -> dict[str, str]:

@@ -57,7 +57,9 @@ def test_a_stall_is_felt_by_every_request_that_was_due_in_it(start_fake: "StartF
     assert expected_s.max() > 0.79
     assert counts(result) == {Outcome.OK: due_s.size}
     measured_s = result.requests.response_time_s
-    assert (measured_s > expected_s - 1e-4).all()
+    # The stall counts from when the first request arrives, which a neighbour may have delayed a little.
+    is_certain = np.abs(due_s - law["stall_at_s"] - 0.025) > 0.025
+    assert (measured_s > expected_s - 1e-4)[is_certain].all()
     for q in (0.9, 0.95, 0.99):
         assert percentile(measured_s, q) == pytest.approx(percentile(expected_s, q), abs=0.1)
 
