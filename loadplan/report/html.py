@@ -1,12 +1,167 @@
-"""The page: one self-contained HTML file that opens with the network off."""
+"""The page: one self-contained HTML file that opens with the network off.
 
-from html import escape
+The answer, the tables and the doubts are plain HTML and need no script; the figures are drawn by one script from data
+in the page. The decision a reader would question: the page forbids itself everything but its own two scripts, by their
+hashes, so that no name in a scenario and no viewer can make it fetch or run anything else.
+"""
 
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from loadplan.report.answer import answer_of
+from loadplan.report.chart import Chart
+from loadplan.report.doubts import doubts_of, doubts_section
+from loadplan.report.figures import draw, swapped_colours
 from loadplan.report.findings import Findings, Provenance
+from loadplan.report.page import Figure, Section, Table, number, text
+from loadplan.report.sections.alternatives import alternatives_section
+from loadplan.report.sections.checking import (
+    assumptions_section,
+    checking_section,
+    glossary_section,
+    not_offered_section,
+    question_section,
+)
+from loadplan.report.sections.cost_model import cost_model_section
+from loadplan.report.sections.holding import holding_section
+from loadplan.report.sections.live_run import live_run_section
+from loadplan.report.sections.measured import measured_section
+from loadplan.report.sections.money import money_section
+from loadplan.report.sections.same_model import same_model_section
+from loadplan.report.view import digits, plain
+
+N_WEAK_POINTS = 3
+_BACK_QUOTED = re.compile(r"`([^`]+)`")
 
 
 def render_report(known: Findings, provenance: Provenance) -> str:
     """The report of whatever a run found, byte-identical for the same findings."""
-    name = escape(known.scenario.name)
-    said = escape(provenance.failure or "")
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><h1>{name}</h1><p>{said}</p>\n'
+    doubts = doubts_of(known)
+    sections = [section for section in (doubts_section(doubts), *_sections(known, provenance)) if section is not None]
+    figures = [block for section in sections for block in section.blocks if isinstance(block, Figure)]
+    plotly = plotly_script() if figures else ""
+    script = _template("page.js")
+    return (
+        _environment()
+        .from_string(_template("page.html.jinja"))
+        .render(
+            name=known.scenario.name,
+            provenance=provenance,
+            answer=answer_of(known, provenance),
+            weak_points=doubts[:N_WEAK_POINTS],
+            n_doubts=len(doubts),
+            sections=sections,
+            drawings=[(figure.name, _json(draw(figure.chart))) for figure in figures],
+            colours=_json(json.dumps(swapped_colours())),
+            style=_own(_template("page.css")),
+            plotly=_own(plotly),
+            script=_own(script),
+            script_hashes=" ".join(f"'sha256-{_hash(source)}'" for source in (plotly, script) if source),
+        )
+    )
+
+
+def plotly_script() -> str:
+    """The plotly.js that every page carries."""
+    packed = resources.files("loadplan.report").joinpath("vendor/plotly-cartesian.min.js.gz").read_bytes()
+    return gzip.decompress(packed).decode()
+
+
+def chart_table(chart: Chart) -> Table:
+    """The numbers of a chart, for whoever can't see it."""
+    has_labels = any(series.labels for series in chart.series)
+    has_interval = any(series.low is not None for series in chart.series)
+    return Table(
+        caption="",
+        columns=(
+            text("series"),
+            *((text("point"),) if has_labels else ()),
+            number(chart.x.title),
+            number(chart.y.title),
+            *((number("low"), number("high")) if has_interval else ()),
+        ),
+        rows=tuple(_chart_rows(chart, has_labels=has_labels, has_interval=has_interval)),
+    )
+
+
+def _chart_rows(chart: Chart, *, has_labels: bool, has_interval: bool) -> Iterable[tuple[str, ...]]:
+    for series in chart.series:
+        for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+            label = (series.labels[i] if series.labels else "",) if has_labels else ()
+            ends = ("–", "–")
+            if series.low is not None and series.high is not None:
+                ends = (digits(series.low[i]), digits(series.high[i]))
+            yield (series.name, *label, digits(x), digits(y), *(ends if has_interval else ()))
+
+
+def _sections(known: Findings, provenance: Provenance) -> Iterable[Section | None]:
+    yield alternatives_section(known)
+    yield holding_section(known)
+    yield money_section(known)
+    yield measured_section(known)
+    yield live_run_section(known)
+    yield cost_model_section(known)
+    yield same_model_section(known)
+    yield not_offered_section(known)
+    yield assumptions_section(known)
+    yield question_section(known)
+    yield checking_section(known, provenance)
+    yield glossary_section()
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_shown,
+    )
+    environment.filters["chart_table"] = chart_table
+    environment.filters["prose"] = _prose
+    environment.filters["data_link"] = _data_link
+    return environment
+
+
+def _prose(text: str) -> Markup:
+    """A sentence in which `commands` between back quotes are set as code."""
+    return Markup(_BACK_QUOTED.sub(r"<code>\1</code>", str(escape(plain(text)))))  # noqa: S704 -- escaped before
+
+
+def _shown(value: object) -> object:
+    """Whatever is put into the page, with hidden characters written out; the page's own parts are left alone."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _template(name: str) -> str:
+    return resources.files("loadplan.report").joinpath(f"template/{name}").read_text(encoding="utf-8")
+
+
+def _json(text: str) -> Markup:
+    """JSON inside a script element: with its angle brackets escaped no text in it can end the element."""
+    return _own(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _own(text: str) -> Markup:
+    """A part of the page itself, which holds nothing that anybody else wrote."""
+    return Markup(text)  # noqa: S704
+
+
+def _hash(source: str) -> str:
+    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+def _data_link(text: str, media_type: str) -> str:
+    return f"data:{media_type};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"

@@ -1,0 +1,185 @@
+"""The answer card: what to buy, what it costs, whether it holds, what is proved, and the nearest other choice.
+
+The decision a reader would question: the word at the top is about the live run, not about the plan, since a plan that
+nobody drove is a guess with decimals. An invalid run shows no latency at all.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.report.bill import cost_range_text
+from loadplan.report.findings import Findings, Provenance
+from loadplan.report.page import Tone
+from loadplan.report.view import (
+    counted,
+    fleet_name,
+    ms,
+    ms_with_interval,
+    objectives_text,
+    p99_limit_s,
+    percent,
+    rate,
+    span_ms,
+    usd,
+)
+from loadplan.verify import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The card."""
+
+    tone: Tone
+    icon: str
+    word: str
+    said: str  # what the word means here, in one sentence
+    headline: str
+    bill: str | None
+    bill_said: str | None
+    facts: tuple[tuple[str, str], ...]
+    happened: str | None  # what stopped the run or went wrong
+
+
+def answer_of(known: Findings, provenance: Provenance) -> Answer:
+    """The answer, as far as the run came."""
+    plan = known.plan
+    if plan is None:
+        return _unfinished(known, provenance)
+    if plan.recommended is None:
+        return _nothing_will_do(known, plan, provenance)
+    return _plan_answer(known, plan, plan.recommended, provenance)
+
+
+def _unfinished(known: Findings, provenance: Provenance) -> Answer:
+    reached = [name for name in ("export", "bench", "loads", "fit") if getattr(known, name) is not None]
+    last = {"loads": "load"}.get(reached[-1], reached[-1]) if reached else "scenario"
+    return Answer(
+        tone="bad" if provenance.failure else "doubt",
+        icon="■",
+        word="STOPPED" if provenance.failure else "NOT FINISHED",
+        said=f"The last finished stage is {last}; there is no plan.",
+        headline="No answer yet",
+        bill=None,
+        bill_said=None,
+        facts=(("Asked", _asked(known)),),
+        happened=provenance.failure,
+    )
+
+
+def _nothing_will_do(known: Findings, plan: Plan, provenance: Provenance) -> Answer:
+    facts = [("Asked", _asked(known)), ("Binding", plan.binding_constraint or "unknown")]
+    if plan.nearest_miss is not None:
+        miss = plan.nearest_miss
+        facts.append(("Nearest miss", f"{fleet_name(miss)}, {usd(miss.usd_per_month)} a month: {miss.reason}"))
+    return Answer(
+        tone="bad",
+        icon="✗",
+        word="NOTHING WILL DO",
+        said="No fleet that the scenario allows meets every objective.",
+        headline="Nothing to buy",
+        bill=None,
+        bill_said=None,
+        facts=tuple(facts),
+        happened=provenance.failure,
+    )
+
+
+def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenance) -> Answer:
+    tone, icon, word, said = _verdict_words(known.verdict, fleet)
+    return Answer(
+        tone=tone,
+        icon=icon,
+        word=word,
+        said=said,
+        headline=f"{'' if word == 'PASS' else 'Planned: '}{fleet_name(fleet)}",
+        bill=f"{usd(fleet.usd_per_month)} a month",
+        bill_said=cost_range_text(plan, fleet, known.scenario.plan),
+        facts=(
+            ("Asked", f"{_asked(known)}{_reserve(plan)}"),
+            ("Predicted", _predicted(known, fleet)),
+            ("Driven live", _driven(known, known.verdict)),
+            ("Proved", _proved(known.verdict, fleet)),
+            ("Next cheaper", _next_cheaper(plan, fleet)),
+            *_next_dearer(plan),
+        ),
+        happened=provenance.failure,
+    )
+
+
+def _verdict_words(verdict: Verdict | None, fleet: Fleet) -> tuple[Tone, str, str, str]:
+    if verdict is None:
+        why = " (its capacity was given)" if fleet.capacity.setting is None else ""
+        return "doubt", "?", "NOT VERIFIED", f"No live run has tested this plan{why}."
+    if not verdict.valid:
+        return "doubt", "!", "INVALID", f"The live run proves nothing: {'; '.join(verdict.invalid_reasons)}."
+    if not verdict.passed:
+        return "bad", "✗", "FAIL", "The planned setting missed the objective when driven live."
+    if verdict.subject == "plan":
+        return "good", "✓", "PASS", "The plan held when driven live on the recommended machine type."
+    return "good", "✓", "PASS", "The law behind the plan held when driven live here; other hardware is extrapolated."
+
+
+def _asked(known: Findings) -> str:
+    return f"{rate(known.scenario.traffic.peak_rps)} at the peak, {objectives_text(known.scenario)} (given)"
+
+
+def _reserve(plan: Plan) -> str:
+    gone = f"{counted(plan.n_spare_replicas, 'replica')} gone and " if plan.n_spare_replicas else ""
+    return f", with {gone}{percent(plan.headroom_ratio)} kept free"
+
+
+def _predicted(known: Findings, fleet: Fleet) -> str:
+    if fleet.predicted_p99_s is None:
+        share = percent(fleet.utilisation_ratio_degraded)
+        return f"no latency: at the peak {share} of the {fleet.capacity.basis} capacity is used"
+    span = ""
+    if fleet.predicted_p99_s_low is not None and fleet.predicted_p99_s_high is not None:
+        span = f" ({span_ms(fleet.predicted_p99_s_low, fleet.predicted_p99_s_high)})"
+    limit_s = p99_limit_s(known.scenario)
+    limit = f", limit {ms(limit_s)}" if limit_s is not None else ""
+    return f"p99 {ms(fleet.predicted_p99_s)}{span} at the peak, {fleet.basis}{limit}"
+
+
+def _driven(known: Findings, verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "not yet; `loadplan verify RUN` does it"
+    if not verdict.valid:
+        return "invalid, so no latency is shown"
+    where = f"{rate(verdict.offered_rate_rps)} on the machine at hand, {counted(verdict.n_requests, 'request')}"
+    predicted = ms_with_interval(verdict.predicted.p99_s, verdict.predicted.p99_interval)
+    limit_s = p99_limit_s(known.scenario)
+    limit = f", limit {ms(limit_s)}" if limit_s is not None else ""
+    if verdict.measured_p99_s is None:
+        return f"{where}: too few right answers for a p99; predicted for it {predicted}"
+    measured = ms_with_interval(verdict.measured_p99_s, verdict.measured_p99_interval)
+    return f"p99 {measured} measured at {where}; predicted for it {predicted}{limit}"
+
+
+def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
+    here = f"{fleet.items[0].offer.instance_type.name} is {fleet.capacity.basis}"
+    if verdict is None or not verdict.valid:
+        return f"nothing by a live run; the capacity of {here}"
+    if not verdict.passed:
+        return f"that the objective is missed at the planned share of capacity; {here}"
+    share = percent(verdict.utilisation_ratio)
+    if verdict.subject == "plan":
+        return f"the plan, at {share} of a server's capacity on this very machine type"
+    speed = f"a core of it is taken to be {fleet.capacity.speed_ratio:.2f} × as fast"
+    return f"the law, at {share} of this machine's capacity; {here} ({speed})"
+
+
+def _next_cheaper(plan: Plan, fleet: Fleet) -> str:
+    item = fleet.items[0]
+    if item.n_replicas <= 1:
+        return "none: one replica is the least that can be bought"
+    usd_fewer = fleet.usd_per_month * (item.n_replicas - 1) / Decimal(item.n_replicas)
+    why = (plan.binding_constraint or "").removeprefix(f"{item.n_replicas} replicas: ")
+    return f"{item.n_replicas - 1} × the same for {usd(usd_fewer)}, lost: {why}"
+
+
+def _next_dearer(plan: Plan) -> tuple[tuple[str, str], ...]:
+    if not plan.runners_up:
+        return ()
+    other = plan.runners_up[0]
+    return (("Next dearer", f"{fleet_name(other)}, {usd(other.usd_per_month)}: {other.reason}"),)

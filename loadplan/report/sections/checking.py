@@ -1,0 +1,97 @@
+"""What was asked, what was left out, what is assumed, and how to check all of it."""
+
+from loadplan.plan.fleet import NotOffered
+from loadplan.report.findings import Findings, Provenance
+from loadplan.report.glossary import GLOSSARY
+from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, text
+from loadplan.report.sections.measured import machine_text
+from loadplan.report.view import counted, ms, objectives_text, percent, rate, usd
+
+
+def question_section(known: Findings) -> Section:
+    """The scenario as it was understood."""
+    traffic, rules = known.scenario.traffic, known.scenario.plan
+    budget = "none" if rules.budget_usd_per_month is None else f"{usd(rules.budget_usd_per_month)} a month"
+    serving = known.scenario.serving
+    windows = ", ".join(ms(window_s) for window_s in serving.batch_windows_s)
+    rows = (
+        ("traffic", f"{rate(traffic.peak_rps)} at the peak, {traffic.arrivals.process} arrivals"),
+        ("rows in a request", str(traffic.n_rows_per_request)),
+        ("week", f"{traffic.profile}, growing {percent(traffic.growth_per_month_ratio)} a month"),
+        ("objectives", objectives_text(known.scenario)),
+        ("providers and regions", f"{', '.join(rules.providers)}; {', '.join(rules.regions)}"),
+        ("purchase", ", ".join(kind.replace("_", " ") for kind in rules.purchases)),
+        ("reserve", f"{counted(rules.n_spare_replicas, 'spare replica')}, {percent(rules.headroom_ratio)} kept free"),
+        ("budget", budget),
+        ("may be chosen", f"threads {_list(serving.n_threads)}; batches {_list(serving.max_batch_sizes)}; {windows}"),
+    )
+    return Section(name="asked", title="What was asked? (given)", blocks=(Facts(rows=rows),))
+
+
+def not_offered_section(known: Findings) -> Section | None:
+    """Offers that were not considered, those with the same reason together."""
+    if known.plan is None or not known.plan.not_offered:
+        return None
+    groups: dict[str, list[NotOffered]] = {}
+    for one in known.plan.not_offered:
+        groups.setdefault(one.reason, []).append(one)
+    folds: list[Block] = [
+        Fold(
+            title=f"{counted(len(group), 'offer')}: {reason}",
+            blocks=(Text(text=", ".join(one.offer_name for one in group)),),
+        )
+        for reason, group in sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+    ]
+    total = counted(len(known.plan.not_offered), "offer")
+    return Section(name="not-offered", title=f"What was not considered? ({total})", blocks=tuple(folds))
+
+
+def assumptions_section(known: Findings) -> Section | None:
+    """Numbers that nobody measured here."""
+    if known.plan is None or not known.plan.assumptions:
+        return None
+    table = Table(
+        caption="Numbers on which the answer rests although nobody measured them here",
+        columns=(text("what"), number("value"), text("unit"), text("source")),
+        rows=tuple((one.name, f"{one.value:g}", one.unit, one.source) for one in known.plan.assumptions),
+    )
+    return Section(name="assumptions", title="What is assumed?", blocks=(table,))
+
+
+def checking_section(known: Findings, provenance: Provenance) -> Section:
+    """The command, the seed, the versions, the machine and the files with their hashes."""
+    machine = known.machine
+    blocks: list[Block] = [
+        Text(
+            text="The same command goes on where a run stopped and measures nothing twice; --fresh does it all again."
+        ),
+        Command(text=provenance.command),
+        Facts(
+            rows=(
+                ("run", provenance.run),
+                ("begun", provenance.created_at),
+                ("seed", str(provenance.seed)),
+                ("machine", machine_text(machine)),
+                ("processor", f"{machine.architecture}, {' '.join(machine.flags) or 'no flags that matter'}"),
+                ("kernel, hypervisor", f"{machine.kernel}, {machine.hypervisor or 'none seen'}"),
+                ("versions", ", ".join(f"{name} {version}" for name, version in provenance.versions.items())),
+            )
+        ),
+    ]
+    if provenance.artifacts:
+        table = Table(
+            caption="Files of the run folder that hold the numbers of this page",
+            columns=(Column(title="file", kind="code"), Column(title="sha256", kind="code")),
+            rows=provenance.artifacts,
+        )
+        blocks.append(Fold(title=f"{counted(len(provenance.artifacts), 'file')} with their hashes", blocks=(table,)))
+    return Section(name="check", title="How to check it", blocks=tuple(blocks))
+
+
+def glossary_section() -> Section:
+    """The words of this page."""
+    return Section(name="words", title="Words", blocks=(Fold(title="What the words mean", blocks=(GLOSSARY,)),))
+
+
+def _list(values: tuple[int, ...]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,137 @@
+"""How wrong is the cost model? Each calibration run and the live run, as measured and as the fitted law gives it."""
+
+import numpy as np
+
+from loadplan.fit.records import OverheadFit, Residual
+from loadplan.report.chart import Axis, Chart, Series
+from loadplan.report.findings import Findings
+from loadplan.report.page import Block, Facts, Figure, Fold, Section, Table, Text, number, text
+from loadplan.report.view import digits, ms, percent, quantile_name, to_ms
+from loadplan.stats import percentile
+from loadplan.verify import Verdict
+
+
+def cost_model_section(known: Findings) -> Section | None:
+    """Predictions against measurements, and the parameters of the law."""
+    if known.fit is None:
+        return None
+    residuals = known.fit.overhead.residuals
+    held_out = _held_out(known.verdict)
+    blocks: list[Block] = []
+    latencies = [one for one in residuals if one.quantile is not None]
+    if latencies:
+        blocks.append(_figure(latencies, held_out))
+    elif not residuals:
+        blocks.append(Text(text="No run was compared with the law, so its error is unknown.", tone="doubt"))
+    if residuals or held_out:
+        blocks.append(Fold(title="Every comparison", blocks=(_table([*residuals, *held_out]),)))
+    blocks.append(Fold(title="The parameters of the law", blocks=(_parameters(known.fit.overhead),)))
+    return Section(name="cost-model", title="How wrong is the cost model?", blocks=tuple(blocks))
+
+
+def _held_out(verdict: Verdict | None) -> list[Residual]:
+    """The live run, which the law has not seen."""
+    if verdict is None or not verdict.valid:
+        return []
+    pairs = (
+        (0.5, verdict.measured_p50_s, verdict.predicted.p50_s),
+        (0.99, verdict.measured_p99_s, verdict.predicted.p99_s),
+    )
+    return [
+        Residual(
+            run=verdict.run,
+            offered_rate_rps=verdict.predicted.offered_rate_rps,
+            quantile=quantile,
+            measured=measured_s,
+            predicted=predicted_s,
+        )
+        for quantile, measured_s, predicted_s in pairs
+        if measured_s is not None
+    ]
+
+
+def _figure(latencies: list[Residual], held_out: list[Residual]) -> Figure:
+    errors = np.array([abs(_error(one)) for one in latencies])
+    worst = max(latencies, key=lambda one: abs(_error(one)))
+    unseen = max((abs(_error(one)) for one in held_out), default=None)
+    live = (
+        "there is no live run that it has not seen"
+        if unseen is None
+        else f"on the live run, which it has not seen, at most {percent(unseen)}"
+    )
+    series = [
+        _series(quantile_name(quantile), [one for one in latencies if one.quantile == quantile], hue=hue)
+        for hue, quantile in enumerate(sorted({one.quantile for one in latencies if one.quantile is not None}))
+    ]
+    if held_out:
+        series.append(_series("live run, not seen by the fit", held_out, hue=3))
+    return Figure(
+        name="predicted-and-measured",
+        title="Does the law give what was measured?",
+        sentence=(
+            f"Over {len(latencies)} quantiles of calibration runs the law is off by {percent(percentile(errors, 0.5))} "
+            f"in the middle and {percent(abs(_error(worst)))} at worst ({worst.run}, "
+            f"{quantile_name(worst.quantile or 0.0)}); {live}."
+        ),
+        chart=Chart(
+            x=Axis(title="predicted, ms", scale="log"),
+            y=Axis(title="measured, ms", scale="log"),
+            series=tuple(series),
+            has_diagonal=True,
+        ),
+    )
+
+
+def _series(name: str, residuals: list[Residual], *, hue: int) -> Series:
+    return Series(
+        name=name,
+        x=[to_ms(one.predicted) for one in residuals],
+        y=[to_ms(one.measured) for one in residuals],
+        style="points",
+        hue=hue,
+        labels=[f"{one.run}, {quantile_name(one.quantile or 0.0)}" for one in residuals],
+    )
+
+
+def _error(one: Residual) -> float:
+    return one.predicted / one.measured - 1.0
+
+
+def _table(residuals: list[Residual]) -> Table:
+    return Table(
+        caption="The law against every run",
+        columns=(
+            text("run"),
+            number("offered, requests/s"),
+            text("figure"),
+            number("measured"),
+            number("predicted"),
+            number("error of the prediction"),
+        ),
+        rows=tuple(
+            (
+                one.run,
+                digits(one.offered_rate_rps),
+                "throughput" if one.quantile is None else quantile_name(one.quantile),
+                f"{digits(one.measured)} requests/s" if one.quantile is None else ms(one.measured),
+                f"{digits(one.predicted)} requests/s" if one.quantile is None else ms(one.predicted),
+                f"{100.0 * _error(one):+.1f} %",
+            )
+            for one in residuals
+        ),
+    )
+
+
+def _parameters(overhead: OverheadFit) -> Facts:
+    return Facts(
+        rows=(
+            ("per request, before inference", ms(overhead.request_s)),
+            ("per request, after inference", ms(overhead.response_s)),
+            ("per batch", ms(overhead.batch_s)),
+            ("waking an idle server", ms(overhead.wake_s)),
+            ("outside the serving core", ms(overhead.transfer_s)),
+            ("slower after a long pause", percent(overhead.cold_ratio)),
+            ("scatter of the request and response work", percent(overhead.spread_ratio)),
+            ("pauses", f"{ms(overhead.stall_s)} long on average, {digits(overhead.stall_rate_per_s)} a second"),
+        )
+    )

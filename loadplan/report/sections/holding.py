@@ -1,0 +1,181 @@
+"""Does it hold? The predicted curve of the planned setting on this machine, and what was measured beside it.
+
+The decision a reader would question: the curve is drawn for the machine at hand, because only there is anything
+measured to hold against it; what it says of other hardware stands in the answer, marked as extrapolated.
+"""
+
+from loadplan.execution import Setting
+from loadplan.fit.records import CapacityFit, SettingCapacity
+from loadplan.load.records import LoadRun
+from loadplan.load.verdict import response_times_s
+from loadplan.report.chart import Axis, Chart, Mark, Series
+from loadplan.report.findings import Findings
+from loadplan.report.page import Block, Figure, Section, Table, Text, number, text
+from loadplan.report.view import (
+    counted,
+    digits,
+    limit_text,
+    ms,
+    ms_with_interval,
+    p99_limit_s,
+    percent,
+    rate,
+    setting_text,
+    to_ms,
+)
+from loadplan.stats import quantile_interval, supported_percentile
+from loadplan.verify import Verdict
+
+# Purposes whose runs offer a steady rate; bursts and overload have no place on a curve over the offered rate.
+_STEADY = ("idle", "steady", "verification")
+
+
+def holding_section(known: Findings) -> Section | None:
+    """Predicted and measured response times over the offered rate, and how the objectives were counted."""
+    setting = _planned(known)
+    if known.plan is None or known.plan.recommended is None:
+        return None
+    if known.fit is None or setting is None:
+        said = "The capacities of this plan were given, so loadplan knows no law to draw and no setting to drive."
+        return Section(name="holds", title="Does it hold?", blocks=(Text(text=said, tone="doubt"),))
+    blocks: list[Block] = [
+        Text(
+            text=f"One server process on this machine ({known.fit.machine.cpu_model}) with {setting_text(setting)}. "
+            "Rates are those of this machine; on other hardware the curve is stretched by its speed."
+        )
+    ]
+    capacity = _capacity(known.fit, setting)
+    if capacity is not None and capacity.curve:
+        blocks.append(_figure(known, capacity))
+    if known.verdict is not None:
+        blocks.append(_counted(known, known.verdict))
+    return Section(name="holds", title="Does it hold?", blocks=tuple(blocks))
+
+
+def _planned(known: Findings) -> Setting | None:
+    fleet = known.plan.recommended if known.plan else None
+    return fleet.capacity.setting if fleet else None
+
+
+def _capacity(fit: CapacityFit, setting: Setting) -> SettingCapacity | None:
+    return next((capacity for capacity in fit.capacities if capacity.setting == setting), None)
+
+
+def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
+    points = capacity.curve
+    rates = [point.offered_rate_rps for point in points]
+    p99 = Series(
+        name="p99 predicted",
+        x=rates,
+        y=[to_ms(point.p99_s) for point in points],
+        low=[to_ms(point.p99_interval.low) for point in points],
+        high=[to_ms(point.p99_interval.high) for point in points],
+        hue=1,
+    )
+    p50 = Series(
+        name="p50 predicted",
+        x=rates,
+        y=[to_ms(point.p50_s) for point in points],
+        low=[to_ms(point.p50_interval.low) for point in points],
+        high=[to_ms(point.p50_interval.high) for point in points],
+        hue=0,
+    )
+    runs = [run for run in _runs(known) if run.spec.setting == capacity.setting]
+    measured = [series for series in (_measured(runs, 0.99, hue=1), _measured(runs, 0.5, hue=0)) if series is not None]
+    limit_s = p99_limit_s(known.scenario)
+    marks = [] if limit_s is None else [Mark(word=f"p99 limit {ms(limit_s)}", y=to_ms(limit_s))]
+    if known.verdict is not None:
+        marks.append(Mark(word="operating point", x=known.verdict.offered_rate_rps))
+    marks.append(Mark(word="usable capacity", x=capacity.usable_capacity_rps))
+    return Figure(
+        name="latency-over-rate",
+        title="Do the response times hold up to the operating point and beyond?",
+        sentence=_sentence(known, capacity),
+        chart=Chart(
+            x=Axis(title="offered rate, requests/s", starts_at_zero=True),
+            y=Axis(title="response time from due time, ms", scale="log"),
+            series=(p99, p50, *measured),
+            marks=tuple(marks),
+        ),
+    )
+
+
+def _sentence(known: Findings, capacity: SettingCapacity) -> str:
+    low, high = digits(capacity.usable_capacity_rps_low), digits(capacity.usable_capacity_rps_high)
+    held = f"every objective holds up to {rate(capacity.usable_capacity_rps)} ({low} to {high}, simulated)"
+    verdict = known.verdict
+    if verdict is None:
+        return f"Here {held}; no live run has tested it."
+    if not verdict.valid:
+        return f"Here {held}; the live run is invalid and not shown."
+    if verdict.measured_p99_s is None:
+        return f"Here {held}; the live run answered too few requests for a p99."
+    return (
+        f"Here {held}; driven live at {rate(verdict.offered_rate_rps)} the p99 was "
+        f"{ms_with_interval(verdict.measured_p99_s, verdict.measured_p99_interval)} over "
+        f"{counted(verdict.n_requests, 'request')}, predicted {ms(verdict.predicted.p99_s)}."
+    )
+
+
+def _runs(known: Findings) -> list[LoadRun]:
+    runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
+    return [run for run in runs if run.verdict.valid and run.spec.purpose in _STEADY]
+
+
+def _measured(runs: list[LoadRun], quantile: float, *, hue: int) -> Series | None:
+    rows = []
+    for run in runs:
+        times_s = response_times_s(run)
+        middle_s = supported_percentile(times_s, quantile) if times_s.size else None
+        if middle_s is None:
+            continue
+        interval = quantile_interval(times_s, quantile)
+        low_s, high_s = (interval.low, interval.high) if interval else (middle_s, middle_s)
+        rows.append((run.verdict.achieved_rate_rps, middle_s, low_s, high_s, f"{run.spec.name}, n = {times_s.size:,}"))
+    if not rows:
+        return None
+    rates, middles_s, lows_s, highs_s, labels = zip(*rows, strict=True)
+    return Series(
+        name=f"p{100 * quantile:g} measured",
+        x=rates,
+        y=[to_ms(value) for value in middles_s],
+        low=[to_ms(value) for value in lows_s],
+        high=[to_ms(value) for value in highs_s],
+        style="points",
+        hue=hue,
+        labels=labels,
+    )
+
+
+def _counted(known: Findings, verdict: Verdict) -> Block:
+    """How each objective was counted over all due requests; nothing where the run is invalid."""
+    if not verdict.valid:
+        why = "; ".join(verdict.invalid_reasons)
+        return Text(text=f"The live run is INVALID and shows no latency: {why}.", tone="doubt")
+    rows = [
+        (
+            limit_text(attained.limit),
+            f"{attained.n_within:,} of {attained.n_due:,}",
+            percent(attained.ratio),
+            percent(attained.limit.quantile),
+            "✓ met" if attained.is_met else "✗ missed",
+        )
+        for attained in verdict.attainments
+    ]
+    failed = verdict.n_failed / max(verdict.n_requests, 1)
+    for slo in known.scenario.objectives:
+        is_met = failed <= slo.max_failed_ratio
+        rows.append(
+            (
+                "failed or unanswered",
+                f"{verdict.n_failed:,} of {verdict.n_requests:,}",
+                percent(failed),
+                f"at most {percent(slo.max_failed_ratio)}",
+                "✓ met" if is_met else "✗ missed",
+            )
+        )
+    return Table(
+        caption="The live run against each objective, over all due requests (measured)",
+        columns=(text("objective"), number("within"), number("share"), number("needed"), text("verdict")),
+        rows=tuple(rows),
+    )

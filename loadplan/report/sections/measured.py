@@ -1,0 +1,198 @@
+"""What was measured on this machine: the inference alone, the server under real arrivals, and what both come to."""
+
+from loadplan.bench.records import BenchRun, CellSummary
+from loadplan.fit.records import CapacityFit
+from loadplan.load.records import LoadRun
+from loadplan.load.verdict import latency_summary, response_times_s, send_delay_summary
+from loadplan.machine import Machine
+from loadplan.report.chart import Axis, Chart, Series
+from loadplan.report.findings import Findings
+from loadplan.report.page import Block, Figure, Fold, Section, Table, Text, number, text
+from loadplan.report.view import counted, digits, ms, percent, setting_text, span_ms, to_ms
+from loadplan.stats import quantile_interval
+
+
+def measured_section(known: Findings) -> Section | None:
+    """The benchmark, the live runs and the capacity of every setting, as far as there are any."""
+    blocks: list[Block] = [Text(text=f"All on one machine: {machine_text(known.machine)}.")]
+    if known.bench is not None and known.bench.cells:
+        blocks += [_bench_figure(known.bench), Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),))]
+    runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
+    if runs:
+        blocks.append(_runs_table(runs))
+    if known.fit is not None:
+        blocks.append(_capacities(known.fit))
+    if len(blocks) == 1:
+        return None
+    return Section(name="measured", title="What was measured?", blocks=tuple(blocks))
+
+
+def machine_text(machine: Machine) -> str:
+    """The machine in one line."""
+    quota = "" if machine.quota_cores is None else f", quota {machine.quota_cores:g} cores"
+    named = "" if machine.instance_type is None else f", {machine.instance_type}"
+    return (
+        f"{machine.cpu_model}, {machine.n_usable_cores} of {counted(machine.n_cores, 'core')} usable{quota}, "
+        f"{machine.memory_bytes / 2**30:.1f} GiB{named}, fingerprint {machine.fingerprint}"
+    )
+
+
+def _bench_figure(bench: BenchRun) -> Figure:
+    laws: dict[str, list[CellSummary]] = {}
+    for cell in sorted(bench.cells, key=lambda cell: cell.cell):
+        execution = cell.cell.execution
+        laws.setdefault(f"{execution.variant}, {counted(execution.n_threads, 'thread')}", []).append(cell)
+    series = [
+        Series(
+            name=name,
+            x=[float(cell.cell.batch_size) for cell in cells],
+            y=[to_ms(cell.mean_s) for cell in cells],
+            low=[to_ms(cell.mean_s_low) for cell in cells],
+            high=[to_ms(cell.mean_s_high) for cell in cells],
+            hue=i,
+            is_dashed=i >= 4,
+            labels=[f"n = {cell.n_samples:,}" for cell in cells],
+        )
+        for i, (name, cells) in enumerate(laws.items())
+    ]
+    noisy = [cell for cell in bench.cells if cell.is_noisy]
+    if noisy:
+        series.append(
+            Series(
+                name="noisy",
+                x=[float(cell.cell.batch_size) for cell in noisy],
+                y=[to_ms(cell.mean_s) for cell in noisy],
+                style="points",
+                hue=3,
+                is_hollow=True,
+            )
+        )
+    best = min(bench.cells, key=lambda cell: cell.mean_s / cell.cell.batch_size)
+    sizes = sorted({cell.cell.batch_size for cell in bench.cells})
+    return Figure(
+        name="service-time",
+        title="How long does one batch take?",
+        sentence=(
+            f"{digits(best.cell.batch_size / best.mean_s)} rows/s at best, with batches of {best.cell.batch_size} and "
+            f"{counted(best.cell.execution.n_threads, 'thread')}: {ms(best.mean_s)} a batch "
+            f"({span_ms(best.mean_s_low, best.mean_s_high)}, 95 % interval of the mean, measured, "
+            f"n = {best.n_samples:,})."
+        ),
+        chart=Chart(
+            x=Axis(title="rows in the batch", scale="log", ticks=[(float(size), str(size)) for size in sizes]),
+            y=Axis(title="mean time of one inference, ms", scale="log"),
+            series=tuple(series),
+        ),
+    )
+
+
+def _cells(bench: BenchRun) -> Table:
+    return Table(
+        caption=f"{counted(len(bench.cells), 'cell')}, single inferences without a server (measured)",
+        columns=(
+            text("variant"),
+            number("threads"),
+            number("rows"),
+            number("mean, ms"),
+            number("95 % interval"),
+            number("median, ms"),
+            number("p99, ms"),
+            number("calls"),
+            number("worth independent"),
+            text("noise"),
+        ),
+        rows=tuple(
+            (
+                cell.cell.execution.variant,
+                str(cell.cell.execution.n_threads),
+                str(cell.cell.batch_size),
+                digits(to_ms(cell.mean_s)),
+                span_ms(cell.mean_s_low, cell.mean_s_high),
+                digits(to_ms(cell.median_s)),
+                "too few" if cell.p99_s is None else digits(to_ms(cell.p99_s)),
+                f"{cell.n_samples:,}",
+                digits(cell.n_effective),
+                "noisy" if cell.is_noisy else "",
+            )
+            for cell in sorted(bench.cells, key=lambda cell: cell.cell)
+        ),
+    )
+
+
+def _runs_table(runs: list[LoadRun]) -> Table:
+    n_requests = sum(run.requests.n_requests for run in runs)
+    return Table(
+        caption=f"{counted(len(runs), 'live run')}, {n_requests:,} requests, response times from due time (measured)",
+        columns=(
+            text("run"),
+            text("server"),
+            number("offered, requests/s"),
+            number("answered right, /s"),
+            number("requests"),
+            number("failed"),
+            number("p50, ms"),
+            number("p99, ms (95 %)"),
+            number("sent late, p99 ms"),
+            number("undisturbed"),
+            text("valid"),
+        ),
+        rows=tuple(_run_row(run) for run in runs),
+    )
+
+
+def _run_row(run: LoadRun) -> tuple[str, ...]:
+    verdict = run.verdict
+    p50, p99 = _quantiles(run)
+    delay = send_delay_summary(run)
+    late = "unknown" if delay is None else digits(to_ms(delay.max if delay.p99 is None else delay.p99))
+    return (
+        f"{run.spec.name} ({run.spec.purpose})",
+        setting_text(run.spec.setting),
+        digits(run.spec.offered_rate_rps),
+        digits(verdict.throughput_rps),
+        f"{run.requests.n_requests:,}",
+        f"{verdict.n_failed:,}",
+        p50,
+        p99,
+        f"{late}{' (slowest)' if delay is not None and delay.p99 is None else ''}",
+        percent(verdict.clean_ratio),
+        "✓" if verdict.valid else f"INVALID: {'; '.join(verdict.invalid_reasons)}",
+    )
+
+
+def _quantiles(run: LoadRun) -> tuple[str, str]:
+    """The p50 and the p99 with its interval; an invalid run shows neither."""
+    if not run.verdict.valid:
+        return "–", "–"
+    summary = latency_summary(run)
+    if summary is None:
+        return "no answer", "no answer"
+    p50 = "too few" if summary.p50 is None else digits(to_ms(summary.p50))
+    if summary.p99 is None:
+        return p50, "too few"
+    interval = quantile_interval(response_times_s(run), 0.99)
+    span = "no interval" if interval is None else span_ms(interval.low, interval.high)
+    return p50, f"{digits(to_ms(summary.p99))} ({span})"
+
+
+def _capacities(fit: CapacityFit) -> Fold:
+    rows = tuple(
+        (
+            setting_text(capacity.setting),
+            digits(capacity.usable_capacity_rps),
+            f"{digits(capacity.usable_capacity_rps_low)} to {digits(capacity.usable_capacity_rps_high)}",
+            digits(capacity.saturated_rps),
+        )
+        for capacity in sorted(fit.capacities, key=lambda one: -one.usable_capacity_rps_low)
+    )
+    table = Table(
+        caption=f"Usable capacity of one server process here, by setting ({fit.basis})",
+        columns=(
+            text("setting"),
+            number("requests/s within the objectives"),
+            number("interval"),
+            number("queue grows without end at"),
+        ),
+        rows=rows,
+    )
+    return Fold(title=f"What one server process carries, by setting ({len(rows)})", blocks=(table,))

@@ -1,0 +1,138 @@
+"""What does it cost, month by month, and what if the traffic is another than planned?"""
+
+from decimal import Decimal
+
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.report.bill import bill_at, cost_range_text
+from loadplan.report.budget import budget_csv
+from loadplan.report.chart import Axis, Chart, Mark, Series
+from loadplan.report.findings import Findings
+from loadplan.report.page import Block, Download, Facts, Figure, Section, Table, number, text
+from loadplan.report.view import counted, digits, fleet_name, rate, usd
+from loadplan.scenario.spec import PlanRules
+
+# From a quarter of the planned peak to twice it; only the steps are kept.
+_PEAK_SHARES = tuple(i / 200 for i in range(50, 401))
+_N_RIVALS = 2
+
+
+def money_section(known: Findings) -> Section | None:
+    """The months of the horizon, the price behind them, and the cost over the peak."""
+    plan = known.plan
+    if plan is None or plan.recommended is None:
+        return None
+    fleet, rules = plan.recommended, known.scenario.plan
+    blocks: list[Block] = [_prices(plan, fleet, rules), _months(plan, fleet)]
+    figure = _cost_over_peak(plan, fleet, rules)
+    if figure is not None:
+        blocks.append(figure)
+    if len({month.usd for month in plan.months}) > 1:
+        blocks.append(_cost_over_months(plan))
+    blocks.append(
+        Download(name="budget.csv", media_type="text/csv", text=budget_csv(plan), label="Download the months as CSV")
+    )
+    return Section(name="money", title="What does it cost?", blocks=tuple(blocks))
+
+
+def _prices(plan: Plan, fleet: Fleet, rules: PlanRules) -> Facts:
+    rows = []
+    for item in fleet.items:
+        offer = item.offer
+        doubt = "" if offer.quality == "ok" else f"; doubt: {offer.quality}"
+        said = f"${offer.usd_per_hour:f} an hour each, seen {offer.price_date}, {offer.source} ({offer.layer}){doubt}"
+        rows.append((f"price of {offer.name}", said))
+    return Facts(
+        rows=(
+            *rows,
+            ("a month is", f"{plan.hours_per_month} hours (given)"),
+            ("interval", cost_range_text(plan, fleet, rules)),
+            ("oldest price compared", f"{plan.oldest_price_date or 'none'}, catalogue {plan.catalog_version}"),
+            ("left out", "load balancer, disk, data transfer, taxes, discounts"),
+        )
+    )
+
+
+def _months(plan: Plan, fleet: Fleet) -> Table:
+    total = sum((month.usd for month in plan.months), Decimal(0))
+    name = fleet.items[0].offer.name
+    return Table(
+        caption=f"{counted(len(plan.months), 'month')} of {name}: {usd(total)} in all",
+        columns=(text("month"), number("peak, requests/s (given)"), number("replicas"), number("USD")),
+        rows=tuple(
+            (str(month.i_month + 1), digits(month.peak_rps), f"{month.n_replicas:,}", usd(month.usd))
+            for month in plan.months
+        ),
+    )
+
+
+def _cost_over_peak(plan: Plan, fleet: Fleet, rules: PlanRules) -> Figure | None:
+    rivals = [other for other in plan.runners_up[:_N_RIVALS] if other.capacity.usable_capacity_rps_low > 0.0]
+    if fleet.capacity.usable_capacity_rps_low <= 0.0:
+        return None
+    doubled = bill_at(fleet, fleet.capacity.usable_capacity_rps_low, peak_rps=2.0 * plan.peak_rps, rules=rules)
+    return Figure(
+        name="cost-over-peak",
+        title="What if the peak is another one?",
+        sentence=(
+            f"At {rate(plan.peak_rps)} this fleet costs {usd(fleet.usd_per_month)} a month; at twice that "
+            f"{counted(doubled.n_replicas, 'replica')} would cost {usd(doubled.usd_per_month)} ({fleet.basis}, "
+            "sized on the low end of what a replica carries)."
+        ),
+        chart=Chart(
+            x=Axis(title="peak, requests/s"),
+            y=Axis(title="USD a month", starts_at_zero=True),
+            series=tuple(_steps(plan, one, rules, hue=i) for i, one in enumerate((fleet, *rivals))),
+            marks=(Mark(word="planned peak", x=plan.peak_rps),),
+        ),
+    )
+
+
+def _steps(plan: Plan, fleet: Fleet, rules: PlanRules, *, hue: int) -> Series:
+    """The cost at each peak where it changes."""
+    rates: list[float] = []
+    costs: list[float] = []
+    labels: list[str] = []
+    last = _PEAK_SHARES[-1]
+    for share in _PEAK_SHARES:
+        peak_rps = share * plan.peak_rps
+        bill = bill_at(fleet, fleet.capacity.usable_capacity_rps_low, peak_rps=peak_rps, rules=rules)
+        cost = float(bill.usd_per_month)
+        if share == last or not costs or cost != costs[-1]:
+            rates.append(peak_rps)
+            costs.append(cost)
+            labels.append(counted(bill.n_replicas, "replica"))
+    offer = fleet.items[0].offer
+    return Series(
+        name=f"{offer.instance_type.name} ({offer.region})",
+        x=rates,
+        y=costs,
+        style="step",
+        hue=hue,
+        is_dashed=hue > 0,
+        labels=labels,
+    )
+
+
+def _cost_over_months(plan: Plan) -> Figure:
+    first, last = plan.months[0], plan.months[-1]
+    return Figure(
+        name="cost-over-months",
+        title="How does the bill grow?",
+        sentence=(
+            f"From {usd(first.usd)} in the first month to {usd(last.usd)} in month {last.i_month + 1}, when the peak "
+            f"is {rate(last.peak_rps)} (growth is given)."
+        ),
+        chart=Chart(
+            x=Axis(title="month"),
+            y=Axis(title="USD a month", starts_at_zero=True),
+            series=(
+                Series(
+                    name=fleet_name(plan.recommended) if plan.recommended else "fleet",
+                    x=[month.i_month + 1.0 for month in plan.months],
+                    y=[float(month.usd) for month in plan.months],
+                    style="step",
+                    labels=[counted(month.n_replicas, "replica") for month in plan.months],
+                ),
+            ),
+        ),
+    )

@@ -1,0 +1,134 @@
+"""Numbers as people read them: the only room, beside scenario files, in which there are milliseconds and percent.
+
+The decision a reader would question: three significant digits and never a decimal from a hundred on, since no figure
+here is known better; a whole number stays whole, so that what was given reads as it was written.
+"""
+
+import unicodedata
+from decimal import Decimal
+
+from loadplan.execution import Setting
+from loadplan.plan.fleet import Fleet
+from loadplan.scenario.spec import Scenario
+from loadplan.slo import LatencyLimit
+from loadplan.stats import Interval
+from loadplan.units import SECONDS_PER_MS
+
+UNKNOWN = "unknown"
+# Characters that change how the text around them is read: a name must not turn the sentence that it stands in.
+_TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+
+
+def digits(value: float) -> str:
+    """Such as `0.0412`, `41.2`, `50` or `41,200`."""
+    value = round(value, 12)
+    if abs(value) >= 100.0 or value.is_integer():
+        return f"{value:,.0f}"
+    text = f"{value:#.3g}"
+    return text if "e" not in text else f"{value:.1e}"
+
+
+def ms(seconds: float | None) -> str:
+    """Such as `41.2 ms`."""
+    return UNKNOWN if seconds is None else f"{digits(seconds / SECONDS_PER_MS)} ms"
+
+
+def ms_with_interval(seconds: float | None, interval: Interval | None) -> str:
+    """Such as `41.2 ms (95 %: 38.0 to 44.1)`, or that too few samples were taken for an interval."""
+    if seconds is None:
+        return UNKNOWN
+    if interval is None:
+        return f"{ms(seconds)} (no interval: too few independent samples)"
+    return f"{ms(seconds)} ({percent(interval.confidence_ratio)}: {span_ms(interval.low, interval.high)})"
+
+
+def span_ms(low_s: float, high_s: float) -> str:
+    """Such as `38.0 to 44.1`, in milliseconds."""
+    return f"{digits(low_s / SECONDS_PER_MS)} to {digits(high_s / SECONDS_PER_MS)}"
+
+
+def percent(ratio: float) -> str:
+    """Such as `12.5 %`; a share that is not quite all is never shown as all."""
+    for n_digits in range(3, 9):
+        text = f"{100.0 * ratio:.{n_digits}g}"
+        if ratio >= 1.0 or text != "100":
+            break
+    return f"{text if 'e' not in text else digits(100.0 * ratio)} %"
+
+
+def usd(amount: Decimal) -> str:
+    """Cents and parted thousands."""
+    return f"${amount:,.2f}"
+
+
+def rate(rate_rps: float) -> str:
+    """Such as `2,400 requests/s`."""
+    return f"{digits(rate_rps)} requests/s"
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as `1 replica`, `2 replicas`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def to_ms(seconds: float) -> float:
+    """For the axes of charts."""
+    return seconds / SECONDS_PER_MS
+
+
+def quantile_name(quantile: float) -> str:
+    """Such as `p99` or `p99.9`."""
+    return f"p{100 * quantile:g}"
+
+
+def limit_text(limit: LatencyLimit) -> str:
+    """Such as `p99 ≤ 50 ms`."""
+    return f"{quantile_name(limit.quantile)} ≤ {ms(limit.limit_s)}"
+
+
+def objectives_text(scenario: Scenario) -> str:
+    """Every objective of the scenario in one line."""
+    said = []
+    for slo in scenario.objectives:
+        of = "" if slo.class_name is None else f"{slo.class_name}: "
+        limits = ", ".join(limit_text(limit) for limit in slo.limits)
+        said.append(f"{of}{limits}, at most {percent(slo.max_failed_ratio)} failed")
+    return "; ".join(said)
+
+
+def p99_limit_s(scenario: Scenario) -> float | None:
+    """The strictest limit on the p99; None where no objective names one."""
+    limits = (limit for slo in scenario.objectives for limit in slo.limits)
+    return min((limit.limit_s for limit in limits if limit.quantile == 0.99), default=None)
+
+
+def fleet_name(fleet: Fleet) -> str:
+    """Such as `2 × c7g.large (aws, us-east-1, on demand)`."""
+    return " + ".join(
+        f"{item.n_replicas} × {item.offer.instance_type.name} "
+        f"({item.offer.instance_type.provider}, {item.offer.region}, {item.offer.purchase.replace('_', ' ')})"
+        for item in fleet.items
+    )
+
+
+def setting_text(setting: Setting | None) -> str:
+    """How a server runs, in one line."""
+    if setting is None:
+        return "not known to loadplan"
+    execution, serving = setting.execution, setting.serving
+    window = f"window {ms(serving.batch_window_s)}" if serving.batch_window_s else "no window"
+    return (
+        f"{execution.variant}, {counted(execution.n_threads, 'thread')}, batches of up to {serving.max_batch_size}, "
+        f"{window}"
+    )
+
+
+def plain(text: str) -> str:
+    """A text whose control and direction marks are written out, so that a hostile name can be seen and does nothing."""
+    return "".join(f"\\u{ord(c):04x}" if _is_hidden(c) else c for c in text)
+
+
+def _is_hidden(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    return ord(character) in _TURNING or unicodedata.category(character) in {"Cc", "Cs"}
