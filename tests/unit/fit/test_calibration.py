@@ -1,0 +1,205 @@
+"""Which live runs are driven, in which order and at which rates."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from loadplan.bench.records import BenchRun
+from loadplan.errors import InputError
+from loadplan.execution import ExecutionConfig
+from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run
+from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.scenario.spec import Arrivals, Scenario
+
+MakeBench = Callable[..., BenchRun]
+MakeScenario = Callable[..., Scenario]
+MakeRun = Callable[..., LoadRun]
+Answer = Callable[..., LoadRun]
+
+# S(b) in seconds
+TABLE_S = {1: 0.2e-3, 8: 0.8e-3, 32: 2.4e-3}
+GUESSED_REQUEST_S, GUESSED_BATCH_S = 50e-6, 20e-6  # beside inference, until a run tells
+
+
+@pytest.fixture
+def bench(make_bench: MakeBench) -> BenchRun:
+    return make_bench(TABLE_S)
+
+
+@pytest.fixture
+def answer(make_run: MakeRun) -> Answer:
+    """Does what a spec asks: 600 requests at once that leave one every `gap_s`; without it, no request ever waits."""
+
+    def run(spec: LoadSpec, gap_s: float | None = None, *, invalid: bool = False) -> LoadRun:
+        n = np.arange(600, dtype=np.float64)
+        sent_s = 0.0 * n if gap_s is not None else spec.duration_s * n / 600
+        done_s = (n + 1.0) * gap_s if gap_s is not None else sent_s + 1e-4
+        return make_run(spec, sent_s, done_s, invalid_reasons=("the machine was too noisy",) if invalid else ())
+
+    return run
+
+
+def following(bench: BenchRun, scenario: Scenario, runs: list[LoadRun]) -> LoadSpec:
+    spec = next_run(bench, scenario, runs)
+    assert spec is not None
+    return spec
+
+
+def size_of(spec: LoadSpec) -> int:
+    assert spec.setting is not None
+    return spec.setting.serving.max_batch_size
+
+
+def test_five_runs_from_bursts_to_moderate_load_tell_enough(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    runs: list[LoadRun] = []
+    while (spec := next_run(bench, make_scenario(), runs)) is not None:
+        runs.append(answer(spec, 1e-3 if spec.purpose == "saturation" else None))
+    told = [(run.spec.name, run.spec.purpose, size_of(run.spec)) for run in runs]
+    assert told == [
+        ("bursts-1", "saturation", 1),
+        ("bursts-32", "saturation", 32),
+        ("idle-1", "idle", 1),
+        ("steady-50-1", "steady", 1),
+        ("steady-65-8", "steady", 8),
+    ]
+    assert len(runs) == N_RUNS_EXPECTED
+
+
+def test_before_any_run_the_rate_is_a_share_of_what_bench_and_a_guess_of_the_overhead_say(
+    bench: BenchRun, make_scenario: MakeScenario
+) -> None:
+    spec = following(bench, make_scenario(), [])
+    assert spec.offered_rate_rps == pytest.approx(0.4 / (TABLE_S[1] + GUESSED_REQUEST_S + GUESSED_BATCH_S))
+    assert (spec.arrivals.process, spec.arrivals.cv > 4.0) == ("gamma", True)
+
+
+def test_the_same_runs_give_the_same_answer_in_any_order(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario = make_scenario()
+    first = answer(following(bench, scenario, []), 0.4e-3)
+    second = answer(following(bench, scenario, [first]), 0.1e-3)
+    assert next_run(bench, scenario, [first, second]) == next_run(bench, scenario, [second, first])
+
+
+def test_bursts_that_left_no_backlog_are_driven_again_louder_until_they_would_be_an_overload(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario, runs = make_scenario(max_batch_sizes=(1,)), list[LoadRun]()
+    specs = []
+    for _ in range(4):
+        specs.append(following(bench, scenario, runs))
+        runs.append(answer(specs[-1]))
+    assert [spec.name for spec in specs] == [
+        "bursts-1",
+        "bursts-1-louder",
+        "bursts-1-louder-louder",
+        "idle-1",
+    ]
+    rates = [spec.offered_rate_rps for spec in specs[:3]]
+    assert rates[1] == pytest.approx(1.7 * rates[0])
+    # 0.4 x 1.7 x 1.7 is 1.16 of the capacity; once more would be 1.97, which is above 1.2.
+    assert rates[2] == pytest.approx(1.7 * rates[1])
+
+
+def test_a_backlog_after_a_louder_run_ends_the_bursts(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario = make_scenario(max_batch_sizes=(1,))
+    quiet = answer(following(bench, scenario, []))
+    louder = answer(following(bench, scenario, [quiet]), 1e-3)
+    assert following(bench, scenario, [quiet, louder]).name == "idle-1"
+
+
+def test_invalid_bursts_are_not_driven_louder_and_tell_no_capacity(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario = make_scenario(max_batch_sizes=(1,))
+    invalid = answer(following(bench, scenario, []), 1.0, invalid=True)
+    idle = following(bench, scenario, [invalid])
+    assert idle.name == "idle-1"
+    assert idle.offered_rate_rps == pytest.approx(0.03 / (TABLE_S[1] + GUESSED_REQUEST_S + GUESSED_BATCH_S))
+
+
+def test_rates_are_shares_of_the_capacity_that_the_bursts_showed(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario, runs = make_scenario(), list[LoadRun]()
+    rates = {}
+    for gap_s in (0.5e-3, 0.125e-3, None, None, None):
+        spec = following(bench, scenario, runs)
+        rates[spec.name] = spec.offered_rate_rps
+        runs.append(answer(spec, gap_s))
+    # At one row 0.5 ms a request, of which 0.2 inference: 0.3 beside it is what 32 are then expected to cost too.
+    assert rates["bursts-32"] == pytest.approx(0.4 / (TABLE_S[32] / 32 + 0.3e-3))
+    assert rates["idle-1"] == pytest.approx(0.03 / 0.5e-3)
+    assert rates["steady-50-1"] == pytest.approx(0.5 / 0.5e-3)
+    # In full batches of 32 0.125 ms, of which 0.075 inference: 0.05. Between the two, the mean of 0.3 and 0.05.
+    assert rates["steady-65-8"] == pytest.approx(0.65 / (TABLE_S[8] / 8 + 0.175e-3))
+
+
+def test_larger_requests_fill_a_batch_with_fewer(bench: BenchRun, make_scenario: MakeScenario, answer: Answer) -> None:
+    scenario = make_scenario(n_rows=8, max_batch_sizes=(32,))
+    spec = following(bench, scenario, [])
+    assert spec.offered_rate_rps == pytest.approx(0.4 / (TABLE_S[32] / 4 + GUESSED_REQUEST_S + GUESSED_BATCH_S / 4))
+
+
+def test_one_batch_size_needs_its_bursts_once(bench: BenchRun, make_scenario: MakeScenario, answer: Answer) -> None:
+    scenario, runs = make_scenario(max_batch_sizes=(8,)), list[LoadRun]()
+    while (spec := next_run(bench, scenario, runs)) is not None:
+        runs.append(answer(spec, 1e-3 if spec.purpose == "saturation" else None))
+    assert [run.spec.name for run in runs] == ["bursts-8", "idle-8", "steady-50-8", "steady-65-8"]
+
+
+def test_a_slow_model_gets_runs_long_enough_for_three_hundred_requests_but_for_half_a_minute_at_most(
+    make_bench: MakeBench, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario, runs = make_scenario(max_batch_sizes=(1,)), list[LoadRun]()
+    slow = make_bench({1: 0.02})
+    lengths_s = {}
+    while (spec := next_run(slow, scenario, runs)) is not None:
+        lengths_s[spec.name] = spec.duration_s
+        runs.append(answer(spec, 0.025 if spec.purpose == "saturation" else None))
+    # 40 requests a second are the capacity: 16, 1.2, 20 and 26 are offered.
+    assert lengths_s == pytest.approx(
+        {"bursts-1": 300 / (0.4 / 0.02007), "idle-1": 30.0, "steady-50-1": 15.0, "steady-65-1": 300 / 26}
+    )
+
+
+def test_a_fast_model_gets_runs_as_long_as_the_scenario_says(bench: BenchRun, make_scenario: MakeScenario) -> None:
+    assert following(bench, make_scenario(duration_s=7.0), []).duration_s == 7.0
+
+
+def test_all_runs_but_the_bursts_are_poisson_whatever_the_scenarios_arrivals(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario, runs = make_scenario(arrivals=Arrivals(process="constant", cv=0.0)), list[LoadRun]()
+    while (spec := next_run(bench, scenario, runs)) is not None:
+        runs.append(answer(spec, 1e-3 if spec.purpose == "saturation" else None))
+    assert [run.spec.arrivals.process for run in runs] == ["gamma"] * 2 + ["poisson"] * 3
+
+
+def test_the_execution_with_the_fewest_threads_is_driven(make_bench: MakeBench, make_scenario: MakeScenario) -> None:
+    executions = [ExecutionConfig(variant="fp32", n_threads=n) for n in (4, 2)]
+    spec = following(make_bench(TABLE_S, executions=executions), make_scenario(n_threads=(4, 2)), [])
+    assert spec.setting is not None
+    assert spec.setting.execution == executions[1]
+
+
+def test_where_the_fewest_threads_were_not_benchmarked_what_was_is_driven(
+    make_bench: MakeBench, make_scenario: MakeScenario
+) -> None:
+    executions = [ExecutionConfig(variant="fp32", n_threads=2)]
+    spec = following(make_bench(TABLE_S, executions=executions), make_scenario(n_threads=(1, 2)), [])
+    assert spec.setting is not None
+    assert spec.setting.execution == executions[0]
+
+
+def test_batches_far_larger_than_any_that_was_timed_are_refused(
+    make_bench: MakeBench, make_scenario: MakeScenario
+) -> None:
+    with pytest.raises(InputError, match="more than twice the largest"):
+        next_run(make_bench({1: 0.001}), make_scenario(max_batch_sizes=(8,)), [])
