@@ -6,6 +6,7 @@ of the capacity that the bursts showed. All are Poisson but the bursts, whatever
 of the server does not depend on them, and the simulator takes the scenario's when it predicts. Seconds; requests.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from loadplan.scenario.spec import Arrivals, Scenario
 
 N_RUNS_EXPECTED = 5
 
-_BURSTS = Arrivals(process="gamma", cv=8.0)
 _POISSON = Arrivals()
+_BURST_CV_LEAST = 8.0
 # What a small request costs beside its inference on one core of a virtual machine, until a run tells.
 _REQUEST_S, _BATCH_S = 50e-6, 20e-6
 _BURST_RATIO = 0.4
@@ -142,13 +143,20 @@ def _saturated_rps(
 
 def _spec(wanted: _Wanted, name: str, rate_rps: float, execution: ExecutionConfig, scenario: Scenario) -> LoadSpec:
     duration_s = scenario.load.duration_s
+    setting = Setting(execution=execution, serving=ServingConfig(max_batch_size=wanted.max_batch_size))
     return LoadSpec(
         name=name,
         purpose=wanted.purpose,
-        arrivals=_BURSTS if wanted.purpose == "saturation" else _POISSON,
+        arrivals=_bursts(setting, scenario) if wanted.purpose == "saturation" else _POISSON,
         offered_rate_rps=rate_rps,
         duration_s=max(duration_s, min(_N_REQUESTS_LEAST / rate_rps, _LONGEST_S)),
         seed=scenario.load.seed,
         timeout_s=_TIMEOUT_S,
-        setting=Setting(execution=execution, serving=ServingConfig(max_batch_size=wanted.max_batch_size)),
+        setting=setting,
     )
+
+
+def _bursts(setting: Setting, scenario: Scenario) -> Arrivals:
+    """Gamma gaps come in clusters of cv² requests on average: twice the backlog that is to be seen."""
+    n_waiting = backlog_of(setting, scenario.traffic.n_rows_per_request)
+    return Arrivals(process="gamma", cv=max(_BURST_CV_LEAST, math.sqrt(2.0 * n_waiting)))

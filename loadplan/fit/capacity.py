@@ -18,6 +18,7 @@ from loadplan.bench.records import BenchRun
 from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.fit.calibration import backlog_gap_s
 from loadplan.fit.overhead import fit_overhead
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.fit.service_time import find_law, fit_service_times, service_time_caveats, service_times_s
@@ -58,7 +59,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
     """The laws behind the bench and the live runs, and the usable capacity of one server process with each setting.
 
     Raises:
-        InvalidMeasurement: when nothing was benchmarked, or the valid runs don't tell the server's capacity.
+        InvalidMeasurement: when nothing was benchmarked, or no live run is valid.
         InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
     """
     service_times = fit_service_times(benched)
@@ -91,6 +92,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
             *benched.caveats,
             *service_time_caveats(service_times, max(scenario.serving.max_batch_sizes)),
             *_run_caveats(loads),
+            *_backlog_caveats(valid, scenario),
         ),
     )
     capacities: list[SettingCapacity] = []
@@ -235,6 +237,19 @@ def _interval(best: float, others: Sequence[float]) -> Interval:
 
 def _reasons(loads: Sequence[LoadRun]) -> list[str]:
     return list(dict.fromkeys(reason for run in loads for reason in run.verdict.invalid_reasons))
+
+
+def _backlog_caveats(loads: Sequence[LoadRun], scenario: Scenario) -> tuple[Caveat, ...]:
+    if any(backlog_gap_s(run, scenario) is not None for run in loads):
+        return ()
+    return (
+        Caveat(
+            code="fit.no_backlog",
+            what="requests never queued up for long in the live runs, so what the server carries is known from its "
+            "latencies alone",
+            fix="allow more time for each live run with load.duration_s",
+        ),
+    )
 
 
 def _run_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:

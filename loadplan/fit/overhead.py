@@ -36,6 +36,7 @@ _SCATTER = np.array([0.04, 0.04, 0.04, 0.05, 0.07, 0.10, 0.30])
 _THROUGHPUT_SCATTER = 0.03
 # One standard deviation of a cost from its start value, in logarithms: a factor of e, so hardly a constraint.
 _PRIOR = 1.0
+_FARTHEST = 4.0  # from its start value, in logarithms: no cost is a fiftieth or fifty times of what is usual
 _N_REQUESTS_LEAST = 30
 _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's seed
 
@@ -94,8 +95,7 @@ def fit_overhead(
     the scatter of repeated runs explains.
 
     Raises:
-        InvalidMeasurement: when a run is invalid, says not how its server ran, or has too few answers; when no
-            run has a backlog, so that nothing is known about capacity.
+        InvalidMeasurement: when a run is invalid, says not how its server ran, or has too few answers.
         InputError: when a run's execution was not benchmarked.
     """
     from scipy.optimize import least_squares
@@ -110,11 +110,13 @@ def fit_overhead(
         parts = [_misfit(replay, overhead, draws) for replay in replays]
         return np.concatenate([*parts, (vector - origin) / _PRIOR])
 
-    found = least_squares(misfit, origin, loss="soft_l1", diff_step=0.01, max_nfev=30)
+    bounds = (origin - _FARTHEST, origin + _FARTHEST)
+    found = least_squares(misfit, origin, bounds=bounds, loss="soft_l1", diff_step=0.01, max_nfev=30)
     best = _from_vector(start, found.x)
     n_free = max(found.fun.size - 2 * origin.size, 1)  # the priors are misfits too, one per parameter
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * max(1.0, 2.0 * float(found.cost) / n_free)
-    vectors = (rng or np.random.default_rng(_SEED)).multivariate_normal(found.x, covariance, size=n_plausible)
+    drawn = (rng or np.random.default_rng(_SEED)).multivariate_normal(found.x, covariance, size=n_plausible)
+    vectors = np.clip(drawn, *bounds)
     return OverheadLaws(
         best=replace(best, residuals=tuple(r for replay in replays for r in _residuals(replay, best, draws))),
         plausible=tuple(_from_vector(start, vector) for vector in vectors),
@@ -159,7 +161,8 @@ def _measured_gap_s(run: LoadRun, sent_s: Times, done_s: Times, *, n_waiting: in
 def _start(replays: Sequence[_Replay]) -> OverheadFit:
     """Costs per request and per batch from the backlogs: H + b c = b gap - S(b), least squares over the runs.
 
-    With one batch size among them the two can't be told apart, and are split as elsewhere.
+    With one batch size among them the two can't be told apart, and are split as elsewhere. Without any backlog the fit
+    starts from elsewhere's costs, and only the latencies tell what the server carries.
     """
     rows, rest_s = [], []
     for replay in replays:
@@ -169,11 +172,7 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
             rows.append(n_requests)
             rest_s.append(n_requests * replay.gap_s - float(replay.service_s[n_requests * n_rows]))
     if not rows:
-        raise InvalidMeasurement(
-            what="no load run had a backlog, so the server's capacity is not known",
-            where="fit",
-            fix="run again; a calibration run must offer bursts that the server can't keep up with",
-        )
+        return _START
     share = np.array([_START.request_s + _START.response_s, _START.batch_s])
     share /= share.sum()
     per_request_s, per_batch_s = share * max(rest_s[0] / (share[0] * rows[0] + share[1]), 1e-6)
