@@ -234,3 +234,11 @@ def test_clean_windows_leave_out_what_neighbours_disturbed_but_not_what_the_serv
     assert summary is not None
     assert summary.n_samples == 980
     assert summary.max == pytest.approx(0.51)
+
+
+def test_a_run_that_is_to_saturate_may_send_late_but_not_be_robbed() -> None:
+    bursts = dataclasses.replace(SPEC, purpose="saturation")
+    late = sent_late(log(), slice(0, 500), 0.1)
+    assert not judge(SPEC, late, QUIET).valid
+    assert judge(bursts, late, QUIET).valid
+    assert not judge(bursts, late, lost((0.0, 4.9))).valid
