@@ -55,9 +55,28 @@ def test_a_server_that_keeps_up_shows_no_backlog() -> None:
 
 
 def test_too_few_departures_say_nothing() -> None:
-    # Of 216 the last 16 leave with fewer than 16 left, so 200 gaps begin with enough of them waiting.
-    assert departure_gap_s(*burst(0.0, 216, 0.001), n_waiting=16) == pytest.approx(0.001)
-    assert departure_gap_s(*burst(0.0, 215, 0.001), n_waiting=16) is None
+    # Of 116 the last 16 leave with fewer than 16 left, so 100 gaps begin with enough of them waiting.
+    assert departure_gap_s(*burst(0.0, 116, 0.001), n_waiting=16) == pytest.approx(0.001)
+    assert departure_gap_s(*burst(0.0, 115, 0.001), n_waiting=16) is None
+
+
+def test_a_stop_in_one_stretch_says_nothing_about_the_others() -> None:
+    """A neighbour had the core for a second: that is in one stretch of 20 departures, and the median leaves it out."""
+    sent_s, done_s = burst(0.0, 300, 0.004)
+    done_s[150:] += 1.0
+    assert departure_gap_s(sent_s, done_s, n_waiting=20) == pytest.approx(0.004)
+
+
+def test_in_batches_answers_leave_together_and_the_pace_is_that_of_whole_batches() -> None:
+    """Eight at once every 16 ms are one every 2 ms."""
+    done_s = np.repeat(0.016 * np.arange(1.0, 51.0), 8)
+    assert departure_gap_s(np.zeros(400), done_s, n_waiting=16) == pytest.approx(0.002)
+
+
+def test_few_stretches_are_taken_together() -> None:
+    # 40 gaps begin with 20 requests waiting: two stretches, of 4 and of 8 ms, have no middle one.
+    done_s = np.cumsum(np.repeat([0.004, 0.004, 0.008, 1.0], [1, 20, 20, 19]))
+    assert departure_gap_s(np.zeros(60), done_s, n_waiting=20, n_least=1) == pytest.approx(0.006)
 
 
 def test_answers_that_come_in_another_order_leave_the_pace_alone() -> None:
