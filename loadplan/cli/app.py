@@ -86,8 +86,10 @@ def _system_fault(error: OSError) -> EnvironmentFault:
 
 
 def _defect(error: Exception) -> EnvironmentFault:
-    return EnvironmentFault(
+    fault = EnvironmentFault(
         what=f"loadplan failed in a way it does not know: {type(error).__name__}: {error}",
         where="loadplan itself",
         fix="run the command again with --debug and report what it prints",
     )
+    fault.__cause__ = error  # so that --debug shows where
+    return fault
