@@ -14,6 +14,7 @@ from loadplan.report.page import Tone
 from loadplan.report.view import (
     counted,
     fleet_name,
+    given_ms,
     ms,
     ms_with_interval,
     objectives_text,
@@ -86,7 +87,7 @@ def _nothing_will_do(known: Findings, plan: Plan, provenance: Provenance) -> Ans
 
 
 def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenance) -> Answer:
-    tone, icon, word, said = _verdict_words(known.verdict, fleet)
+    tone, icon, word, said = _verdict_words(known.verdict, fleet, is_explained=provenance.failure is not None)
     return Answer(
         tone=tone,
         icon=icon,
@@ -107,17 +108,31 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
     )
 
 
-def _verdict_words(verdict: Verdict | None, fleet: Fleet) -> tuple[Tone, str, str, str]:
+def _verdict_words(verdict: Verdict | None, fleet: Fleet, *, is_explained: bool) -> tuple[Tone, str, str, str]:
     if verdict is None:
         why = " (its capacity was given)" if fleet.capacity.setting is None else ""
         return "doubt", "?", "NOT VERIFIED", f"No live run has tested this plan{why}."
     if not verdict.valid:
-        return "doubt", "!", "INVALID", f"The live run proves nothing: {'; '.join(verdict.invalid_reasons)}."
+        why = "" if is_explained else f": {'; '.join(verdict.invalid_reasons)}"
+        return "doubt", "!", "INVALID", f"The live run proves nothing{why}."
     if not verdict.passed:
-        return "bad", "✗", "FAIL", "The planned setting missed the objective when driven live."
+        return "bad", "✗", "FAIL", f"The planned setting missed the objective when driven live{_missed(verdict)}."
     if verdict.subject == "plan":
         return "good", "✓", "PASS", "The plan held when driven live on the recommended machine type."
     return "good", "✓", "PASS", "The law behind the plan held when driven live here; other hardware is extrapolated."
+
+
+def _missed(verdict: Verdict) -> str:
+    """By how much, of every limit that was missed."""
+    said = [
+        f"{percent(attained.ratio)} of the requests were within {given_ms(attained.limit.limit_s)}, "
+        f"{percent(attained.limit.quantile)} must be"
+        for attained in verdict.attainments
+        if not attained.is_met
+    ]
+    if verdict.n_failed:
+        said.append(f"{verdict.n_failed:,} of {verdict.n_requests:,} failed")
+    return f": {'; '.join(said)}" if said else ""
 
 
 def _asked(known: Findings) -> str:
@@ -137,7 +152,7 @@ def _predicted(known: Findings, fleet: Fleet) -> str:
     if fleet.predicted_p99_s_low is not None and fleet.predicted_p99_s_high is not None:
         span = f" ({span_ms(fleet.predicted_p99_s_low, fleet.predicted_p99_s_high)})"
     limit_s = p99_limit_s(known.scenario)
-    limit = f", limit {ms(limit_s)}" if limit_s is not None else ""
+    limit = f", limit {given_ms(limit_s)}" if limit_s is not None else ""
     return f"p99 {ms(fleet.predicted_p99_s)}{span} at the peak, {fleet.basis}{limit}"
 
 
@@ -149,7 +164,7 @@ def _driven(known: Findings, verdict: Verdict | None) -> str:
     where = f"{rate(verdict.offered_rate_rps)} on the machine at hand, {counted(verdict.n_requests, 'request')}"
     predicted = ms_with_interval(verdict.predicted.p99_s, verdict.predicted.p99_interval)
     limit_s = p99_limit_s(known.scenario)
-    limit = f", limit {ms(limit_s)}" if limit_s is not None else ""
+    limit = f", limit {given_ms(limit_s)}" if limit_s is not None else ""
     if verdict.measured_p99_s is None:
         return f"{where}: too few right answers for a p99; predicted for it {predicted}"
     measured = ms_with_interval(verdict.measured_p99_s, verdict.measured_p99_interval)

@@ -10,6 +10,7 @@ import io
 from decimal import Decimal
 
 from loadplan.plan.fleet import FleetItem, MonthCost, Plan
+from loadplan.report.view import plain
 
 _HEADER = (
     "month",  # 0 is the first month of the horizon
@@ -27,7 +28,7 @@ _HEADER = (
     "catalog_version",
 )
 # A spreadsheet takes a cell that begins so for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 _CENT = Decimal("0.01")
 
 
@@ -62,5 +63,6 @@ def _row(plan: Plan, month: MonthCost, item: FleetItem, evidence: str) -> list[s
 
 
 def _text(cell: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    """A text that no spreadsheet takes for a formula, and whose control characters are written out."""
+    shown = plain(cell)
+    return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown

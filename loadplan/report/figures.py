@@ -24,6 +24,7 @@ _INK, _FAINT, _GRID, _PAPER = "#1b2430", "#5a6675", "#e3e7ec", "#ffffff"
 _DARK_INK, _DARK_FAINT, _DARK_GRID, _DARK_PAPER = "#e6ebf1", "#a3afbd", "#2c3540", "#14181d"
 _BAND_ALPHA = 0.16
 _DIAGONAL_RATIO = 0.15
+_N_TICKS_LEAST, _N_TICKS_MOST = 3, 9
 _MARKERS = ("circle", "diamond", "square", "triangle-up")
 
 
@@ -157,13 +158,18 @@ def _extent(chart: Chart, direction: Literal["x", "y"]) -> tuple[float, float]:
 
 
 def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """1, 2, 5 in each decade, written out; finer where that gives fewer than three."""
-    for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), tuple(i / 10 for i in range(10, 100))):
-        decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    """Three to nine round values: 1, 2, 5 of each decade, only 1 over many decades, even steps within one."""
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1,)):
         values = [step * 10.0**decade for decade in decades for step in steps]
         ticks = [value for value in values if low / 1.2 <= value <= high * 1.2]
-        if len(ticks) >= 3:
+        if len(ticks) <= _N_TICKS_MOST:
             break
+    if len(ticks) < _N_TICKS_LEAST and high > low:
+        rough = (high - low) / 4.0
+        decade = 10.0 ** math.floor(math.log10(rough))
+        step = next(decade * digit for digit in (1, 2, 5, 10) if decade * digit >= rough)
+        ticks = [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return [(value, f"{value:,.6g}") for value in ticks]
 
 

@@ -24,13 +24,18 @@ def digits(value: float) -> str:
     value = round(value, 12)
     if abs(value) >= 100.0 or value.is_integer():
         return f"{value:,.0f}"
-    text = f"{value:#.3g}"
+    text = f"{value:#.3g}".removesuffix(".")
     return text if "e" not in text else f"{value:.1e}"
 
 
 def ms(seconds: float | None) -> str:
     """Such as `41.2 ms`."""
     return UNKNOWN if seconds is None else f"{digits(seconds / SECONDS_PER_MS)} ms"
+
+
+def given_ms(seconds: float) -> str:
+    """A time as it was written, such as `50 ms` or `0.1 ms`."""
+    return f"{round(seconds / SECONDS_PER_MS, 9):,g} ms"
 
 
 def ms_with_interval(seconds: float | None, interval: Interval | None) -> str:
@@ -83,7 +88,7 @@ def quantile_name(quantile: float) -> str:
 
 def limit_text(limit: LatencyLimit) -> str:
     """Such as `p99 ≤ 50 ms`."""
-    return f"{quantile_name(limit.quantile)} ≤ {ms(limit.limit_s)}"
+    return f"{quantile_name(limit.quantile)} ≤ {given_ms(limit.limit_s)}"
 
 
 def objectives_text(scenario: Scenario) -> str:
@@ -116,11 +121,9 @@ def setting_text(setting: Setting | None) -> str:
     if setting is None:
         return "not known to loadplan"
     execution, serving = setting.execution, setting.serving
-    window = f"window {ms(serving.batch_window_s)}" if serving.batch_window_s else "no window"
-    return (
-        f"{execution.variant}, {counted(execution.n_threads, 'thread')}, batches of up to {serving.max_batch_size}, "
-        f"{window}"
-    )
+    window = f"window {given_ms(serving.batch_window_s)}" if serving.batch_window_s else "no window"
+    threads = counted(execution.n_threads, "thread")
+    return f"{execution.variant}, {threads}, batches ≤ {serving.max_batch_size}, {window}"
 
 
 def plain(text: str) -> str:

@@ -4,7 +4,7 @@ from loadplan.plan.fleet import Fleet, Plan
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Figure, Section, Table, Text, basis, number, text
-from loadplan.report.view import digits, fleet_name, ms, p99_limit_s, percent, span_ms, to_ms, usd
+from loadplan.report.view import digits, fleet_name, given_ms, ms, p99_limit_s, percent, span_ms, to_ms, usd
 
 
 def alternatives_section(known: Findings) -> Section | None:
@@ -86,7 +86,7 @@ def _figure(known: Findings, plan: Plan) -> Figure | None:
             x=Axis(title="USD a month", scale="log"),
             y=Axis(title="predicted p99 at the peak, ms", scale="log"),
             series=(_series("chosen", [chosen], hue=0), _series("others", others, hue=1)),
-            marks=() if limit_s is None else (Mark(word=f"limit {ms(limit_s)}", y=to_ms(limit_s)),),
+            marks=() if limit_s is None else (Mark(word=f"limit {given_ms(limit_s)}", y=to_ms(limit_s)),),
         ),
     )
 

@@ -5,7 +5,7 @@ from loadplan.report.findings import Findings, Provenance
 from loadplan.report.glossary import GLOSSARY
 from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, text
 from loadplan.report.sections.measured import machine_text
-from loadplan.report.view import counted, ms, objectives_text, percent, rate, usd
+from loadplan.report.view import counted, given_ms, objectives_text, percent, rate, usd
 
 
 def question_section(known: Findings) -> Section:
@@ -13,17 +13,24 @@ def question_section(known: Findings) -> Section:
     traffic, rules = known.scenario.traffic, known.scenario.plan
     budget = "none" if rules.budget_usd_per_month is None else f"{usd(rules.budget_usd_per_month)} a month"
     serving = known.scenario.serving
-    windows = ", ".join(ms(window_s) for window_s in serving.batch_windows_s)
+    growth = (
+        f"growing {percent(traffic.growth_per_month_ratio)} a month" if traffic.growth_per_month_ratio else "no growth"
+    )
+    windows = ", ".join(given_ms(window_s) for window_s in serving.batch_windows_s)
+    batches = _list(serving.max_batch_sizes)
     rows = (
         ("traffic", f"{rate(traffic.peak_rps)} at the peak, {traffic.arrivals.process} arrivals"),
         ("rows in a request", str(traffic.n_rows_per_request)),
-        ("week", f"{traffic.profile}, growing {percent(traffic.growth_per_month_ratio)} a month"),
+        ("week", f"{traffic.profile}, {growth}"),
         ("objectives", objectives_text(known.scenario)),
         ("providers and regions", f"{', '.join(rules.providers)}; {', '.join(rules.regions)}"),
         ("purchase", ", ".join(kind.replace("_", " ") for kind in rules.purchases)),
         ("reserve", f"{counted(rules.n_spare_replicas, 'spare replica')}, {percent(rules.headroom_ratio)} kept free"),
         ("budget", budget),
-        ("may be chosen", f"threads {_list(serving.n_threads)}; batches {_list(serving.max_batch_sizes)}; {windows}"),
+        (
+            "may be chosen",
+            f"threads {_list(serving.n_threads)}; batches {batches}; windows {windows}",
+        ),
     )
     return Section(name="asked", title="What was asked? (given)", blocks=(Facts(rows=rows),))
 

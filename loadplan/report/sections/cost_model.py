@@ -10,6 +10,9 @@ from loadplan.report.view import digits, ms, percent, quantile_name, to_ms
 from loadplan.stats import percentile
 from loadplan.verify import Verdict
 
+# Quantiles that are drawn alike: more than four hues can't be told apart.
+_GROUPS = (("up to p50", 0.0, 0.5), ("above p50", 0.5, 0.98), ("p99 and above", 0.98, 1.0))
+
 
 def cost_model_section(known: Findings) -> Section | None:
     """Predictions against measurements, and the parameters of the law."""
@@ -59,10 +62,8 @@ def _figure(latencies: list[Residual], held_out: list[Residual]) -> Figure:
         if unseen is None
         else f"on the live run, which it has not seen, at most {percent(unseen)}"
     )
-    series = [
-        _series(quantile_name(quantile), [one for one in latencies if one.quantile == quantile], hue=hue)
-        for hue, quantile in enumerate(sorted({one.quantile for one in latencies if one.quantile is not None}))
-    ]
+    groups = [(name, [one for one in latencies if low < (one.quantile or 0.0) <= high]) for name, low, high in _GROUPS]
+    series = [_series(name, group, hue=hue) for hue, (name, group) in enumerate(groups) if group]
     if held_out:
         series.append(_series("live run, not seen by the fit", held_out, hue=3))
     return Figure(

@@ -14,6 +14,7 @@ from loadplan.report.page import Block, Figure, Section, Table, Text, number, te
 from loadplan.report.view import (
     counted,
     digits,
+    given_ms,
     limit_text,
     ms,
     ms_with_interval,
@@ -83,7 +84,7 @@ def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
     runs = [run for run in _runs(known) if run.spec.setting == capacity.setting]
     measured = [series for series in (_measured(runs, 0.99, hue=1), _measured(runs, 0.5, hue=0)) if series is not None]
     limit_s = p99_limit_s(known.scenario)
-    marks = [] if limit_s is None else [Mark(word=f"p99 limit {ms(limit_s)}", y=to_ms(limit_s))]
+    marks = [] if limit_s is None else [Mark(word=f"p99 limit {given_ms(limit_s)}", y=to_ms(limit_s))]
     if known.verdict is not None:
         marks.append(Mark(word="operating point", x=known.verdict.offered_rate_rps))
     marks.append(Mark(word="usable capacity", x=capacity.usable_capacity_rps))

@@ -15,7 +15,7 @@ from loadplan.load.verdict import clean_response_times_s, response_times_s, send
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Figure, Section, Text
-from loadplan.report.view import counted, digits, ms, p99_limit_s, percent, to_ms
+from loadplan.report.view import counted, digits, given_ms, ms, p99_limit_s, percent, to_ms
 from loadplan.stats import percentile, supported_percentile
 
 _TICKS = ((2.0, "50 %"), (10.0, "90 %"), (100.0, "99 %"), (1_000.0, "99.9 %"), (10_000.0, "99.99 %"))
@@ -79,7 +79,7 @@ def _spread(known: Findings, run: LoadRun) -> Figure | None:
             x=Axis(title="share of requests that were faster", scale="log", ticks=_ticks(times_s.size)),
             y=Axis(title="ms", scale="log"),
             series=tuple(series),
-            marks=() if limit_s is None else (Mark(word=f"p99 limit {ms(limit_s)}", y=to_ms(limit_s)),),
+            marks=() if limit_s is None else (Mark(word=f"p99 limit {given_ms(limit_s)}", y=to_ms(limit_s)),),
         ),
     )
 

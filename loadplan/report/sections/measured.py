@@ -19,7 +19,7 @@ def measured_section(known: Findings) -> Section | None:
         blocks += [_bench_figure(known.bench), Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),))]
     runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
     if runs:
-        blocks.append(_runs_table(runs))
+        blocks += [_runs_table(runs), *_invalid(runs)]
     if known.fit is not None:
         blocks.append(_capacities(known.fit))
     if len(blocks) == 1:
@@ -146,7 +146,7 @@ def _run_row(run: LoadRun) -> tuple[str, ...]:
     delay = send_delay_summary(run)
     late = "unknown" if delay is None else digits(to_ms(delay.max if delay.p99 is None else delay.p99))
     return (
-        f"{run.spec.name} ({run.spec.purpose})",
+        run.spec.name,
         setting_text(run.spec.setting),
         digits(run.spec.offered_rate_rps),
         digits(verdict.throughput_rps),
@@ -156,8 +156,19 @@ def _run_row(run: LoadRun) -> tuple[str, ...]:
         p99,
         f"{late}{' (slowest)' if delay is not None and delay.p99 is None else ''}",
         percent(verdict.clean_ratio),
-        "✓" if verdict.valid else f"INVALID: {'; '.join(verdict.invalid_reasons)}",
+        "✓" if verdict.valid else "INVALID",
     )
+
+
+def _invalid(runs: list[LoadRun]) -> list[Text]:
+    return [
+        Text(
+            text=f"Run {run.spec.name} is INVALID and shows no latency: {'; '.join(run.verdict.invalid_reasons)}.",
+            tone="doubt",
+        )
+        for run in runs
+        if not run.verdict.valid
+    ]
 
 
 def _quantiles(run: LoadRun) -> tuple[str, str]:

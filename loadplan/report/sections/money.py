@@ -7,7 +7,7 @@ from loadplan.report.bill import bill_at, cost_range_text
 from loadplan.report.budget import budget_csv
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
-from loadplan.report.page import Block, Download, Facts, Figure, Section, Table, number, text
+from loadplan.report.page import Block, Download, Facts, Figure, Fold, Section, Table, number, text
 from loadplan.report.view import counted, digits, fleet_name, rate, usd
 from loadplan.scenario.spec import PlanRules
 
@@ -22,11 +22,17 @@ def money_section(known: Findings) -> Section | None:
     if plan is None or plan.recommended is None:
         return None
     fleet, rules = plan.recommended, known.scenario.plan
-    blocks: list[Block] = [_prices(plan, fleet, rules), _months(plan, fleet)]
+    months = _months(plan, fleet)
+    is_growing = len({month.usd for month in plan.months}) > 1
+    # The same row so many times over is for those who look for it.
+    blocks: list[Block] = [
+        _prices(plan, fleet, rules),
+        months if is_growing else Fold(title=f"Every month the same: {months.caption}", blocks=(months,)),
+    ]
     figure = _cost_over_peak(plan, fleet, rules)
     if figure is not None:
         blocks.append(figure)
-    if len({month.usd for month in plan.months}) > 1:
+    if is_growing:
         blocks.append(_cost_over_months(plan))
     blocks.append(
         Download(name="budget.csv", media_type="text/csv", text=budget_csv(plan), label="Download the months as CSV")

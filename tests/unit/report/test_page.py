@@ -1,0 +1,291 @@
+"""The page as a reader gets it: what it says of a whole, a partial, a failed and an invalid run."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from loadplan.caveat import Caveat
+from loadplan.plan.fleet import Plan
+from loadplan.report.findings import Findings, Provenance
+from loadplan.report.html import plotly_script, render_report
+from loadplan.scenario.spec import Scenario
+from loadplan.slo import LatencyLimit, Slo
+
+Page = Callable[[Findings], str]
+
+
+@pytest.fixture
+def page(provenance: Provenance) -> Page:
+    return lambda known: render_report(known, provenance)
+
+
+class _Reader(HTMLParser):
+    """Text as it is read, tags and attributes as a browser sees them."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.answer: list[str] = []
+        self._within: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in {"script", "style", "article"}:
+            self._within.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._within and self._within[-1] == tag:
+            self._within.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "script" not in self._within and "style" not in self._within:
+            self.text.append(data)
+            if "article" in self._within:
+                self.answer.append(data)
+
+
+def read(html: str) -> _Reader:
+    reader = _Reader()
+    # The bundle is a page of its own to parse, and the same in every report.
+    reader.feed(html.replace(plotly_script(), ""))
+    return reader
+
+
+def words(parts: list[str]) -> str:
+    return " ".join("".join(parts).split())
+
+
+def answer(html: str) -> str:
+    return words(read(html).answer)
+
+
+def everything(html: str) -> str:
+    return words(read(html).text)
+
+
+def test_the_answer_says_what_to_buy_what_it_costs_and_that_it_passed(page: Page, findings: Findings) -> None:
+    said = answer(page(findings))
+    # 2,400 / (1,440 x 0.8) is 2.08: three replicas and a spare one, at 0.10 x 730 each.
+    assert "4 × h.xlarge (aws, east, on demand)" in said
+    assert "$292.00 a month" in said
+    assert "PASS" in said
+    assert "p99 41.5 ms (95 %: 38 to 45) measured at 900 requests/s" in said
+    assert "limit 50 ms" in said
+
+
+def test_the_cost_has_the_interval_of_the_capacity(page: Page, findings: Findings) -> None:
+    # At the high end one replica carries 3,960: 2,400 / (3,960 x 0.8) is 0.76, one replica and a spare one.
+    assert "$146.00 to $292.00 by what a replica may carry" in answer(page(findings))
+
+
+def test_the_answer_says_what_is_proved_and_what_is_not(page: Page, findings: Findings) -> None:
+    said = answer(page(findings))
+    assert "the law, at 75 % of this machine's capacity; h.xlarge is extrapolated" in said
+
+
+def test_the_next_cheaper_fleet_stands_with_the_reason_why_it_lost(page: Page, findings: Findings) -> None:
+    assert "3 × the same for $219.00, lost: 3 would carry only 2,304 of 2,400" in answer(page(findings))
+
+
+def test_the_weakest_points_are_links_to_their_doubts(page: Page, findings: Findings) -> None:
+    tags = read(page(findings)).tags
+    ids = [attributes["id"] for _, attributes in tags if attributes.get("id")]
+    links = {(attributes.get("href") or "") for tag, attributes in tags if tag == "a"}
+    inner = {link.removeprefix("#") for link in links if link.startswith("#")}
+    assert {"doubt-1", "doubt-2", "doubt-3"} <= inner
+    assert inner <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_every_stage_of_a_whole_run_is_on_the_page(page: Page, findings: Findings) -> None:
+    said = everything(page(findings))
+    for piece in (
+        "4 × f.large (aws, east, on demand)",  # an alternative
+        "6 replicas would cost $438.00",  # at twice the peak: ceil(4,800 / 1,152) + 1
+        "$4,599.00 in all",  # 4 x 292 + 3 x 365 + 3 x 438 + 2 x 511
+        "steady-50-8",  # a calibration run
+        "n = 5,000",  # samples of a benchmark cell
+        "sent minus due",  # the generator's own lateness
+        "off by 10 % in the middle and 20 % at worst (idle-1, p99)",  # 6.6 for 6.0; 1.6 for 2.0
+        "nothing is known of its processor",  # not offered, and why
+        "730",  # an assumption
+        "loadplan run digits.yaml",
+        "cd" * 32,  # the hash of an artefact
+    ):
+        assert piece in said, piece
+
+
+def test_the_worst_segment_is_named(page: Page, findings: Findings) -> None:
+    said = everything(page(findings))
+    assert "it lost most, 2 % of its rows, in B: right in 94 % (87.5 % to 97.2 %) of 100 rows" in said
+
+
+def test_an_invalid_run_shows_no_latency(page: Page, invalid: Findings) -> None:
+    html = page(replace(invalid, loads=None, bench=None))
+    said = answer(html)
+    assert "INVALID" in said
+    assert "The live run proves nothing: the generator could not keep up" in said
+    assert "PASS" not in said
+    assert "measured at" not in said
+    assert "How are response times spread?" not in html
+    # The run's response times are log-normal about 4 ms; its slowest answer took 19.8 ms.
+    assert "19.8" not in everything(html)
+    assert "p99 measured" not in html
+
+
+def test_a_failed_run_says_by_how_much_it_missed(page: Page, findings: Findings) -> None:
+    assert findings.verdict is not None
+    missed = tuple(replace(one, n_within=3_000) for one in findings.verdict.attainments)
+    failed = replace(findings.verdict, passed=False, n_failed=7, attainments=missed)
+    said = answer(page(replace(findings, verdict=failed)))
+    assert "FAIL" in said
+    assert "83.3 % of the requests were within 50 ms, 99 % must be; 7 of 3,600 failed" in said
+
+
+def test_a_plan_that_nobody_drove_is_not_verified(page: Page, findings: Findings) -> None:
+    said = answer(page(replace(findings, verdict=None, verification=None)))
+    assert "NOT VERIFIED" in said
+    assert "nothing by a live run" in said
+
+
+@pytest.mark.parametrize("n_stages", range(6))
+def test_a_run_that_stopped_says_so_and_shows_what_it_has(
+    n_stages: int, findings: Findings, provenance: Provenance
+) -> None:
+    stages = ("export", "bench", "loads", "fit", "plan", "verdict")
+    left_out: dict[str, Any] = dict.fromkeys(stages[n_stages:])
+    partial = replace(findings, verification=None, **left_out)
+    html = render_report(partial, replace(provenance, failure="the port is taken; free it"))
+    said = answer(html)
+    assert "What happened: the port is taken; free it." in said
+    assert ("STOPPED" in said) == (n_stages < 5)
+    assert ("How long does one batch take?" in html) == (n_stages >= 2)
+    assert ("Is it still the same model?" in html) == (n_stages >= 1)
+
+
+def test_where_nothing_will_do_the_binding_constraint_and_the_nearest_miss_stand(
+    page: Page, findings: Findings, scenario: Scenario, make_plan: Callable[[Scenario], Plan]
+) -> None:
+    tight = replace(scenario, objectives=(Slo(limits=(LatencyLimit(quantile=0.99, limit_s=1e-4),)),))
+    plan = make_plan(tight)
+    said = answer(page(replace(findings, scenario=tight, plan=plan, verdict=None, verification=None)))
+    assert plan.nearest_miss is not None
+    assert plan.binding_constraint is not None
+    assert "NOTHING WILL DO" in said
+    assert plan.binding_constraint in said
+    assert plan.nearest_miss.reason in said
+
+
+def test_a_plan_on_nothing_renders(
+    page: Page, findings: Findings, scenario: Scenario, make_plan: Callable[[Scenario], Plan]
+) -> None:
+    nowhere = replace(scenario, plan=replace(scenario.plan, regions=("nowhere",)))
+    plan = make_plan(nowhere)
+    assert plan.nearest_miss is None
+    html = page(replace(findings, scenario=nowhere, plan=plan, verdict=None, verification=None))
+    assert "NOTHING WILL DO" in answer(html)
+
+
+def test_a_budget_that_is_too_small_names_the_cheapest_fleet(
+    page: Page, findings: Findings, scenario: Scenario, make_plan: Callable[[Scenario], Plan]
+) -> None:
+    poor = replace(scenario, plan=replace(scenario.plan, budget_usd_per_month=Decimal(10)))
+    said = answer(page(replace(findings, scenario=poor, plan=make_plan(poor), verdict=None, verification=None)))
+    assert "4 × h.xlarge (aws, east, on demand), $292.00 a month" in said
+
+
+def test_the_same_findings_give_the_same_bytes(page: Page, findings: Findings) -> None:
+    assert page(findings) == page(findings)
+
+
+def test_a_page_is_small_enough_to_send(page: Page, findings: Findings) -> None:
+    assert len(page(findings).encode()) <= 2_500_000
+
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'&amp; \u202egnp.exe"
+
+
+def hostile(findings: Findings) -> Findings:
+    """The name wherever a scenario, a model or a run can bring one."""
+    assert findings.bench is not None
+    assert findings.export is not None
+    assert findings.plan is not None
+    assert findings.loads is not None
+    assert findings.fit is not None
+    cells = tuple(
+        replace(
+            summary,
+            cell=replace(summary.cell, execution=replace(summary.cell.execution, variant=HOSTILE)),
+        )
+        for summary in findings.bench.cells
+    )
+    models = tuple(
+        replace(model, variant=HOSTILE, quality=tuple(replace(one, segment=HOSTILE) for one in model.quality))
+        for model in findings.export.models
+    )
+    residuals = tuple(replace(one, run=HOSTILE) for one in findings.fit.overhead.residuals)
+    return replace(
+        findings,
+        scenario=replace(findings.scenario, name=HOSTILE, traffic=replace(findings.scenario.traffic, profile=HOSTILE)),
+        machine=replace(findings.machine, cpu_model=HOSTILE),
+        bench=replace(findings.bench, cells=cells),
+        export=replace(findings.export, source=HOSTILE, models=models),
+        loads=tuple(replace(run, spec=replace(run.spec, name=HOSTILE)) for run in findings.loads),
+        fit=replace(findings.fit, overhead=replace(findings.fit.overhead, residuals=residuals)),
+        plan=replace(
+            findings.plan,
+            caveats=(Caveat(code=HOSTILE, what=HOSTILE, fix=HOSTILE),),
+            runners_up=tuple(replace(fleet, reason=HOSTILE) for fleet in findings.plan.runners_up),
+        ),
+    )
+
+
+def test_hostile_names_stay_text(findings: Findings, provenance: Provenance) -> None:
+    named = replace(provenance, run=HOSTILE, command=HOSTILE, failure=HOSTILE, versions={HOSTILE: HOSTILE})
+    clean, dirty = read(render_report(findings, provenance)), read(render_report(hostile(findings), named))
+    # A tag more or less would be one that a name brought or broke; links to more doubts may come and go.
+    count = {tag: [t for t, _ in clean.tags].count(tag) for tag in ("script", "img", "style", "table", "svg")}
+    assert {tag: [t for t, _ in dirty.tags].count(tag) for tag in count} == count
+    assert not any(name.startswith("on") for _, attributes in dirty.tags for name in attributes)
+
+
+def test_marks_that_turn_the_direction_of_text_are_written_out(page: Page, findings: Findings) -> None:
+    html = page(hostile(findings))
+    assert "\u202e" not in html
+    assert "\\u202egnp.exe" in everything(html)
+
+
+def test_the_page_asks_no_host_for_anything(page: Page, findings: Findings) -> None:
+    html = page(findings)
+    own = html.replace(plotly_script(), "")
+    assert re.findall(r"https?://[^\s\"'<]*", own) == []
+    sources = [attributes for _, attributes in read(html).tags if attributes.get("src")]
+    assert sources == []
+    links = {attributes.get("href") or "" for tag, attributes in read(html).tags if tag in {"a", "link"}}
+    assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_the_page_forbids_itself_every_source_but_its_own_scripts(page: Page, findings: Findings) -> None:
+    policy = next(a["content"] for t, a in read(page(findings)).tags if t == "meta" and "http-equiv" in a)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert policy.count("sha256-") == 2
+    assert "unsafe-eval" not in policy
+
+
+def test_every_figure_says_its_number_and_lists_its_data(page: Page, findings: Findings) -> None:
+    html = page(findings)
+    figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
+    assert len(figures) == 9
+    for figure in figures:
+        sentence = re.search(r"<figcaption[^>]*>(.*?)</figcaption>", figure, re.DOTALL)
+        assert sentence is not None
+        assert re.search(r"\d", sentence[1])
+        assert 'role="img"' in figure
+        assert figure.count("<tr>") >= 2
