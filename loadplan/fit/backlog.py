@@ -2,9 +2,10 @@
 
 Saturating a server by offering more than it can carry does not measure it: the backlog opens a new connection for each
 request that waits, and accepting those costs more than serving. A run of bursts at half the capacity shows the same
-thing on connections that are already open: what leaves while enough requests wait, leaves at the saturated rate.
-The decision a reader would question: that rate is the median over stretches of some dozens of departures, not the mean
-over all, because a neighbour who takes the server's core for a while is in some stretches and says nothing about it.
+thing on connections that are already open. What is read are busy periods, from the request that finds the server empty
+to the answer that leaves it empty, because a server reads a whole burst before it answers the first of it: the
+pace of its answers alone would leave the reading out. The decision a reader would question: of all such periods the
+median counts, because a neighbour who takes the server's core for a while is in some of them and says nothing about it.
 Seconds; requests.
 """
 
@@ -16,8 +17,7 @@ from loadplan.execution import Setting
 # With two full batches waiting, the next batch is full whatever arrives.
 _BATCHES_WAITING = 2
 _REQUESTS_WAITING_LEAST = 16
-_N_STRETCHES_LEAST = 3
-N_DEPARTURES_LEAST = 100  # their mean is known to some 5 %
+N_DEPARTURES_LEAST = 100  # a pace from fewer is too uncertain
 
 
 def backlog_of(setting: Setting, n_rows_per_request: int) -> int:
@@ -29,18 +29,34 @@ def backlog_of(setting: Setting, n_rows_per_request: int) -> int:
 def departure_gap_s(
     sent_s: NDArray[np.float64], done_s: NDArray[np.float64], *, n_waiting: int, n_least: int = N_DEPARTURES_LEAST
 ) -> float | None:
-    """Time between departures while at least `n_waiting` requests are under way: the median of stretches' means.
+    """Time per request in busy periods with at least `n_waiting` requests under way on average.
 
-    A stretch is `n_waiting` departures, so it holds whole batches. None where fewer than `n_least` departures are under
-    such a backlog: there was none to speak of. Requests never answered (NaN) count as under way.
+    The number under way is by Little's law: the sum of the response times over the length of the period. Of the
+    periods' times per request the median, each weighted by its requests. None where such periods hold fewer than
+    `n_least` requests: there was no backlog to speak of. Requests never answered (NaN) are left out.
+
+    Args:
+        sent_s: (n,) ascending.
+        done_s: (n,) of the same requests.
+        n_waiting: see `backlog_of`.
+        n_least: requests that such periods must hold.
     """
-    departed_s = np.sort(done_s[~np.isnan(done_s)])
-    n_under_way = np.searchsorted(sent_s, departed_s, side="right") - np.arange(1, departed_s.size + 1)
-    is_backlog = n_under_way[:-1] >= n_waiting
-    if np.count_nonzero(is_backlog) < n_least:
+    is_answered = ~np.isnan(done_s)
+    sent, done = sent_s[is_answered], np.sort(done_s[is_answered])
+    if sent.size == 0:
         return None
-    gaps_s = np.diff(departed_s)[is_backlog]
-    n_stretches = gaps_s.size // n_waiting
-    if n_stretches < _N_STRETCHES_LEAST:
-        return float(gaps_s.mean())
-    return float(np.median(gaps_s[: n_stretches * n_waiting].reshape(n_stretches, n_waiting).mean(axis=1)))
+    # The server is empty after its k-th answer when the next request is sent later than that.
+    ends = np.append(np.flatnonzero(sent[1:] > done[:-1]), sent.size - 1)
+    n_requests = np.diff(ends, prepend=-1)
+    lengths_s = done[ends] - sent[np.append(0, ends[:-1] + 1)]
+    waited_s = np.diff(np.cumsum(done - sent)[ends], prepend=0.0)
+    is_backlog = waited_s >= n_waiting * lengths_s
+    if n_requests[is_backlog].sum() < n_least:
+        return None
+    return _weighted_median((lengths_s / n_requests)[is_backlog], n_requests[is_backlog])
+
+
+def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2.0)])
