@@ -148,12 +148,14 @@ def _layout(chart: Chart) -> dict[str, Any]:
 
 
 def _extent(chart: Chart, direction: Literal["x", "y"]) -> tuple[float, float]:
-    """The least and the greatest value along an axis, marks and intervals included."""
+    """The least and the greatest value along an axis, marks and intervals included; on a log axis of those above 0."""
     values = [value for series in chart.series for value in getattr(series, direction)]
     if direction == "y":
         values += [value for series in chart.series for ends in (series.low, series.high) for value in ends or ()]
     marks = [getattr(mark, direction) for mark in chart.marks]
     values += [value for value in marks if value is not None]
+    if getattr(chart, direction).scale == "log":
+        values = [value for value in values if value > 0.0]
     return min(values, default=1.0), max(values, default=1.0)
 
 
@@ -174,7 +176,7 @@ def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _axis(axis: Axis, extent: tuple[float, float]) -> dict[str, Any]:
-    wanted = axis.ticks or (_log_ticks(*extent) if axis.scale == "log" and extent[0] > 0.0 else ())
+    wanted = axis.ticks or (_log_ticks(*extent) if axis.scale == "log" else ())
     ticks = (
         {"tickmode": "array", "tickvals": [at for at, _ in wanted], "ticktext": [_said(said) for _, said in wanted]}
         if wanted

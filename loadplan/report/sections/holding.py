@@ -10,15 +10,14 @@ from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
+from loadplan.report.limits import limit_marks
 from loadplan.report.page import Block, Figure, Section, Table, Text, number, text
 from loadplan.report.view import (
     counted,
     digits,
-    given_ms,
     limit_text,
     ms,
     ms_with_interval,
-    p99_limit_s,
     percent,
     rate,
     setting_text,
@@ -83,8 +82,7 @@ def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
     )
     runs = [run for run in _runs(known) if run.spec.setting == capacity.setting]
     measured = [series for series in (_measured(runs, 0.99, hue=1), _measured(runs, 0.5, hue=0)) if series is not None]
-    limit_s = p99_limit_s(known.scenario)
-    marks = [] if limit_s is None else [Mark(word=f"p99 limit {given_ms(limit_s)}", y=to_ms(limit_s))]
+    marks = [*limit_marks(known.scenario)]
     if known.verdict is not None:
         marks.append(Mark(word="operating point", x=known.verdict.offered_rate_rps))
     marks.append(Mark(word="usable capacity", x=capacity.usable_capacity_rps))

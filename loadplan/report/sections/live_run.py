@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from loadplan.load.records import LoadRun, Outcome
 from loadplan.load.verdict import clean_response_times_s, response_times_s, send_delay_summary
-from loadplan.report.chart import Axis, Chart, Mark, Series
+from loadplan.report.chart import Axis, Chart, Series
 from loadplan.report.findings import Findings
+from loadplan.report.limits import limit_marks
 from loadplan.report.page import Block, Figure, Section, Text
-from loadplan.report.view import counted, digits, given_ms, ms, p99_limit_s, percent, to_ms
+from loadplan.report.view import counted, digits, ms, percent, to_ms
 from loadplan.stats import percentile, supported_percentile
 
 _TICKS = ((2.0, "50 %"), (10.0, "90 %"), (100.0, "99 %"), (1_000.0, "99.9 %"), (10_000.0, "99.99 %"))
@@ -65,7 +66,6 @@ def _spread(known: Findings, run: LoadRun) -> Figure | None:
     delays_s = run.requests.send_delay_s
     if delays_s.size and (delays_s > 0.0).any():
         series.append(_curve("send delay of the generator", np.maximum(delays_s, 1e-7), hue=1))
-    limit_s = p99_limit_s(known.scenario)
     p50_s, p99_s = (supported_percentile(times_s, q) for q in (0.5, 0.99))
     return Figure(
         name="response-times",
@@ -79,7 +79,7 @@ def _spread(known: Findings, run: LoadRun) -> Figure | None:
             x=Axis(title="share of requests that were faster", scale="log", ticks=_ticks(times_s.size)),
             y=Axis(title="ms", scale="log"),
             series=tuple(series),
-            marks=() if limit_s is None else (Mark(word=f"p99 limit {given_ms(limit_s)}", y=to_ms(limit_s)),),
+            marks=limit_marks(known.scenario),
         ),
     )
 

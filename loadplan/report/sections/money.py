@@ -45,8 +45,8 @@ def _prices(plan: Plan, fleet: Fleet, rules: PlanRules) -> Facts:
     for item in fleet.items:
         offer = item.offer
         doubt = "" if offer.quality == "ok" else f"; doubt: {offer.quality}"
-        said = f"${offer.usd_per_hour:f} an hour each, seen {offer.price_date}, {offer.source} ({offer.layer}){doubt}"
-        rows.append((f"price of {offer.name}", said))
+        seen = f"seen {offer.price_date}, {offer.source} ({offer.layer}){doubt}"
+        rows.append(("price", f"{offer.name}: ${offer.usd_per_hour:f} an hour each, {seen}"))
     return Facts(
         rows=(
             *rows,
