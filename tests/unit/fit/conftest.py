@@ -1,6 +1,7 @@
 """A machine whose laws are known: its bench, its live runs (by the simulator, into the real records) and a scenario."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from loadplan.bench.summary import summarise_cell
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.calibration import next_run
 from loadplan.fit.records import OverheadFit
+from loadplan.fit.service_time import fit_service_times, service_times_s
 from loadplan.fit.simulate import draw, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
@@ -33,6 +35,19 @@ MakeOverhead = Callable[..., OverheadFit]
 MakeScenario = Callable[..., Scenario]
 MakeRun = Callable[..., LoadRun]
 Calibrate = Callable[..., tuple[LoadRun, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownServer:
+    """A server whose laws are known, and what the stages before the fit would have recorded of it."""
+
+    bench: BenchRun
+    scenario: Scenario
+    overhead: OverheadFit
+    service_s: Times
+    service_spread_ratio: float
+    runs: tuple[LoadRun, ...]
+
 
 MACHINE = Machine(
     cpu_model="test",
@@ -256,3 +271,30 @@ def make_spec() -> Callable[..., LoadSpec]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def server(
+    make_bench: MakeBench, make_scenario: MakeScenario, make_overhead: MakeOverhead, calibrate: Calibrate
+) -> KnownServer:
+    """Its costs are those of a small model behind the embedded server; it never pauses."""
+    scenario = make_scenario(duration_s=6.0)
+    bench = make_bench({1: 0.30e-3, 2: 0.36e-3, 4: 0.50e-3, 8: 0.90e-3, 16: 1.50e-3, 32: 2.70e-3}, spread_ratio=0.1)
+    overhead = make_overhead(
+        request_s=60e-6,
+        response_s=25e-6,
+        batch_s=40e-6,
+        wake_s=25e-6,
+        transfer_s=20e-6,
+        cold_ratio=0.4,
+        spread_ratio=0.3,
+    )
+    service_s = service_times_s(fit_service_times(bench)[0], 32)
+    return KnownServer(
+        bench=bench,
+        scenario=scenario,
+        overhead=overhead,
+        service_s=service_s,
+        service_spread_ratio=0.1,
+        runs=calibrate(bench, scenario, overhead, service_s=service_s, service_spread_ratio=0.1),
+    )

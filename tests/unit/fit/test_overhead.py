@@ -1,0 +1,256 @@
+"""A server with known costs answers the calibration runs; the fit must find a law that answers like it elsewhere.
+
+Single costs are not held to their true values: a longer wake is much like a longer transfer. What a plan rests on is:
+the saturated rate at every batch size, and the latency at rates that were not calibrated.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from loadplan.errors import InputError, InvalidMeasurement
+from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.fit.overhead import QUANTILES, OverheadLaws, fit_overhead
+from loadplan.fit.records import OverheadFit, Residual
+from loadplan.fit.service_time import fit_service_times
+from loadplan.fit.simulate import draw, saturated_rps, scale, simulate
+from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome
+from loadplan.load.verdict import judge
+from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.traffic import schedule
+from loadplan.stats import percentile
+
+Times = NDArray[np.float64]
+MakeRun = Callable[..., LoadRun]
+MakeSpec = Callable[..., LoadSpec]
+Server = Any  # conftest.KnownServer: modules of tests don't import each other
+
+N_PLAUSIBLE = 16
+
+
+def setting(max_batch_size: int) -> Setting:
+    return Setting(execution=ExecutionConfig(variant="fp32"), serving=ServingConfig(max_batch_size=max_batch_size))
+
+
+def fitted(server: Server, runs: Sequence[LoadRun], **options: Any) -> OverheadLaws:
+    return fit_overhead(fit_service_times(server.bench), runs, n_rows_per_request=1, **options)
+
+
+def carried_rps(server: Server, law: OverheadFit, max_batch_size: int) -> float:
+    return saturated_rps(setting(max_batch_size), law, service_s=server.service_s, n_rows=1)
+
+
+def response_times_s(server: Server, law: OverheadFit, max_batch_size: int, *, rate_rps: float) -> Times:
+    """100,000 requests with luck of their own, the same for every law."""
+    rng = np.random.default_rng(99)
+    sent_s = schedule(Arrivals(), rate_rps=rate_rps, duration_s=100_000 / rate_rps, rng=rng)
+    done_s = simulate(
+        sent_s,
+        np.ones(sent_s.size, dtype=np.int64),
+        service_s=server.service_s,
+        overhead=law,
+        serving=ServingConfig(max_batch_size=max_batch_size),
+        noise=scale(draw(rng), law, service_spread_ratio=server.service_spread_ratio),
+    )
+    return done_s - sent_s
+
+
+@pytest.fixture(scope="module")
+def laws(server: Server) -> OverheadLaws:
+    return fitted(server, server.runs, n_plausible=N_PLAUSIBLE, rng=np.random.default_rng(1))
+
+
+@pytest.fixture(scope="module")
+def two_runs(server: Server) -> tuple[LoadRun, ...]:
+    """Fewer runs, where the fit's accuracy is not the point."""
+    return server.runs[0], server.runs[3]
+
+
+@pytest.mark.parametrize("max_batch_size", [1, 2, 4, 8, 16, 32])
+def test_the_saturated_rate_is_recovered_at_every_batch_size(
+    server: Server, laws: OverheadLaws, max_batch_size: int
+) -> None:
+    """Bursts were driven at 1 and 32 only."""
+    expected_rps = carried_rps(server, server.overhead, max_batch_size)
+    assert carried_rps(server, laws.best, max_batch_size) == pytest.approx(expected_rps, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("max_batch_size", "load_ratio"), [(1, 0.3), (1, 0.65), (4, 0.5), (8, 0.3), (32, 0.3), (32, 0.6)]
+)
+def test_the_latency_is_recovered_where_nothing_was_calibrated(
+    server: Server, laws: OverheadLaws, max_batch_size: int, load_ratio: float
+) -> None:
+    rate_rps = load_ratio * carried_rps(server, server.overhead, max_batch_size)
+    truth_s, found_s = (
+        response_times_s(server, law, max_batch_size, rate_rps=rate_rps) for law in (server.overhead, laws.best)
+    )
+    assert percentile(found_s, 0.5) == pytest.approx(percentile(truth_s, 0.5), rel=0.07)
+    assert percentile(found_s, 0.99) == pytest.approx(percentile(truth_s, 0.99), rel=0.20)
+
+
+def test_a_server_that_never_pauses_is_given_no_pauses(laws: OverheadLaws) -> None:
+    assert (laws.best.stall_s, laws.best.stall_rate_per_s) == (0.0, 0.0)
+
+
+def by_run(law: OverheadFit) -> dict[str, dict[float | None, Residual]]:
+    found: dict[str, dict[float | None, Residual]] = {}
+    for residual in law.residuals:
+        found.setdefault(residual.run, {})[residual.quantile] = residual
+    return found
+
+
+def test_residuals_set_every_run_beside_what_the_law_says_of_it(server: Server, laws: OverheadLaws) -> None:
+    residuals = by_run(laws.best)
+    assert list(residuals) == [run.spec.name for run in server.runs]
+    for run in server.runs:
+        own = residuals[run.spec.name]
+        bursts = [None] if run.spec.purpose == "saturation" else []
+        assert set(own) == {*QUANTILES, *bursts}
+        assert {each.offered_rate_rps for each in own.values()} == {run.spec.offered_rate_rps}
+        for q in (0.5, 0.99):
+            times_s = run.requests.done_s - run.requests.sent_s
+            assert own[q].measured == pytest.approx(percentile(times_s, q), rel=0.02)
+            assert own[q].predicted == pytest.approx(own[q].measured, rel=0.07 if q == 0.5 else 0.20)
+
+
+def test_the_throughput_measured_in_bursts_is_that_of_the_server(server: Server, laws: OverheadLaws) -> None:
+    """A little below it where batches are large, for at the end of a busy period they are not full."""
+    residuals = by_run(laws.best)
+    for size, tolerance in ((1, 0.03), (32, 0.06)):
+        throughput = residuals[f"bursts-{size}"][None]
+        assert throughput.measured == pytest.approx(carried_rps(server, server.overhead, size), rel=tolerance)
+        assert throughput.predicted == pytest.approx(throughput.measured, rel=0.03)
+
+
+def test_plausible_laws_scatter_around_the_best_and_the_truth_is_among_them(server: Server, laws: OverheadLaws) -> None:
+    assert len(laws.plausible) == N_PLAUSIBLE
+    assert all(law.residuals == () for law in laws.plausible)
+    for size in (1, 8, 32):
+        rates = np.array([carried_rps(server, law, size) for law in laws.plausible])
+        best, truth, spread = (
+            carried_rps(server, laws.best, size),
+            carried_rps(server, server.overhead, size),
+            rates.std(),
+        )
+        assert 0.001 * best < spread < 0.05 * best
+        assert abs(rates.mean() - best) < 4.0 * spread / N_PLAUSIBLE**0.5
+        assert abs(truth - best) < 4.0 * spread
+
+
+def test_the_same_runs_give_the_same_laws_and_only_the_plausible_ones_depend_on_the_generator(
+    server: Server, two_runs: tuple[LoadRun, ...]
+) -> None:
+    one, same, other = (fitted(server, two_runs, n_plausible=2, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert one == same
+    assert one.best == other.best
+    assert one.plausible != other.plausible
+
+
+def test_none_plausible_are_drawn_where_none_are_asked_for(server: Server, two_runs: tuple[LoadRun, ...]) -> None:
+    assert fitted(server, two_runs).plausible == ()
+
+
+def test_without_any_backlog_the_latencies_alone_tell_the_law(server: Server) -> None:
+    runs = [run for run in server.runs if run.spec.purpose != "saturation"]
+    law = fitted(server, runs).best
+    assert None not in {residual.quantile for residual in law.residuals}
+    expected_rps = carried_rps(server, server.overhead, 1)
+    assert carried_rps(server, law, 1) == pytest.approx(expected_rps, rel=0.10)
+
+
+def spoiled(run: LoadRun, is_spoiled: NDArray[np.bool_], *, outcome: Outcome, late_s: float) -> LoadRun:
+    """The same run, but that some requests ended otherwise and later."""
+    log = run.requests
+    changed = replace(
+        log,
+        outcome=np.where(is_spoiled, np.uint8(outcome), log.outcome),
+        done_s=log.done_s + late_s * is_spoiled,
+    )
+    return replace(run, requests=changed)
+
+
+def test_wrong_answers_are_not_compared(server: Server, two_runs: tuple[LoadRun, ...]) -> None:
+    bursts, steady = two_runs
+    is_wrong = np.arange(steady.requests.n_requests) % 4 == 0
+    changed = spoiled(steady, is_wrong, outcome=Outcome.WRONG_ANSWER, late_s=0.5)
+    measured = by_run(fitted(server, (bursts, changed)).best)[steady.spec.name][0.95].measured
+    times_s = (steady.requests.done_s - steady.requests.sent_s)[~is_wrong]
+    assert measured == pytest.approx(percentile(times_s, 0.95), rel=0.01)
+
+
+def test_requests_of_robbed_windows_are_not_compared(server: Server, two_runs: tuple[LoadRun, ...]) -> None:
+    bursts, steady = two_runs
+    is_robbed = (steady.requests.due_s >= 1.0) & (steady.requests.due_s < 2.0)
+    changed = spoiled(steady, is_robbed, outcome=Outcome.OK, late_s=0.5)
+    # What is lost counts twice, for the time to catch up.
+    robbed = replace(changed, lost=LostTime(start_s=np.array([1.0]), length_s=np.array([0.499])))
+    measured = by_run(fitted(server, (bursts, robbed)).best)[steady.spec.name][0.95].measured
+    times_s = (steady.requests.done_s - steady.requests.sent_s)[~is_robbed]
+    assert measured == pytest.approx(percentile(times_s, 0.95), rel=0.01)
+
+
+def test_times_count_from_the_actual_send(server: Server, two_runs: tuple[LoadRun, ...]) -> None:
+    """A generator that is always a second late is no cost of the server."""
+    bursts, steady = two_runs
+    log = replace(steady.requests, due_s=np.maximum(steady.requests.due_s - 1.0, 0.0))
+    law = fitted(server, (bursts, replace(steady, requests=log))).best
+    residual = by_run(law)[steady.spec.name][0.5]
+    times_s = steady.requests.done_s - steady.requests.sent_s
+    assert residual.measured == pytest.approx(percentile(times_s, 0.5), rel=0.01)
+
+
+def test_an_invalid_run_is_refused_with_its_reason(server: Server, make_run: MakeRun) -> None:
+    run = server.runs[3]
+    invalid = make_run(run.spec, run.requests.sent_s, run.requests.done_s, invalid_reasons=("the cat sat on it",))
+    with pytest.raises(InvalidMeasurement, match="the cat sat on it"):
+        fitted(server, (*server.runs[:3], invalid))
+
+
+def test_a_run_that_says_not_how_its_server_ran_is_refused(
+    server: Server, make_run: MakeRun, make_spec: MakeSpec
+) -> None:
+    sent_s = 0.01 * np.arange(100.0)
+    run = make_run(make_spec(name="theirs", has_setting=False), sent_s, sent_s + 1e-3)
+    with pytest.raises(InvalidMeasurement) as caught:
+        fitted(server, (run,))
+    assert "does not say how its server ran" in caught.value.what
+    assert caught.value.where == "load run theirs"
+
+
+def test_too_few_right_answers_are_refused(server: Server, make_run: MakeRun, make_spec: MakeSpec) -> None:
+    sent_s = 0.02 * np.arange(100.0)
+    done_s = sent_s + 1e-3
+    done_s[29:] = np.nan
+    with pytest.raises(InvalidMeasurement, match="has 29 right answers in clean windows"):
+        fitted(server, (make_run(make_spec(), sent_s, done_s),))
+
+
+def test_a_run_of_what_was_not_benchmarked_is_refused(server: Server, make_run: MakeRun, make_spec: MakeSpec) -> None:
+    sent_s = 0.02 * np.arange(100.0)
+    unknown = Setting(execution=ExecutionConfig(variant="int8"), serving=ServingConfig())
+    with pytest.raises(InputError, match="int8 with 1 threads on CPU was not benchmarked"):
+        fitted(server, (make_run(make_spec(setting=unknown), sent_s, sent_s + 1e-3),))
+
+
+def test_requests_that_were_never_sent_are_no_part_of_the_replay(server: Server, two_runs: tuple[LoadRun, ...]) -> None:
+    """One in two hundred stayed in the generator: the others are replayed and compared as if it had not been due."""
+    bursts, steady = two_runs
+    log = steady.requests
+    is_kept = np.arange(log.n_requests) % 200 != 0
+    changed = replace(
+        log,
+        sent_s=np.where(is_kept, log.sent_s, np.nan),
+        done_s=np.where(is_kept, log.done_s, np.nan),
+        outcome=np.where(is_kept, log.outcome, np.uint8(Outcome.NOT_SENT)),
+    )
+    verdict = judge(steady.spec, changed, steady.lost)
+    assert verdict.valid
+    law = fitted(server, (bursts, replace(steady, requests=changed, verdict=verdict))).best
+    residual = by_run(law)[steady.spec.name][0.5]
+    times_s = (log.done_s - log.sent_s)[is_kept]
+    assert residual.measured == pytest.approx(percentile(times_s, 0.5), rel=0.01)
