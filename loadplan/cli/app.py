@@ -33,9 +33,7 @@ def run_command_line(arguments: Sequence[str]) -> int:  # noqa: PLR0911 -- one r
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     try:
-        code = app(list(arguments), standalone_mode=False)
-        sys.stdout.flush()
-        return int(code or 0)
+        return _run(arguments)
     except LoadplanError as error:
         console.show_error(error, as_json=as_json, debug=debug)
         return error.exit_code
@@ -54,6 +52,14 @@ def run_command_line(arguments: Sequence[str]) -> int:  # noqa: PLR0911 -- one r
     except Exception as error:  # the process boundary: a defect becomes a message too
         console.show_error(_defect(error), as_json=as_json, debug=debug)
         return EnvironmentFault.exit_code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    code = int(app(list(arguments), standalone_mode=False) or 0)
+    if code == Interrupted.exit_code:  # typer takes a KeyboardInterrupt for itself
+        raise _interrupted()
+    sys.stdout.flush()
+    return code
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a handler

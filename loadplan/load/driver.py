@@ -60,15 +60,16 @@ def run_load(
     `on_progress` hears the share that is done, 0 to 1, a few times a second.
 
     Raises:
-        InputError: when the target is not loopback and not in `allow_remote`, or the URL or core can't be used.
+        InputError: when the target is not loopback and not in `allow_remote`, or the URL, the rate
+            or the core can't be used.
         EnvironmentFault: when the target gave no answer at all, or this machine can't open enough connections.
         InvalidMeasurement: when the generator itself failed. A run in which it was merely too slow is returned,
             with the reasons in its verdict.
     """
-    target = find_target(url, allow_remote=allow_remote)
-    _check_core(core)
     arrival_rng, payload_rng = np.random.default_rng(spec.seed).spawn(2)
     due_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=arrival_rng)
+    target = find_target(url, allow_remote=allow_remote)
+    _check_core(core)
     _check_files(spec, n_requests=due_s.size)
     job = GeneratorJob(
         order=LoopOrder(

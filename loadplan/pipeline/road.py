@@ -104,7 +104,7 @@ def open_road(scenario_file: Path, *, results: Path, fresh: bool, observer: Obse
     scenario = read_scenario(scenario_file)
     machine = read_machine()
     now = utc_now()
-    model = b"" if scenario.model is None else steps.model_bytes(scenario.model)
+    model = steps.model_bytes(steps.need_model(scenario))
     digest = hashlib.sha256(
         "\n".join((steps.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
     ).hexdigest()[:10]

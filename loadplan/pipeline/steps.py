@@ -108,7 +108,7 @@ def read_question(road: Road) -> Findings:
 
 def export(road: Road) -> tuple[ExportRun, PayloadSet]:
     """The ONNX variants that answer like their source, and the requests to send."""
-    source = _need_model(road.scenario)
+    source = need_model(road.scenario)
     path = road.folder.path
     inputs = {
         "model": hashlib.sha256(model_bytes(source)).hexdigest(),
@@ -397,7 +397,8 @@ def _plan_outcome(planned: Plan) -> str:
     return f"{items}, ${planned.recommended.usd_per_month:,.2f} a month"
 
 
-def _need_model(scenario: Scenario) -> ModelSource:
+def need_model(scenario: Scenario) -> ModelSource:
+    """The model that the scenario names. Raises InputError where it names none."""
     if scenario.model is None:
         raise InputError(
             what="the scenario names no model",

@@ -1,0 +1,159 @@
+"""Whatever a user gets wrong: one message of what, where and what to do, the promised exit code, and no traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+DIGITS = ROOT / "scenarios" / "digits.yaml"
+
+
+def loadplan(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "loadplan", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+BAD = {
+    "no such scenario": (["run", "missing.yaml"], 2, "missing.yaml"),
+    "a folder for a scenario": (["run", "."], 2, "."),
+    "no YAML": (["run", "broken.yaml"], 2, "broken.yaml"),
+    "a misspelt key": (["run", "misspelt.yaml"], 2, "peak_rps"),
+    "no model to measure": (["run", "planning.yaml"], 2, "--capacities"),
+    "a factory that is not there": (["export", "unmade.yaml"], 2, "nowhere.py"),
+    "a folder that is no run": (["report", "."], 2, "run folder"),
+    "a run that is not there": (["verify", "results/none"], 2, "run folder"),
+    "an unknown command": (["benhc", "x"], 2, "benhc"),
+    "an unknown option": (["run", "x.yaml", "--fast"], 2, "--fast"),
+    "an unknown stage": (["run", "x.yaml", "--until", "lunch"], 2, "lunch"),
+    "a duration without a unit": (["load", "http://127.0.0.1:9/", "--rate", "5", "--duration", "60"], 2, "60"),
+    "no rate": (["load", "http://127.0.0.1:9/"], 2, "--rate"),
+    "a rate below zero": (["load", "http://127.0.0.1:9/", "--rate", "-1"], 2, "-1"),
+    "a public target": (["load", "http://192.0.2.1/", "--rate", "5"], 2, "--allow-remote"),
+    "a header without a colon": (["load", "http://127.0.0.1:9/", "--rate", "5", "--header", "token"], 2, "colon"),
+    "a body that is not there": (["load", "http://127.0.0.1:9/", "--rate", "5", "--body", "none.json"], 4, "none.json"),
+    "a model that is none": (["bench", "broken.onnx"], 2, "broken.onnx"),
+    "a model that is not there": (["bench", "none.onnx"], 2, "none.onnx"),
+    "batch sizes that are no numbers": (["bench", "broken.onnx", "--batch-sizes", "one"], 2, "one"),
+    "no such day": (["plan", "planning.yaml", "--capacities", "capacities.csv", "--as-of", "May"], 2, "May"),
+    "no such capacities": (["plan", "planning.yaml", "--capacities", "none.csv"], 2, "none.csv"),
+    "a price of nothing": (
+        ["plan", "planning.yaml", "--capacities", "capacities.csv", "--price", "a/b/c=x"],
+        2,
+        "a/b/c",
+    ),
+}
+PLANNING = "schema: 1\nname: planning\ntraffic: {peak_rps: 100}\nobjectives:\n  - {p99_ms: 50}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "broken.yaml").write_text("schema: [1\n")
+    (tmp_path / "misspelt.yaml").write_text(PLANNING.replace("peak_rps", "peek_rps"))
+    (tmp_path / "planning.yaml").write_text(PLANNING)
+    (tmp_path / "unmade.yaml").write_text(PLANNING + "model: {source: sklearn, factory: nowhere:build}\n")
+    (tmp_path / "broken.onnx").write_bytes(b"not a model")
+    (tmp_path / "capacities.csv").write_text(
+        "provider,region,instance_type,batch_size,usable_capacity_rps,p99_ms\naws,us-east-1,c7i.large,1,60,20\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(("arguments", "code", "named"), BAD.values(), ids=BAD.keys())
+def test_a_mistake_is_one_message_with_the_promised_code_and_leaves_nothing(
+    arguments: list[str], code: int, named: str, folder: Path
+) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    done = loadplan(*arguments, cwd=folder)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    begins = [line.split(" ")[0] for line in done.stderr.strip().splitlines()]
+    assert [begins.count(word) for word in ("error:", "where:", "fix:")] == [1, 1, 1]
+    assert named in done.stderr
+    assert done.stdout == ""
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_machine_gets_the_same_message_as_an_object(folder: Path) -> None:
+    done = loadplan("run", "misspelt.yaml", "--json", cwd=folder)
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert set(document) == {"schema", "what", "where", "fix"}
+    assert document["schema"] == "loadplan.error/1"
+    assert "peek_rps" in document["what"]
+
+
+def test_debug_shows_where_it_came_from(folder: Path) -> None:
+    assert "Traceback" in loadplan("run", "missing.yaml", "--debug", cwd=folder).stderr
+
+
+def test_given_capacities_are_planned_on_without_measuring(folder: Path) -> None:
+    """ceil(100 / (60 × 0.8)) + 1 spare = 4 replicas, by hand."""
+    done = loadplan("plan", "planning.yaml", "--capacities", "capacities.csv", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    recommended = json.loads(done.stdout)["recommended"]
+    assert recommended["offers"][0]["n_replicas"] == 4
+    assert recommended["evidence"] == "given"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_stopped_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "loadplan", "run", str(DIGITS), "-o", str(tmp_path / "results")]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "export" not in process.stderr.readline():
+            time.sleep(0.001)
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "run the same command again to go on" in said
+
+
+@pytest.mark.parametrize("command", ["run", "bench", "load", "plan", "verify", "serve", "catalog", "schema"])
+def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+    done = loadplan(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"loadplan {command}" in done.stdout
+
+
+def test_help_and_version_load_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys; from loadplan.cli.app import run_command_line; run_command_line(['--help']); "
+        "heavy = {'numpy', 'pandas', 'plotly', 'onnxruntime', 'locust', 'scipy', 'numba', 'duckdb', 'pydantic'}; "
+        "sys.exit(', '.join(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.strip() == ""
+
+
+def test_the_schema_is_one_that_editors_take(tmp_path: Path) -> None:
+    schema = json.loads(loadplan("schema", cwd=tmp_path).stdout)
+    assert schema["type"] == "object"
+    assert "traffic" in schema["properties"]
+
+
+def test_the_catalogue_shows_source_and_date_of_every_price(tmp_path: Path) -> None:
+    offers = json.loads(loadplan("catalog", "list", "--provider", "gcp", "--json", cwd=tmp_path).stdout)["offers"]
+    assert len(offers) > 10
+    assert all(offer["source"] and offer["price_date"] and offer["name"].startswith("gcp/") for offer in offers)
