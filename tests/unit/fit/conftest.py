@@ -139,6 +139,7 @@ def make_scenario() -> MakeScenario:
         duration_s: float = 4.0,
         n_threads: tuple[int, ...] = (1,),
         arrivals: Arrivals | None = None,
+        seed: int = 1,
     ) -> Scenario:
         return Scenario(
             name="test",
@@ -156,7 +157,7 @@ def make_scenario() -> MakeScenario:
                 n_threads=n_threads, max_batch_sizes=max_batch_sizes, batch_windows_s=batch_windows_s
             ),
             bench=BenchBudget(batch_sizes=(1,), budget_s=1.0),
-            load=LoadBudget(duration_s=duration_s, seed=1),
+            load=LoadBudget(duration_s=duration_s, seed=seed),
             plan=PlanRules(
                 providers=("aws",),
                 regions=("east",),
