@@ -8,6 +8,8 @@ at utilisation u, the share of requests that wait for longer than x because of a
 
 and what they wait beyond x has mean m, because the exponential law forgets. Seconds; x is far above what queueing
 alone does, four times the p90. Where no pause is that long, it would not show in a percentile either, and none is kept.
+The decision a reader would question: m is x / 2 at least. A shorter one would mean exp(x / m) times as many pauses as
+were seen, a hundred times and more, and how long they are would rest on a few slow answers that queued.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BEYOND_P90 = 4.0
+_SHORTEST_MEAN_RATIO = 0.5  # of the length beyond which answers are slow
 _N_SLOW_LEAST = 10
 # Pauses that take more of the time than this are no longer rare, and the formula has ended.
 _PAUSED_AT_MOST_RATIO = 0.1
@@ -39,7 +42,7 @@ def pauses_of(times_s: NDArray[np.float64], *, utilisation_ratio: float) -> Paus
     excess_s = times_s[times_s > beyond_s] - beyond_s
     if excess_s.size < _N_SLOW_LEAST:
         return NO_PAUSES
-    mean_s = float(excess_s.mean())
+    mean_s = max(float(excess_s.mean()), _SHORTEST_MEAN_RATIO * beyond_s)
     share = excess_s.size / times_s.size
     rate_per_s = share * (1.0 - utilisation_ratio) * float(np.exp(beyond_s / mean_s)) / mean_s
     return Pauses(mean_s=mean_s, rate_per_s=min(rate_per_s, _PAUSED_AT_MOST_RATIO / mean_s))

@@ -29,6 +29,13 @@ def test_rate_and_length_solve_the_share_of_slow_answers() -> None:
     assert share == pytest.approx(200 / 10_000)
 
 
+def test_a_thin_tail_is_not_taken_for_many_pauses_far_shorter_than_any_that_was_seen() -> None:
+    """Slow answers that end soon after 4 ms: pauses of 2 ms on average, not exp(16) times as many of 0.25 ms."""
+    found = pauses_of(answers(100, mean_s=0.25e-3), utilisation_ratio=0.6)
+    assert found.mean_s == pytest.approx(0.002)
+    assert found.rate_per_s == pytest.approx(0.01 * (1.0 - 0.6) * np.exp(2.0) / 0.002)
+
+
 def test_a_busier_server_needs_fewer_pauses_for_the_same_slow_answers() -> None:
     half, most = (pauses_of(answers(200, mean_s=0.002), utilisation_ratio=u) for u in (0.5, 0.9))
     assert half.rate_per_s == pytest.approx(5.0 * most.rate_per_s)
