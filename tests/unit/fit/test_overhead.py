@@ -24,6 +24,7 @@ from loadplan.scenario.traffic import schedule
 from loadplan.stats import percentile
 
 Times = NDArray[np.float64]
+Calibrate = Callable[..., tuple[LoadRun, ...]]
 MakeRun = Callable[..., LoadRun]
 MakeSpec = Callable[..., LoadSpec]
 Server = Any  # conftest.KnownServer: modules of tests don't import each other
@@ -94,6 +95,22 @@ def test_the_latency_is_recovered_where_nothing_was_calibrated(
 
 def test_a_server_that_never_pauses_is_given_no_pauses(laws: OverheadLaws) -> None:
     assert (laws.best.stall_s, laws.best.stall_rate_per_s) == (0.0, 0.0)
+
+
+def test_a_server_that_pauses_now_and_then_is_recovered_with_its_tail(server: Server, calibrate: Calibrate) -> None:
+    """Five pauses a second of 1.5 ms each, twice the length of a turn: they make the p99 and nothing else."""
+    truth = replace(server.overhead, stall_s=1.5e-3, stall_rate_per_s=5.0)
+    runs = calibrate(server.bench, server.scenario, truth, service_s=server.service_s, service_spread_ratio=0.1)
+    law = fitted(server, runs).best
+    for size in (1, 32):
+        expected_rps = carried_rps(server, truth, size)
+        assert carried_rps(server, law, size) == pytest.approx(expected_rps, rel=0.03)
+        for load_ratio in (0.3, 0.6):
+            truth_s, found_s = (
+                response_times_s(server, each, size, rate_rps=load_ratio * expected_rps) for each in (truth, law)
+            )
+            assert percentile(found_s, 0.5) == pytest.approx(percentile(truth_s, 0.5), rel=0.07)
+            assert percentile(found_s, 0.99) == pytest.approx(percentile(truth_s, 0.99), rel=0.20)
 
 
 def by_run(law: OverheadFit) -> dict[str, dict[float | None, Residual]]:
