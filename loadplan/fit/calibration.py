@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadplan.bench.records import BenchRun
+from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.backlog import backlog_of, departure_gap_s
 from loadplan.fit.service_time import find_law, fit_service_times, service_times_s
@@ -100,6 +101,23 @@ def _next_burst(
             return None
         ratio, name = louder, f"{name}-louder"
     return _spec(wanted, name, ratio * saturated_rps, execution, scenario)
+
+
+def require_enough(runs: Sequence[LoadRun]) -> None:
+    """Hold finished calibration runs to what a fit can't do without: a valid run that shows the server under load.
+
+    Raises:
+        InvalidMeasurement: when all runs of bursts are invalid, with their reasons.
+    """
+    loaded = [run for run in runs if run.spec.purpose == "saturation"]
+    if any(run.verdict.valid for run in loaded):
+        return
+    reasons = dict.fromkeys(reason for run in loaded for reason in run.verdict.invalid_reasons)
+    raise InvalidMeasurement(
+        what="no live run shows what the server carries: " + ("; ".join(reasons) or "none was driven to show it"),
+        where="the calibration runs",
+        fix="run the same command again when the machine is quieter, or on one with more cores; valid runs are kept",
+    )
 
 
 def backlog_gap_s(run: LoadRun, scenario: Scenario) -> float | None:

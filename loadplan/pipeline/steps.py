@@ -25,7 +25,7 @@ from loadplan.clock import utc_now
 from loadplan.errors import InputError, LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.export.runner import export_model
-from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run
+from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.records import CapacityFit
 from loadplan.inference import runtime_version
@@ -189,21 +189,21 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
 
     def make() -> _Made:
         journal = road.folder.journal("load", stage_key("load", inputs))
-        kept = [artifact.path for artifact in journal.entries(Artifact)]
-        runs = [read_load(path / name) for name in kept]
-        while (spec := next_run(benched, scenario, runs)) is not None:
+        kept = [read_load(path / artifact.path) for artifact in journal.entries(Artifact)]
+        # What neighbours spoiled before the command was given again is driven again.
+        runs = {run.spec.name: run for run in kept if run.verdict.valid}
+        while (spec := next_run(benched, scenario, tuple(runs.values()))) is not None:
             said = f"run {len(runs) + 1}: {spec.purpose} at {spec.offered_rate_rps:,.0f} requests/s"
             road.observer.progress(min(len(runs) / N_RUNS_EXPECTED, 1.0), said)
             run = drive(
                 spec, folder=path, exported=exported, payloads=payloads, scenario=scenario, machine=road.machine
             )
-            name = f"{artifacts.LOAD}/{spec.name}.parquet"
-            write_load(path / name, run)
-            journal.append(road.folder.artifact(name))
-            kept.append(name)
-            runs.append(run)
-        n_requests = sum(run.requests.n_requests for run in runs)
-        return _Made(paths=kept, outcome=f"{len(runs)} runs, {n_requests:,} requests")
+            write_load(path / _load_path(spec.name), run)
+            journal.append(road.folder.artifact(_load_path(spec.name)))
+            runs[spec.name] = run
+        require_enough(tuple(runs.values()))
+        n_requests = sum(run.requests.n_requests for run in runs.values())
+        return _Made(paths=[*map(_load_path, runs)], outcome=f"{len(runs)} runs, {n_requests:,} requests")
 
     _once(road, "load", inputs, make)
     return _kept_loads(road, "load")
@@ -333,13 +333,13 @@ def canonical(scenario: Scenario) -> str:
 def _once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callable[[], _Made]) -> None:
     """Do a stage unless the same inputs were already worked through, here or in another run of this scenario.
 
-    Live runs that neighbours spoiled say nothing, so the same command, given again, drives them again.
+    A verification that neighbours spoiled says nothing, so the same command, given again, drives it again.
     """
     key = stage_key(stage, inputs)
     road.observer.begin(stage, PURPOSES[stage])
     is_here = road.folder.is_done(stage, key)
     if is_here or road.folder.adopt(stage, key):
-        if all(run.verdict.valid for run in _kept_loads(road, stage)):
+        if stage != "verify" or all(run.verdict.valid for run in _kept_loads(road, stage)):
             road.observer.end(stage, "unchanged, kept" if is_here else "unchanged, taken over from an earlier run")
             return
         road.folder.forget(stage)
@@ -365,6 +365,10 @@ def _kept_loads(road: Road, stage: StageName) -> tuple[LoadRun, ...]:
     entry = road.folder.entry(stage)
     paths = [artifact.path for artifact in entry.artifacts] if entry else []
     return tuple(read_load(road.folder.path / path) for path in paths if Path(path).parent.name == artifacts.LOAD)
+
+
+def _load_path(name: str) -> str:
+    return f"{artifacts.LOAD}/{name}.parquet"
 
 
 def _made_by(road: Road, *stages: StageName) -> dict[str, str]:
