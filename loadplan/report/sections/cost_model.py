@@ -1,4 +1,9 @@
-"""How wrong is the cost model? Each calibration run and the live run, as measured and as the fitted law gives it."""
+"""How wrong is the cost model? Each calibration run and the live run, as measured and as the fitted law gives it.
+
+The decision a reader would question: a prediction is off by the same share whether it is too high or too low by that
+factor, since a share of the measured value would never count a latency that was predicted far too low as more than
+100 % off.
+"""
 
 import numpy as np
 
@@ -54,13 +59,13 @@ def _held_out(verdict: Verdict | None) -> list[Residual]:
 
 
 def _figure(latencies: list[Residual], held_out: list[Residual]) -> Figure:
-    errors = np.array([abs(_error(one)) for one in latencies])
-    worst = max(latencies, key=lambda one: abs(_error(one)))
-    unseen = max((abs(_error(one)) for one in held_out), default=None)
+    errors = np.array([_error(one) for one in latencies])
+    worst = max(latencies, key=_error)
+    unseen = max((_error(one) for one in held_out), default=None)
     live = (
         "there is no live run that it has not seen"
         if unseen is None
-        else f"on the live run, which it has not seen, at most {percent(unseen)}"
+        else f"on the live run, which it has not seen, at most {_share(unseen)}"
     )
     groups = [(name, [one for one in latencies if low < (one.quantile or 0.0) <= high]) for name, low, high in _GROUPS]
     series = [_series(name, group, hue=hue) for hue, (name, group) in enumerate(groups) if group]
@@ -70,8 +75,8 @@ def _figure(latencies: list[Residual], held_out: list[Residual]) -> Figure:
         name="predicted-and-measured",
         title="Does the law give what was measured?",
         sentence=(
-            f"Over {len(latencies)} quantiles of calibration runs the law is off by {percent(percentile(errors, 0.5))} "
-            f"in the middle and {percent(abs(_error(worst)))} at worst ({worst.run}, "
+            f"Over {len(latencies)} quantiles of calibration runs the law is off by {_share(percentile(errors, 0.5))} "
+            f"in the middle and {_share(_error(worst))} at worst ({worst.run}, "
             f"{quantile_name(worst.quantile or 0.0)}); {live}."
         ),
         chart=Chart(
@@ -95,7 +100,12 @@ def _series(name: str, residuals: list[Residual], *, hue: int) -> Series:
 
 
 def _error(one: Residual) -> float:
-    return one.predicted / one.measured - 1.0
+    """By which share the larger of both is above the smaller."""
+    return max(one.predicted / one.measured, one.measured / one.predicted) - 1.0
+
+
+def _share(error: float) -> str:
+    return percent(error) if error < 1.0 else f"a factor of {digits(1.0 + error)}"
 
 
 def _table(residuals: list[Residual]) -> Table:
@@ -107,7 +117,7 @@ def _table(residuals: list[Residual]) -> Table:
             text("figure"),
             number("measured"),
             number("predicted"),
-            number("error of the prediction"),
+            number("predicted / measured"),
         ),
         rows=tuple(
             (
@@ -116,7 +126,7 @@ def _table(residuals: list[Residual]) -> Table:
                 "throughput" if one.quantile is None else quantile_name(one.quantile),
                 f"{digits(one.measured)} requests/s" if one.quantile is None else ms(one.measured),
                 f"{digits(one.predicted)} requests/s" if one.quantile is None else ms(one.predicted),
-                f"{100.0 * _error(one):+.1f} %",
+                digits(one.predicted / one.measured),
             )
             for one in residuals
         ),

@@ -20,7 +20,7 @@ from loadplan.report.view import counted, digits, ms, percent, to_ms
 from loadplan.stats import percentile, supported_percentile
 
 _TICKS = ((2.0, "50 %"), (10.0, "90 %"), (100.0, "99 %"), (1_000.0, "99.9 %"), (10_000.0, "99.99 %"))
-_N_POINTS = 120
+_N_POINTS = 80
 Times = NDArray[np.float64]
 
 
@@ -145,11 +145,16 @@ def _seconds(run: LoadRun) -> Figure | None:
     series = [one for one in series if len(one.x)]
     if not series:
         return None
-    slowest = max(series[0].y)
+    slowest = f"{digits(max(series[0].y))} ms"
+    sentence = (
+        f"In the worst second the slowest response took {slowest} (measured)."
+        if run.verdict.valid
+        else f"In the worst second a request was sent {slowest} late (measured)."
+    )
     return Figure(
         name="latency-in-time",
         title="How did it go, second by second?",
-        sentence=f"The worst second's {series[0].name} was {digits(slowest)} ms (measured).",
+        sentence=sentence,
         chart=Chart(
             x=_second_axis(n_seconds),
             y=Axis(title="ms", scale="log"),

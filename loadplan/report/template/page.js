@@ -1,6 +1,8 @@
 "use strict";
-// Draws the figures from the data in the page, in the colours of the reader's scheme, and opens everything for print.
+// Draws the figures from the data in the page, in the colours of the reader's scheme; for print it opens every fold
+// but the numbers of the figures, which are on the paper themselves.
 (() => {
+  const PAPER_WIDTH = 660; // 180 mm less a little, in CSS pixels
   const swapped = JSON.parse(document.getElementById("colours").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const options = {displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false};
@@ -17,10 +19,11 @@
     text: source.textContent,
   }));
 
-  const draw = (isDark) => {
+  const draw = (isDark, width) => {
     for (const {place, text} of figures) {
       const drawing = JSON.parse(text);
       const {data, layout} = isDark ? painted(drawing) : drawing;
+      if (width) layout.width = width;
       place.querySelector(".undrawn")?.remove();
       window.Plotly.react(place, data, layout, options);
     }
@@ -33,13 +36,13 @@
 
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open])")];
+    opened = [...document.querySelectorAll("details:not([open], figure details)")];
     for (const fold of opened) fold.open = true;
-    if (figures.length && dark.matches) draw(false);
+    if (figures.length) draw(false, PAPER_WIDTH);
   });
   addEventListener("afterprint", () => {
     for (const fold of opened) fold.open = false;
-    if (figures.length && dark.matches) draw(true);
+    if (figures.length) draw(dark.matches);
   });
 
   // A link into a closed fold opens it.

@@ -180,13 +180,15 @@ def test_figures_take_the_colours_of_the_readers_scheme_when_it_changes(
     WebDriverWait(browser, 10).until(lambda session: session.execute_script(colour) in dark)
 
 
-def test_print_opens_every_fold_and_closes_it_again(browser: Any, addresses: dict[str, str]) -> None:
+def test_print_opens_every_fold_fits_the_paper_and_gives_all_back(browser: Any, addresses: dict[str, str]) -> None:
     browser.get(addresses["whole"])
-    closed = "return document.querySelectorAll('details:not([open])').length"
+    closed = "return document.querySelectorAll('details:not([open], figure details)').length"
     n_closed = browser.execute_script(closed)
     assert n_closed > 0
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert browser.execute_script(closed) == 0
+    widest = "return Math.max(...[...document.querySelectorAll('.main-svg')].map(svg => svg.clientWidth))"
+    assert browser.execute_script(widest) <= 680  # 180 mm
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
     assert browser.execute_script(closed) == n_closed
 
