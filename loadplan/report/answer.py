@@ -102,7 +102,7 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
             ("Driven live", _driven(known, known.verdict)),
             ("Proved", _proved(known.verdict, fleet)),
             ("Next cheaper", _next_cheaper(plan, fleet)),
-            *_next_dearer(plan),
+            *_runner_up(plan),
         ),
         happened=provenance.failure,
     )
@@ -193,8 +193,8 @@ def _next_cheaper(plan: Plan, fleet: Fleet) -> str:
     return f"{item.n_replicas - 1} × the same for {usd(usd_fewer)}, lost: {why}"
 
 
-def _next_dearer(plan: Plan) -> tuple[tuple[str, str], ...]:
+def _runner_up(plan: Plan) -> tuple[tuple[str, str], ...]:
     if not plan.runners_up:
         return ()
     other = plan.runners_up[0]
-    return (("Next dearer", f"{fleet_name(other)}, {usd(other.usd_per_month)}: {other.reason}"),)
+    return (("Runner-up", f"{fleet_name(other)}, {usd(other.usd_per_month)}: {other.reason}"),)

@@ -154,8 +154,8 @@ def _extent(chart: Chart, direction: Literal["x", "y"]) -> tuple[float, float]:
         values += [value for series in chart.series for ends in (series.low, series.high) for value in ends or ()]
     marks = [getattr(mark, direction) for mark in chart.marks]
     values += [value for value in marks if value is not None]
-    if getattr(chart, direction).scale == "log":
-        values = [value for value in values if value > 0.0]
+    is_log = getattr(chart, direction).scale == "log"
+    values = [value for value in values if math.isfinite(value) and (value > 0.0 or not is_log)]
     return min(values, default=1.0), max(values, default=1.0)
 
 

@@ -23,7 +23,8 @@ def cost_model_section(known: Findings) -> Section | None:
     """Predictions against measurements, and the parameters of the law."""
     if known.fit is None:
         return None
-    residuals = known.fit.overhead.residuals
+    # A figure of nothing can't be off by a share.
+    residuals = [one for one in known.fit.overhead.residuals if one.measured > 0.0 and one.predicted > 0.0]
     held_out = _held_out(known.verdict)
     blocks: list[Block] = []
     latencies = [one for one in residuals if one.quantile is not None]

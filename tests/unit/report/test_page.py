@@ -1,5 +1,6 @@
 """The page as a reader gets it: what it says of a whole, a partial, a failed and an invalid run."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,14 +8,18 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 
 from loadplan.caveat import Caveat
+from loadplan.load.records import Outcome
+from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import plotly_script, render_report
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
+from loadplan.stats import Interval
 
 Page = Callable[[Findings], str]
 
@@ -198,6 +203,54 @@ def test_a_budget_that_is_too_small_names_the_cheapest_fleet(
     poor = replace(scenario, plan=replace(scenario.plan, budget_usd_per_month=Decimal(10)))
     said = answer(page(replace(findings, scenario=poor, plan=make_plan(poor), verdict=None, verification=None)))
     assert "4 × h.xlarge (aws, east, on demand), $292.00 a month" in said
+
+
+def test_a_plan_on_given_capacities_claims_no_latency_and_no_interval(page: Page, findings: Findings) -> None:
+    assert findings.plan is not None
+    assert findings.plan.recommended is not None
+    fleet = findings.plan.recommended
+    capacity = replace(
+        fleet.capacity, setting=None, basis="given", usable_capacity_rps_low=900.0, usable_capacity_rps_high=900.0
+    )
+    given = replace(
+        fleet,
+        capacity=capacity,
+        basis="given",
+        predicted_p99_s=None,
+        predicted_p99_s_low=None,
+        predicted_p99_s_high=None,
+    )
+    known = Findings(
+        scenario=findings.scenario, machine=findings.machine, plan=replace(findings.plan, recommended=given)
+    )
+    said = answer(page(known))
+    assert "NOT VERIFIED" in said
+    assert "given as one number, so the bill has no interval" in said
+    assert "no latency: at the peak 55.6 % of the given capacity is used" in said
+
+
+def test_a_run_in_which_nothing_was_answered_renders(page: Page, findings: Findings) -> None:
+    assert findings.verification is not None
+    assert findings.verdict is not None
+    log = findings.verification.requests
+    nothing = np.full(log.n_requests, np.nan)
+    silent = replace(
+        log, sent_s=nothing, done_s=nothing, outcome=np.full(log.n_requests, Outcome.NOT_SENT, dtype=np.uint8)
+    )
+    spec = findings.verification.spec
+    run = replace(findings.verification, requests=silent, verdict=judge(spec, silent, findings.verification.lost))
+    verdict = replace(findings.verdict, passed=False, valid=False, invalid_reasons=run.verdict.invalid_reasons)
+    html = page(replace(findings, loads=(run,), verification=run, verdict=verdict))
+    assert "INVALID" in answer(html)
+    assert "Nothing was sent." in everything(html)
+
+
+def test_an_unbounded_interval_doesnt_keep_the_page_from_being_drawn(page: Page, findings: Findings) -> None:
+    assert findings.fit is not None
+    (capacity,) = findings.fit.capacities
+    open_end = replace(capacity.curve[-1], p99_interval=Interval(low=0.01, high=math.inf))
+    fit = replace(findings.fit, capacities=(replace(capacity, curve=(*capacity.curve[:-1], open_end)),))
+    assert "Do the response times hold" in page(replace(findings, fit=fit))
 
 
 def test_the_same_findings_give_the_same_bytes(page: Page, findings: Findings) -> None:
