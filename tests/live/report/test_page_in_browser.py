@@ -128,7 +128,7 @@ def test_every_figure_is_drawn(browser: Any, addresses: dict[str, str]) -> None:
         "return [...document.querySelectorAll('figure')].map("
         "figure => figure.querySelectorAll('.scatterlayer path').length)"
     )
-    assert n_figures == 9
+    assert n_figures == 10
     assert min(n_shapes) >= 1
 
 
@@ -173,7 +173,7 @@ def test_figures_take_the_colours_of_the_readers_scheme_when_it_changes(
 
     colour = "return getComputedStyle(document.querySelector('#latency-over-rate .scatterlayer .js-line')).stroke"
     browser.get(addresses["whole"])
-    wait_for_figures(browser, 9)
+    wait_for_figures(browser, 10)
     assert browser.execute_script(colour) in {"rgb(0, 114, 178)", "rgb(213, 94, 0)"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media("dark"))
     dark = {"rgb(230, 159, 0)", "rgb(86, 180, 233)"}

@@ -335,7 +335,7 @@ def test_the_page_forbids_itself_every_source_but_its_own_scripts(page: Page, fi
 def test_every_figure_says_its_number_and_lists_its_data(page: Page, findings: Findings) -> None:
     html = page(findings)
     figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
-    assert len(figures) == 9
+    assert len(figures) == 10
     for figure in figures:
         sentence = re.search(r"<figcaption[^>]*>(.*?)</figcaption>", figure, re.DOTALL)
         assert sentence is not None
