@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from loadplan.bench.records import BenchRun
-from loadplan.errors import InputError
+from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
-from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run
+from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.scenario.spec import Arrivals, Scenario
 
@@ -213,3 +213,20 @@ def test_batches_far_larger_than_any_that_was_timed_are_refused(
 ) -> None:
     with pytest.raises(InputError, match="more than twice the largest"):
         next_run(make_bench({1: 0.001}), make_scenario(max_batch_sizes=(8,)), [])
+
+
+def test_one_valid_run_of_bursts_is_enough(bench: BenchRun, make_scenario: MakeScenario, answer: Answer) -> None:
+    spec = following(bench, make_scenario(), [])
+    require_enough([answer(spec, 1e-3, invalid=True), answer(spec, 1e-3)])
+
+
+def test_without_a_valid_run_of_bursts_nothing_shows_what_the_server_carries(
+    bench: BenchRun, make_scenario: MakeScenario, answer: Answer
+) -> None:
+    scenario = make_scenario(max_batch_sizes=(1,))
+    bursts = answer(following(bench, scenario, []), 1e-3, invalid=True)
+    idle = answer(following(bench, scenario, [bursts]))
+    with pytest.raises(InvalidMeasurement, match="carries: the machine was too noisy"):
+        require_enough([bursts, bursts, idle])
+    with pytest.raises(InvalidMeasurement, match="none was driven to show it"):
+        require_enough([idle])

@@ -70,7 +70,7 @@ def bench(make_bench: MakeBench) -> BenchRun:
 @pytest.fixture
 def run(make_run: MakeRun, make_spec: MakeSpec) -> LoadRun:
     sent_s = 0.01 * np.arange(100.0)
-    return make_run(make_spec(), sent_s, sent_s + 1e-3)
+    return make_run(make_spec(purpose="saturation"), sent_s, sent_s + 1e-3)
 
 
 @pytest.fixture

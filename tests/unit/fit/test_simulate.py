@@ -124,6 +124,8 @@ def test_a_batch_is_full_at_exactly_its_size(turns: Turns) -> None:
 def test_the_window_runs_from_the_moment_the_oldest_was_read(turns: Turns) -> None:
     # Read at 11, so a batch is formed at 31 of what is there: two rows, by 31 + 4 + 7.
     assert turns([10, 15], window=20) == [44, 46]
+    # Read at 11, 12 and 13: at 13 a window of 2½ ticks has half a tick to go, from arrival on it would be over.
+    assert turns([10] * 3, window=2.5) == [28.5, 30.5, 32.5]
 
 
 def test_an_arrival_that_fills_the_batch_ends_the_window(turns: Turns) -> None:
@@ -149,6 +151,8 @@ def test_waiting_for_the_window_is_sleep_from_which_the_server_wakes(turns: Turn
 def test_an_arrival_during_reading_is_read_before_the_server_sleeps(turns: Turns) -> None:
     # Awake at 13, two read by 15, the third (there since 14) by 16; then sleep until 14 + 20 and 3 to wake.
     assert turns([10, 10, 14], window=20, wake=3) == [52, 54, 56]
+    # Where the third fills the batch, it goes at once: by 16 + 4 + 9.
+    assert turns([10, 10, 14], batch=3, window=20, wake=3) == [31, 33, 35]
 
 
 def test_beyond_the_bound_of_the_queue_requests_are_refused_at_the_price_of_reading_and_answering(turns: Turns) -> None:
@@ -185,7 +189,8 @@ def test_one_that_is_busy_when_a_request_arrives_need_not_wake(turns: Turns) -> 
 def test_each_cost_has_its_own_multiplier(turns: Turns) -> None:
     scattered = noise(request=(1.0, 2.0), response=(1.0, 3.0), service=(1.0, 2.0))
     assert turns([10, 100], with_noise=scattered) == [22, 100 + 2 + 4 + 2 * 5 + 3 * 2]
-    # In one batch, the first: its service time has the first multiplier.
+    # The third is in the second batch, whose multiplier is the second.
+    assert turns([10, 10, 100], with_noise=scattered)[2] == 100 + 1 + 4 + 2 * 5 + 2
     assert turns([10, 10], with_noise=scattered) == [10 + 1 + 2 + 4 + 7 + 2, 10 + 1 + 2 + 4 + 7 + 2 + 6]
 
 
