@@ -14,6 +14,7 @@ from loadplan.machine import read_machine
 from loadplan.pipeline import artifacts, steps
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.observer import Nobody, Observer
+from loadplan.pipeline.road import disappointment
 from loadplan.pipeline.steps import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
 from loadplan.report.findings import Findings
@@ -76,7 +77,7 @@ def verify_again(run: Path, *, observer: Observer | None = None) -> Verdict:
 def report_again(run: Path, *, observer: Observer | None = None) -> Path:
     """Write the page and the budget of what the run found, as far as it came."""
     with _reopened(run, observer=observer) as (road, known):
-        return steps.report(road, known, None)
+        return steps.report(road, known, disappointment(known))
 
 
 @contextmanager
@@ -93,6 +94,7 @@ def _reopened(
         road = Road(
             folder=folder,
             scenario=known.scenario,
+            scenario_file=folder.require("scenario").inputs["file"],
             scenario_text=(folder.path / artifacts.SCENARIO_TEXT).read_text(encoding="utf-8"),
             machine=known.machine,
             observer=observer or Nobody(),

@@ -91,7 +91,7 @@ def finish(road: Road, *, until: StageName) -> RoadEnd:
         for stage, known in walk(road):  # noqa: B007 -- the last one is what counts
             if stage == until:
                 break
-        failure = _disappointment(known)
+        failure = disappointment(known)
     except (ObjectiveMissed, InvalidMeasurement) as error:
         failure = error
     report = steps.report(road, known, failure) if until == "report" or failure else None
@@ -112,6 +112,7 @@ def open_road(scenario_file: Path, *, results: Path, fresh: bool, observer: Obse
         yield Road(
             folder=folder,
             scenario=scenario,
+            scenario_file=str(scenario_file),
             scenario_text=scenario_file.read_text(encoding="utf-8-sig"),
             machine=machine,
             observer=observer,
@@ -141,7 +142,7 @@ def plan_given(
     )
 
 
-def _disappointment(known: Findings) -> LoadplanError | None:
+def disappointment(known: Findings) -> LoadplanError | None:
     """The missed objective or the invalid measurement that a finished walk ended in."""
     if known.plan is not None and not known.plan.feasible:
         return ObjectiveMissed(

@@ -71,6 +71,7 @@ class Road:
 
     folder: RunFolder
     scenario: Scenario
+    scenario_file: str  # the name it was given by
     scenario_text: str  # the scenario file as the user wrote it
     machine: Machine
     observer: Observer
@@ -101,7 +102,12 @@ def read_question(road: Road) -> Findings:
             outcome=f"{road.scenario.name}: {road.scenario.traffic.peak_rps:,g} requests/s at the peak, {said}",
         )
 
-    inputs = {"scenario": _digest(portable), "text": _digest(road.scenario_text), "machine": _digest(road.machine)}
+    inputs = {
+        "file": road.scenario_file,
+        "scenario": _digest(portable),
+        "text": _digest(road.scenario_text),
+        "machine": _digest(road.machine),
+    }
     _once(road, "scenario", inputs, make)
     return Findings(scenario=road.scenario, machine=road.machine)
 
@@ -389,7 +395,7 @@ def _provenance(road: Road, failure: LoadplanError | None) -> Provenance:
             if entry.stage != "report"
             for artifact in entry.artifacts
         ),
-        command=f"loadplan run {road.scenario.name}.yaml",
+        command=f"loadplan run {road.scenario_file}",
         failure=None if failure is None else f"{failure.what}; {failure.fix}",
     )
 

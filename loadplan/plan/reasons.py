@@ -4,6 +4,7 @@ Money is shown in whole cents, rates in requests per second. The decision a read
 5 % of the winner's cost is called a near-tie, since no capacity here is known better than that.
 """
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -28,7 +29,7 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
         return f"one replica fewer would leave none{gone}"
     carried = carried_rps(n_fewer, candidate.sizing_rps, rules=rules)
     return (
-        f"{n_fewer} would carry only {_rate(carried)} of {_rate(peak_rps)} requests per second"
+        f"{n_fewer} would carry only {_rate(_rounded_down(carried))} of {_rate(peak_rps)} requests per second"
         f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"
     )
 
@@ -77,7 +78,12 @@ def _gone(rules: PlanRules) -> str:
 
 
 def _rate(rate_rps: float) -> str:
-    return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.3g}"
+    return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.4g}"
+
+
+def _rounded_down(rate_rps: float) -> float:
+    """So that what falls short never reads as if it were enough."""
+    return math.floor(rate_rps) if rate_rps >= 100 else math.floor(100 * rate_rps) / 100
 
 
 def _percent(share: Decimal) -> str:

@@ -237,3 +237,11 @@ def test_prices_older_than_ninety_days_carry_their_age(scenario: Scenario, offer
 def test_a_price_of_ninety_days_is_not_stale(scenario: Scenario, offer: Offer) -> None:
     fresh = replace(priced(offer, "a", "0.1"), price_date=date(2026, 8, 26))
     assert plan(scenario, [fresh], [given("a", "1000")]).caveats == ()
+
+
+def test_what_falls_short_never_reads_as_if_it_were_enough(scenario: Scenario, offer: Offer) -> None:
+    """Two carry 2 × 1,199.99 × 0.8 = 1,919.98 of 1,920 with the third one gone; three would, so four are needed."""
+    planned = plan(asked(scenario, 1920.0), [priced(offer, "some", "0.10")], [given("some", "1199.99")])
+    assert bought(planned.recommended)[1] == 4
+    assert planned.recommended is not None
+    assert "3 would carry only 1,919 of 1,920 requests per second with 1 gone" in planned.recommended.reason
