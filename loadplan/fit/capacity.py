@@ -3,10 +3,11 @@
 A capacity is the highest rate at which every objective holds, found by bisection over simulated runs that share their
 random numbers, so the search is smooth. The decision a reader would question is the interval: every plausible law, one
 drawn from the uncertainty of the fit and of the bench, is simulated with arrivals and noise of its own over a run of
-a few seconds, and the 5th to 95th percentile of what they say is the interval. So it holds what is not known about the
-server and what a short live run would scatter anyway. Seconds; requests per second.
+a few seconds, and the 5th to 95th percentile of what they say is the interval. That of a latency also holds how far
+repeats of one live run stray on a shared machine, whatever the law. Seconds; requests per second.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -19,7 +20,7 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.calibration import backlog_gap_s
-from loadplan.fit.overhead import fit_overhead
+from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.fit.service_time import find_law, fit_service_times, service_time_caveats, service_times_s
 from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
@@ -31,6 +32,7 @@ from loadplan.stats import Interval, percentile
 
 Times = NDArray[np.float64]
 
+_QUANTILES = (0.5, 0.95, 0.99)
 _N_PLAUSIBLE = 16
 _CONFIDENCE_RATIO = 0.9
 # A run of the best law is long, for its figures are printed; those of the plausible ones are as short as a live run.
@@ -53,6 +55,7 @@ class _World:
     noise: Noise
     unit_s: Times  # arrivals at 1 request per second
     n_rows: NDArray[np.int64]
+    stray: float  # of a live run from the average one, in standard deviations; 0 for the best law
 
 
 def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario) -> CapacityFit:
@@ -140,6 +143,7 @@ def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> t
                 noise=scale(draw(rng), overhead, service_spread_ratio=spread_ratio),
                 unit_s=unit_s,
                 n_rows=np.full(unit_s.size, fit.n_rows_per_request, dtype=np.int64),
+                stray=0.0 if i == 0 else float(rng.standard_normal()),
             )
         )
     return tuple(worlds)
@@ -192,8 +196,7 @@ def _is_met(slo: Slo, times_s: Times) -> bool:
 
 
 def _predict(worlds: Sequence[_World], setting: Setting, rate_rps: float) -> PredictedLatency:
-    quantiles = (0.5, 0.95, 0.99)
-    best, *others = (_quantiles_s(_response_times_s(world, setting, rate_rps), quantiles) for world in worlds)
+    best, *others = (_quantiles_s(world, setting, rate_rps) for world in worlds)
     p50_s, p95_s, p99_s = best
     return PredictedLatency(
         offered_rate_rps=rate_rps,
@@ -219,10 +222,14 @@ def _response_times_s(world: _World, setting: Setting, rate_rps: float) -> Times
     return (done_s - sent_s)[int(_WARM_UP_RATIO * sent_s.size) :]
 
 
-def _quantiles_s(times_s: Times, quantiles: Sequence[float]) -> list[float]:
-    """Of the requests that were answered; an overload in which none was has no finite time."""
+def _quantiles_s(world: _World, setting: Setting, rate_rps: float) -> list[float]:
+    """Those of a live run in this world; only answered requests count, and where none was no time is long enough."""
+    times_s = _response_times_s(world, setting, rate_rps)
     answered_s = times_s[~np.isnan(times_s)]
-    return [percentile(answered_s, q) if answered_s.size else float("inf") for q in quantiles]
+    if not answered_s.size:
+        return [math.inf] * len(_QUANTILES)
+    strays = [math.exp(SCATTER[QUANTILES.index(q)] * world.stray) for q in _QUANTILES]
+    return [percentile(answered_s, q) * stray for q, stray in zip(_QUANTILES, strays, strict=True)]
 
 
 def _saturated_rps(world: _World, setting: Setting) -> float:

@@ -7,7 +7,8 @@ compared are logarithms of the p10 to p99, so a tenth too long weighs the same a
 The decision a reader would question: the costs are not all identifiable one by one (a longer wake is much like a longer
 transfer), so each is held near its start value by a mild prior. Start values of the two that decide on capacity, the
 costs per request and per batch, come in closed form from the runs in which a backlog formed: while batches of b
-requests wait, one request leaves every (S(b) + b c + H) / b. Pauses are read off the slowest answers beforehand.
+requests wait, one request leaves every (S(b) + b c + H) / b. Of the pauses the length is fitted, for each of a few
+rates at which they may come; the rate itself moves every pause to another request, which no search can follow.
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,9 @@ from numpy.typing import NDArray
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Setting
 from loadplan.fit.backlog import backlog_of, departure_gap_s
-from loadplan.fit.pauses import pauses_of, typical_pauses
 from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_s
-from loadplan.fit.simulate import Draws, draw, saturated_rps, scale, simulate
+from loadplan.fit.simulate import Draws, draw, scale, simulate
 from loadplan.load.records import LoadRun, Outcome
 from loadplan.load.verdict import clean_windows, due_in_clean_window, invalid_run
 
@@ -32,15 +32,18 @@ Times = NDArray[np.float64]
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 # How far a quantile strays between repeats of the same run, in logarithms: 2 to 4 % at p50, 6 to 10 % at p95, 12 to
 # 20 % at p99 on a shared virtual machine, and more where few slow requests decide.
-_SCATTER = np.array([0.04, 0.04, 0.04, 0.05, 0.07, 0.10, 0.30])
+SCATTER = np.array([0.04, 0.04, 0.04, 0.05, 0.07, 0.10, 0.20])
 _THROUGHPUT_SCATTER = 0.03
-# One standard deviation of a cost from its start value, in logarithms: a factor of e, so hardly a constraint.
-_PRIOR = 1.0
+# One standard deviation of a cost from its start value, in logarithms: a factor of e, so hardly a constraint. Nobody
+# can tell beforehand how long pauses are.
+_PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0])
 _FARTHEST = 4.0  # from its start value, in logarithms: no cost is a fiftieth or fifty times of what is usual
 _N_REQUESTS_LEAST = 30
 _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's seed
 
-_NAMES = ("request_s", "response_s", "batch_s", "wake_s", "transfer_s", "cold_ratio", "spread_ratio")
+_PAUSE_RATES_PER_S = (6.0, 2.0, 20.0)
+_PAUSED_AT_MOST_RATIO = 0.1  # of the time; more, and a simulated server hardly works
+_NAMES = ("request_s", "response_s", "batch_s", "wake_s", "transfer_s", "cold_ratio", "spread_ratio", "stall_s")
 # Start values for what backlogs don't tell; costs of a small request on one core of a virtual machine.
 _START = OverheadFit(
     request_s=30e-6,
@@ -50,8 +53,8 @@ _START = OverheadFit(
     transfer_s=10e-6,
     cold_ratio=0.5,
     spread_ratio=0.4,
-    stall_s=0.0,
-    stall_rate_per_s=0.0,
+    stall_s=0.3e-3,
+    stall_rate_per_s=_PAUSE_RATES_PER_S[0],
     residuals=(),
 )
 
@@ -70,6 +73,16 @@ class _Replay:
     counts: NDArray[np.bool_]  # of the requests that were sent: those that are compared
     quantiles_s: Times  # measured
     gap_s: float | None  # measured time between departures under backlog; None: this run has none to speak of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """Where one search ended."""
+
+    start: OverheadFit
+    vector: Times  # logarithms of the costs, in the order of `_NAMES`
+    covariance: NDArray[np.float64]
+    cost: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +111,28 @@ def fit_overhead(
         InvalidMeasurement: when a run is invalid, says not how its server ran, or has too few answers.
         InputError: when a run's execution was not benchmarked.
     """
-    from scipy.optimize import least_squares
-
     replays = [_replay(service_times, run, n_rows_per_request) for run in runs]
     draws = draw(np.random.default_rng(_SEED))
-    start = _with_pauses(_start(replays), replays)
+    start = _start(replays)
+    found: _Found | None = None
+    for rate_per_s in _PAUSE_RATES_PER_S:
+        rival = _search(replays, replace(start, stall_rate_per_s=rate_per_s), draws, warm=found)
+        found = rival if found is None or rival.cost < found.cost else found
+    assert found is not None  # noqa: S101 -- there are rates
+    best = _from_vector(found.start, found.vector)
+    rng = rng or np.random.default_rng(_SEED)
+    drawn = rng.multivariate_normal(found.vector, found.covariance, size=n_plausible)
+    vectors = np.clip(drawn, *_bounds(found.start))
+    return OverheadLaws(
+        best=replace(best, residuals=tuple(r for replay in replays for r in _residuals(replay, best, draws))),
+        plausible=tuple(_from_vector(found.start, vector) for vector in vectors),
+    )
+
+
+def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, warm: "_Found | None") -> "_Found":
+    """Least squares around `start`, whose rate of pauses is kept; begun where a search at another rate ended."""
+    from scipy.optimize import least_squares
+
     origin = _to_vector(start)
 
     def misfit(vector: Times) -> Times:
@@ -110,17 +140,21 @@ def fit_overhead(
         parts = [_misfit(replay, overhead, draws) for replay in replays]
         return np.concatenate([*parts, (vector - origin) / _PRIOR])
 
-    bounds = (origin - _FARTHEST, origin + _FARTHEST)
-    found = least_squares(misfit, origin, bounds=bounds, loss="soft_l1", diff_step=0.01, max_nfev=30)
-    best = _from_vector(start, found.x)
+    low, high = _bounds(start)
+    first = origin if warm is None else np.clip(warm.vector, low, high)
+    n_most = 30 if warm is None else 12
+    found = least_squares(misfit, first, bounds=(low, high), loss="soft_l1", diff_step=0.01, max_nfev=n_most)
     n_free = max(found.fun.size - 2 * origin.size, 1)  # the priors are misfits too, one per parameter
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * max(1.0, 2.0 * float(found.cost) / n_free)
-    drawn = (rng or np.random.default_rng(_SEED)).multivariate_normal(found.x, covariance, size=n_plausible)
-    vectors = np.clip(drawn, *bounds)
-    return OverheadLaws(
-        best=replace(best, residuals=tuple(r for replay in replays for r in _residuals(replay, best, draws))),
-        plausible=tuple(_from_vector(start, vector) for vector in vectors),
-    )
+    return _Found(start=start, vector=found.x, covariance=covariance, cost=float(found.cost))
+
+
+def _bounds(start: OverheadFit) -> tuple[Times, Times]:
+    origin = _to_vector(start)
+    low, high = origin - _FARTHEST, origin + _FARTHEST
+    longest_s = _PAUSED_AT_MOST_RATIO / start.stall_rate_per_s
+    high[_NAMES.index("stall_s")] = min(high[_NAMES.index("stall_s")], np.log(longest_s))
+    return low, high
 
 
 def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun, n_rows_per_request: int) -> _Replay:
@@ -189,23 +223,9 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
     )
 
 
-def _with_pauses(start: OverheadFit, replays: Sequence[_Replay]) -> OverheadFit:
-    seen = []
-    for replay in replays:
-        if replay.gap_s is None:
-            capacity_rps = saturated_rps(
-                replay.setting, start, service_s=replay.service_s, n_rows=int(replay.n_rows[0])
-            )
-            times_s = (replay.done_s - replay.sent_s)[replay.counts]
-            ratio = min(replay.run.spec.offered_rate_rps / capacity_rps, 0.9)
-            seen.append(pauses_of(times_s, utilisation_ratio=ratio))
-    pauses = typical_pauses(seen)
-    return replace(start, stall_s=pauses.mean_s, stall_rate_per_s=pauses.rate_per_s)
-
-
 def _misfit(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
     quantiles_s, gap_s = _predict(replay, overhead, draws)
-    misfit: Times = np.log(quantiles_s / replay.quantiles_s) / _SCATTER
+    misfit: Times = np.log(quantiles_s / replay.quantiles_s) / SCATTER
     if replay.gap_s is None:
         return misfit
     # A replay without any backlog is of a server that is far too fast.

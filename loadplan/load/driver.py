@@ -36,9 +36,12 @@ _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _START_LIMIT_S = 60.0  # importing Locust takes a second, many on a machine that is busy
 _END_LIMIT_S = 20.0  # judging and writing the records of millions of requests
 _LOOK_EVERY_S = 0.2
-# Enough connections for the answers that are usually under way; more are opened as the backlog asks for them.
+# Enough connections for the answers that are usually under way, and for the clusters of bursty arrivals; more are
+# opened as the backlog asks for them, which costs the server more than a request does.
 _WARM_CONNECTIONS_S = 0.02
 _WARM_CONNECTIONS_MOST = 64
+_WARM_CONNECTIONS_PER_CLUSTER = 4.0
+_WARM_CONNECTIONS_OF_CLUSTERS_MOST = 512
 # The backlog of a stall this long must fit into the files this process may open, beside those it has; where a longer
 # one does not, the run says so and is invalid.
 _STALL_S = 0.25
@@ -178,7 +181,12 @@ def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generat
 
 
 def _n_warm_connections(spec: LoadSpec) -> int:
-    return min(_WARM_CONNECTIONS_MOST, max(2, math.ceil(spec.offered_rate_rps * _WARM_CONNECTIONS_S)))
+    usual = min(_WARM_CONNECTIONS_MOST, max(2, math.ceil(spec.offered_rate_rps * _WARM_CONNECTIONS_S)))
+    if spec.arrivals.cv <= 1.0:
+        return usual
+    # Gamma gaps of coefficient of variation cv come in clusters of cv² on average.
+    of_clusters = math.ceil(_WARM_CONNECTIONS_PER_CLUSTER * spec.arrivals.cv**2)
+    return max(usual, min(of_clusters, _WARM_CONNECTIONS_OF_CLUSTERS_MOST))
 
 
 def _check_core(core: int | None) -> None:

@@ -49,6 +49,7 @@ class Manifest:
     run_hash: str
     created_at: str  # UTC
     stages: tuple[StageEntry, ...]
+    is_fresh: bool = False  # everything is to be measured anew: nothing is taken over from other runs
 
 
 def stage_key(stage: str, inputs: Mapping[str, str]) -> str:

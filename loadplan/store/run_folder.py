@@ -91,10 +91,12 @@ class RunFolder:
     def adopt(self, stage: str, key: str) -> bool:
         """Link the artefacts of the same finished stage of another run into this one; runs of this scenario first.
 
+        Never into a run that was begun as a fresh one.
+
         Raises:
             EnvironmentFault: when the disk is full or failing.
         """
-        for sibling in self._siblings():
+        for sibling in () if self.manifest.is_fresh else self._siblings():
             manifest = _read_manifest_if_any(sibling)
             entry = next((e for e in manifest.stages if (e.stage, e.key) == (stage, key)), None) if manifest else None
             if entry is None or not all(_hash_of(sibling / a.path) == a.sha256 for a in entry.artifacts):
@@ -171,7 +173,8 @@ def open_run_folder(
     parent = results / name
     with files.disk_errors(parent, n_bytes=0):
         path = _choose(parent, run_hash, now, fresh=fresh)
-    with _hold(path, Manifest(scenario=name, run_hash=run_hash, created_at=now.isoformat(), stages=()), now) as folder:
+    new = Manifest(scenario=name, run_hash=run_hash, created_at=now.isoformat(), stages=(), is_fresh=fresh)
+    with _hold(path, new, now) as folder:
         yield folder
 
 

@@ -19,7 +19,7 @@ Answer = Callable[..., LoadRun]
 
 # S(b) in seconds
 TABLE_S = {1: 0.2e-3, 8: 0.8e-3, 32: 2.4e-3}
-GUESSED_REQUEST_S, GUESSED_BATCH_S = 50e-6, 20e-6  # beside inference, until a run tells
+GUESSED_REQUEST_S, GUESSED_BATCH_S = 80e-6, 100e-6  # beside inference, until a run tells
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_slow_model_gets_runs_long_enough_for_three_hundred_requests_but_for_h
         runs.append(answer(spec, 0.025 if spec.purpose == "saturation" else None))
     # 40 requests a second are the capacity: 16, 1.2, 20 and 26 are offered.
     assert lengths_s == pytest.approx(
-        {"bursts-1": 300 / (0.4 / 0.02007), "idle-1": 30.0, "steady-50-1": 15.0, "steady-65-1": 300 / 26}
+        {"bursts-1": 300 / (0.4 / 0.02018), "idle-1": 30.0, "steady-50-1": 15.0, "steady-65-1": 300 / 26}
     )
 
 

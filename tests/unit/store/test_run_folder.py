@@ -185,6 +185,15 @@ def test_a_stage_of_another_run_is_linked_not_made_again(tmp_path: Path) -> None
         assert not second.adopt("export", "other key")
 
 
+def test_a_fresh_run_takes_nothing_over_even_when_it_is_gone_on_with(tmp_path: Path) -> None:
+    make_finished(tmp_path)
+    with open_run_folder(tmp_path, name="digits", run_hash="aaaa", now=LATER, fresh=True) as fresh:
+        assert not fresh.adopt("export", "key")
+    with open_run_folder(tmp_path, name="digits", run_hash="aaaa", now=LATER) as resumed:
+        assert resumed.path == fresh.path
+        assert not resumed.adopt("export", "key")
+
+
 def test_a_scenario_under_a_new_name_links_what_the_old_one_measured(tmp_path: Path) -> None:
     make_finished(tmp_path, name="old")
     with open_run_folder(tmp_path, name="new", run_hash="aaaa", now=LATER) as folder:
