@@ -66,6 +66,19 @@ def test_requests_that_arrive_during_an_inference_share_the_next_batch(start_ser
     assert server.batches() == {"1.0": 1, "8.0": 1}
 
 
+def test_callers_that_connect_anew_wait_for_few_inferences(start_server: "StartServer") -> None:
+    """A stall makes every caller open a connection. Let in one per turn, the last of 64 would wait for 64 inferences."""
+    server = start_server("--max-batch-size", "32")
+    server.send_at_once([server.row(trips=20_000)])
+    time.sleep(0.1)  # it is being computed, and the kernel keeps the newcomers
+    newcomers = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(64)]
+    server.clients += newcomers
+    for client in newcomers:
+        client.sendall(server.message([server.row()]))
+    assert _statuses(newcomers) == [200] * 64
+    assert sum(server.batches().values()) <= 12
+
+
 def test_a_request_that_would_overfill_the_batch_waits_for_the_next(start_server: "StartServer") -> None:
     server = start_server("--max-batch-size", "8")
     clients = server.send_while_busy(*([server.row()] * 5 for _ in range(3)))
