@@ -37,8 +37,8 @@ from loadplan.serve.readiness import Readiness, blank_rows
 _KEEP_ALIVE_S = 600
 _STOP_LIMIT_S = 10
 _BACKLOG = 2048
-# libuv takes one new connection per turn and listening descriptor, and a turn may hold an inference: after a stall, when
-# all callers connect anew, the last of hundreds would wait for as many inferences.
+# libuv takes one new connection per turn and listening descriptor, and a turn may hold an inference: after a stall,
+# when all callers connect anew, the last of hundreds would wait for as many inferences.
 _ACCEPTED_PER_TURN = 16
 _PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
@@ -129,7 +129,8 @@ async def _serve(
         on_started=lambda: on_ready(_ready(config, listener)),
         on_stop=stop,
     )
-    await server.serve(sockets=[listener.dup() for _ in range(_ACCEPTED_PER_TURN)])
+    # The server closes all of them when it stops, so that nobody is let in who would get no answer.
+    await server.serve(sockets=[listener, *(listener.dup() for _ in range(_ACCEPTED_PER_TURN - 1))])
 
 
 def _uvicorn_config(app: Application) -> uvicorn.Config:

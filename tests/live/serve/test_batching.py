@@ -67,7 +67,7 @@ def test_requests_that_arrive_during_an_inference_share_the_next_batch(start_ser
 
 
 def test_callers_that_connect_anew_wait_for_few_inferences(start_server: "StartServer") -> None:
-    """A stall makes every caller open a connection. Let in one per turn, the last of 64 would wait for 64 inferences."""
+    """A stall makes every caller connect anew. Let in one per turn, the last of 64 would wait for 64 inferences."""
     server = start_server("--max-batch-size", "32")
     server.send_at_once([server.row(trips=20_000)])
     time.sleep(0.1)  # it is being computed, and the kernel keeps the newcomers
