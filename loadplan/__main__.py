@@ -1,6 +1,9 @@
 """Entry of the command line. `--version` answers before anything heavy is imported."""
 
+import os
 import sys
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -13,7 +16,14 @@ def main() -> None:
         return
     from loadplan.cli.app import run_command_line
 
-    sys.exit(run_command_line(arguments))
+    code = run_command_line(arguments)
+    if code == _INTERRUPTED:
+        # After a KeyboardInterrupt inside an extension module that ran Python code of its own, the interpreter kills
+        # itself by SIGINT at its end, whatever code it was asked to leave with.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

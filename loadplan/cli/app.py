@@ -30,8 +30,9 @@ show.register(app)
 def run_command_line(arguments: Sequence[str]) -> int:  # noqa: PLR0911 -- one return per kind of ending
     """Run one command; return the exit code that COMMANDS promises, whatever goes wrong."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, _stop)
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) is not signal.SIG_IGN:  # such as by nohup
+            signal.signal(kind, _stop)
     try:
         return _run(arguments)
     except LoadplanError as error:
@@ -55,7 +56,12 @@ def run_command_line(arguments: Sequence[str]) -> int:  # noqa: PLR0911 -- one r
 
 
 def _run(arguments: Sequence[str]) -> int:
-    code = int(app(list(arguments), standalone_mode=False) or 0)
+    try:
+        code = int(app(list(arguments), standalone_mode=False) or 0)
+    except Exception as error:
+        if console.stop_request.is_made:  # what a stop breaks, such as an import, is no fault
+            raise _interrupted() from error
+        raise
     if code == Interrupted.exit_code:  # typer takes a KeyboardInterrupt for itself
         raise _interrupted()
     sys.stdout.flush()
@@ -63,7 +69,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a handler
-    raise KeyboardInterrupt
+    console.stop_request.make()
 
 
 def _usage_error(error: TyperException, *, as_json: bool, debug: bool) -> int:

@@ -22,6 +22,30 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 30.0
 
 
+class StopRequest:
+    """The user's or the system's wish to stop, which must not get lost.
+
+    A KeyboardInterrupt that hits a destructor or a callback of an extension module is printed or dropped by the
+    interpreter, and the work goes on. So the wish is kept, and raised again at the next sign of progress.
+    """
+
+    def __init__(self) -> None:
+        self.is_made = False
+
+    def make(self) -> None:
+        """Stop now, or at the next sign of progress at the latest."""
+        self.is_made = True
+        raise KeyboardInterrupt
+
+    def heed(self) -> None:
+        """Raise KeyboardInterrupt where the wish was made and got lost."""
+        if self.is_made:
+            raise KeyboardInterrupt
+
+
+stop_request = StopRequest()
+
+
 class LineObserver:
     """Tells the road's progress in plain lines on standard error."""
 
@@ -30,10 +54,12 @@ class LineObserver:
 
     def begin(self, stage: str, purpose: str) -> None:
         """A stage starts."""
+        stop_request.heed()
         self._say(f"{stage:<9} {purpose}")
 
     def progress(self, done_ratio: float, detail: str) -> None:
         """Something was done; said at most every 30 s."""
+        stop_request.heed()
         if time.monotonic() - self._last_line_s >= _SECONDS_BETWEEN_LINES:
             self._say(f"{'':<9} {done_ratio:4.0%} {detail}")
 
@@ -68,10 +94,12 @@ class BarObserver:
 
     def begin(self, stage: str, purpose: str) -> None:
         """A stage starts: a new bar."""
+        stop_request.heed()
         self._task = self._bars.add_task(purpose, total=1.0, stage=stage)
 
     def progress(self, done_ratio: float, detail: str) -> None:
         """The bar moves."""
+        stop_request.heed()
         if self._task is not None:
             self._bars.update(self._task, completed=done_ratio, description=detail)
 
@@ -88,6 +116,14 @@ class BarObserver:
 
 class SilentObserver(Nobody):
     """Says nothing."""
+
+    def begin(self, stage: str, purpose: str) -> None:  # noqa: ARG002 -- nothing is said
+        """A stage starts."""
+        stop_request.heed()
+
+    def progress(self, done_ratio: float, detail: str) -> None:  # noqa: ARG002 -- nothing is said
+        """Something was done."""
+        stop_request.heed()
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -62,7 +62,8 @@ def read_findings(folder: RunFolder) -> Findings:
         InputError: when it holds no scenario, or a file of it is of another version.
         EnvironmentFault: when a file of it was damaged.
     """
-    done = {folder.require(entry.stage).stage for entry in folder.manifest.stages}
+    # A lost report is no loss: it is made of what is read here.
+    done = {folder.require(entry.stage).stage for entry in folder.manifest.stages if entry.stage != "report"}
     path = folder.path
     if "scenario" not in done:
         raise InputError(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +30,7 @@ from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.records import CapacityFit
 from loadplan.inference import runtime_version
-from loadplan.load.records import LoadRun
+from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.machine import Machine
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
@@ -199,10 +200,14 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
         # What neighbours spoiled before the command was given again is driven again.
         runs = {run.spec.name: run for run in kept if run.verdict.valid}
         while (spec := next_run(benched, scenario, tuple(runs.values()))) is not None:
-            said = f"run {len(runs) + 1}: {spec.purpose} at {spec.offered_rate_rps:,.0f} requests/s"
-            road.observer.progress(min(len(runs) / N_RUNS_EXPECTED, 1.0), said)
             run = drive(
-                spec, folder=path, exported=exported, payloads=payloads, scenario=scenario, machine=road.machine
+                spec,
+                folder=path,
+                exported=exported,
+                payloads=payloads,
+                scenario=scenario,
+                machine=road.machine,
+                on_progress=partial(_load_progress, road, spec, len(runs)),
             )
             write_load(path / _load_path(spec.name), run)
             journal.append(road.folder.artifact(_load_path(spec.name)))
@@ -371,6 +376,11 @@ def _kept_loads(road: Road, stage: StageName) -> tuple[LoadRun, ...]:
     entry = road.folder.entry(stage)
     paths = [artifact.path for artifact in entry.artifacts] if entry else []
     return tuple(read_load(road.folder.path / path) for path in paths if Path(path).parent.name == artifacts.LOAD)
+
+
+def _load_progress(road: Road, spec: LoadSpec, n_done: int, done_ratio: float) -> None:
+    said = f"run {n_done + 1}: {spec.purpose} at {spec.offered_rate_rps:,.0f} requests/s"
+    road.observer.progress(min((n_done + done_ratio) / N_RUNS_EXPECTED, 1.0), said)
 
 
 def _load_path(name: str) -> str:
