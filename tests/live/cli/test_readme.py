@@ -1,0 +1,34 @@
+"""Every command that the README shows exists, with every option it shows."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = sorted(set(re.findall(r"`(loadplan [a-z]+[^`]*)`", (ROOT / "README.md").read_text())))
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_readme_is_one(line: str) -> None:
+    command = line.split()[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "loadplan", command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [option for option in re.findall(r"--[a-z-]+", line) if option not in done.stdout] == []
+
+
+def test_what_the_readme_prints_is_the_committed_run() -> None:
+    """The figures on the page are those of results/example-digits, not of some other day."""
+    readme = (ROOT / "README.md").read_text()
+    budget = (ROOT / "results" / "example-digits" / "budget.csv").read_text().splitlines()
+    (run,) = set(re.findall(r"results/digits/(\d{8}T\d{6}Z-[0-9a-f]{10})", readme))
+    assert run in (ROOT / "results" / "example-digits" / "report.html").read_text()
+    assert len(budget) == 13
