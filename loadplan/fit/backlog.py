@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.execution import Setting
+from loadplan.load.records import Outcome, RequestLog
 
 # With two full batches waiting, the next batch is full whatever arrives.
 _BATCHES_WAITING = 2
@@ -24,6 +25,11 @@ def backlog_of(setting: Setting, n_rows_per_request: int) -> int:
     """Requests that must be under way for the server to be certainly saturated."""
     n_requests = max(1, setting.serving.max_batch_size // n_rows_per_request)
     return max(_REQUESTS_WAITING_LEAST, _BATCHES_WAITING * n_requests)
+
+
+def right_answers_s(log: RequestLog) -> NDArray[np.float64]:
+    """When each right answer was complete; NaN for a refusal, which costs the server next to nothing, and the rest."""
+    return np.where(log.outcome == np.uint8(Outcome.OK), log.done_s, np.nan)
 
 
 def departure_gap_s(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s
+from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
 from loadplan.fit.service_time import find_law, fit_service_times, service_times_s
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.scenario.spec import Arrivals, Scenario
@@ -126,7 +126,7 @@ def backlog_gap_s(run: LoadRun, scenario: Scenario) -> float | None:
     if run.spec.purpose != "saturation" or run.spec.setting is None or not run.verdict.valid:
         return None
     n_waiting = backlog_of(run.spec.setting, scenario.traffic.n_rows_per_request)
-    return departure_gap_s(run.requests.sent_s, run.requests.done_s, n_waiting=n_waiting)
+    return departure_gap_s(run.requests.sent_s, right_answers_s(run.requests), n_waiting=n_waiting)
 
 
 def _saturated_rps(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s
+from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
 from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_s
 from loadplan.fit.simulate import Draws, draw, scale, simulate
@@ -39,6 +39,7 @@ _THROUGHPUT_SCATTER = 0.03
 _PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0])
 _FARTHEST = 4.0  # from its start value, in logarithms: no cost is a fiftieth or fifty times of what is usual
 _N_REQUESTS_LEAST = 30
+_FOR_EVER_S = 1e3
 _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's seed
 
 _PAUSE_RATES_PER_S = (6.0, 2.0, 20.0)
@@ -168,7 +169,7 @@ def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun, n_rows_per_re
     is_sent = ~np.isnan(log.sent_s)
     is_clean = due_in_clean_window(log.due_s, clean_windows(run.lost, duration_s=run.spec.duration_s))
     counts = (is_clean & (log.outcome == np.uint8(Outcome.OK)))[is_sent]
-    sent_s, done_s = log.sent_s[is_sent], log.done_s[is_sent]
+    sent_s, done_s = log.sent_s[is_sent], right_answers_s(log)[is_sent]
     if int(counts.sum()) < _N_REQUESTS_LEAST:
         raise _useless(run, f"has {int(counts.sum())} right answers in clean windows", "let it run for longer")
     law = find_law(service_times, setting.execution)
@@ -243,7 +244,9 @@ def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> tuple[Time
         noise=scale(draws, overhead, service_spread_ratio=replay.service_spread_ratio),
     )
     times_s = (done_s - replay.sent_s)[replay.counts]
-    quantiles_s = np.quantile(times_s[~np.isnan(times_s)], QUANTILES)
+    answered_s = times_s[~np.isnan(times_s)]
+    # A replay in which all of them are refused is of a server that is far too slow.
+    quantiles_s = np.quantile(answered_s, QUANTILES) if answered_s.size else np.full(len(QUANTILES), _FOR_EVER_S)
     if replay.gap_s is None:
         return quantiles_s, None
     n_waiting = backlog_of(replay.setting, int(replay.n_rows[0]))

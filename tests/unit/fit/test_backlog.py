@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s
+from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
+from loadplan.load.records import Outcome, RequestLog
 
 Times = NDArray[np.float64]
 
@@ -102,3 +103,18 @@ def test_next_to_no_answer_is_no_pace(n_answered: int) -> None:
     done_s = np.full(5, np.nan)
     done_s[:n_answered] = 1.0
     assert departure_gap_s(np.zeros(5), done_s, n_waiting=2, n_least=1) is None
+
+
+def test_a_refusal_is_no_answer() -> None:
+    """Three requests answered at 1, 2 and 3 s, of which the second was refused."""
+    times_s = np.array([1.0, 2.0, 3.0])
+    log = RequestLog(
+        due_s=np.zeros(3),
+        sent_s=np.zeros(3),
+        first_byte_s=times_s,
+        done_s=times_s,
+        outcome=np.array([Outcome.OK, Outcome.REFUSED, Outcome.OK], dtype=np.uint8),
+        status=np.array([200, 503, 200], dtype=np.int16),
+        payload=np.zeros(3, dtype=np.int32),
+    )
+    assert right_answers_s(log) == pytest.approx([1.0, np.nan, 3.0], nan_ok=True)
