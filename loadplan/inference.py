@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, NDArray[np.generic]]
 
+# Metadata of the file: a word that the text input of this name knows. `export.graph` writes it.
+EXAMPLE_TEXT_KEY = "loadplan.example_text."
+
 # The distributions that all install a package named `onnxruntime` and overwrite each other's files.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 # `[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:/source/model.cc:256 Model::Model(const Path&) Too new`
@@ -84,6 +87,16 @@ def run(session: Session, inputs: Mapping[str, NDArray[np.generic]]) -> Tensors:
     """One inference: arrays of the same first dimension in, arrays by output name out."""
     names = [spec.name for spec in session.outputs]
     return dict(zip(names, session.handle.run(names, dict(inputs)), strict=True))
+
+
+def example_text(session: Session) -> dict[str, str]:
+    """A word that the model knows for each text input that names one: unknown words make some models fail."""
+    metadata_of_file: dict[str, str] = session.handle.get_modelmeta().custom_metadata_map
+    return {
+        key.removeprefix(EXAMPLE_TEXT_KEY): word
+        for key, word in metadata_of_file.items()
+        if key.startswith(EXAMPLE_TEXT_KEY)
+    }
 
 
 def reason_of(error: Exception) -> str:

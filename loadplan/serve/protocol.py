@@ -3,6 +3,7 @@
 Everything a client can get wrong is found here, before its request joins a batch, and raised as `BadRequest`. Values
 are strict: a number where the model takes numbers, no NaN, nothing that overflows the tensor's type. Tensors may be
 given flat or nested, and are answered flat, in row-major order. `parameters` of the protocol are ignored.
+Text is BYTES, its values JSON strings.
 A NaN or an infinity in an answer can't be written in JSON and becomes `null`.
 """
 
@@ -34,6 +35,7 @@ MODEL_VERSION: Final = "1"
 _FLOAT_KINDS: Final = frozenset({float, int})
 _INTEGER_KINDS: Final = frozenset({int})
 _BOOLEAN_KINDS: Final = frozenset({bool})
+_TEXT_KINDS: Final = frozenset({str})
 _SHAPE_KINDS: Final = {int}
 
 
@@ -161,14 +163,20 @@ def _tensor_metadata(spec: TensorSpec) -> dict[str, object]:
 
 def _input_rule(spec: TensorSpec) -> InputRule:
     dtype = np.dtype(spec.dtype)
-    kinds = {"f": _FLOAT_KINDS, "i": _INTEGER_KINDS, "u": _INTEGER_KINDS, "b": _BOOLEAN_KINDS}
+    kinds = {
+        "f": _FLOAT_KINDS,
+        "i": _INTEGER_KINDS,
+        "u": _INTEGER_KINDS,
+        "b": _BOOLEAN_KINDS,
+        "O": _TEXT_KINDS,
+    }
     return InputRule(
         name=spec.name,
         dtype=dtype,
         datatype=DATATYPES[spec.dtype],
         shape=spec.shape[1:],
         is_fixed=None not in spec.shape[1:],
-        kinds=kinds.get(dtype.kind, frozenset()),
+        kinds=kinds[dtype.kind],
     )
 
 
@@ -181,8 +189,7 @@ def _read_tensor(item: object, signature: Signature) -> tuple[str, np.ndarray[An
         raise BadRequest(f"the model has no input {name!r}; it takes {', '.join(signature.inputs)}")
     datatype = item.get("datatype")
     if datatype != rule.datatype:
-        what = "BYTES is not supported" if datatype == "BYTES" else f"its datatype is {datatype!r}"
-        raise BadRequest(f"the input {rule.name!r} must be {rule.datatype}: {what}")
+        raise BadRequest(f"the input {rule.name!r} must be {rule.datatype}: its datatype is {datatype!r}")
     shape = item.get("shape")
     if type(shape) is not list or set(map(type, shape)) != _SHAPE_KINDS:
         raise BadRequest(f"the input {rule.name!r} needs a shape of whole numbers")

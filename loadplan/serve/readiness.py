@@ -5,7 +5,7 @@ Inference runs in the event loop, so while it hangs the probe gets no answer at 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -44,9 +44,16 @@ class Readiness:
         return True
 
 
-def blank_rows(inputs: tuple[TensorSpec, ...], n_rows: int) -> Tensors:
-    """Zeros of the model's own shapes, for warming up and probing; axes of any length get length 1."""
+def blank_rows(inputs: tuple[TensorSpec, ...], n_rows: int, *, text: Mapping[str, str]) -> Tensors:
+    """Zeros of the model's own shapes, for warming up and probing; axes of any length get length 1.
+
+    Text inputs get the `text` that the model knows under their name, for it may refuse unknown words; else none.
+    """
     return {
-        spec.name: np.zeros((n_rows, *(1 if axis is None else axis for axis in spec.shape[1:])), dtype=spec.dtype)
+        spec.name: np.full(
+            (n_rows, *(1 if axis is None else axis for axis in spec.shape[1:])),
+            text.get(spec.name, "") if spec.dtype == "object" else 0,
+            dtype=spec.dtype,
+        )
         for spec in inputs
     }

@@ -24,7 +24,7 @@ import uvloop
 import loadplan
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InputError
-from loadplan.inference import Session, open_session, run
+from loadplan.inference import Session, example_text, open_session, run
 from loadplan.serve import protocol
 from loadplan.serve.app import Application, ServedModel
 from loadplan.serve.batcher import Batcher, Infer
@@ -106,7 +106,7 @@ async def _serve(
     config: ServeConfig, session: Session, infer: Infer, listener: socket.socket, on_ready: OnReady
 ) -> None:
     counters = Counters(config.serving.max_batch_size)
-    readiness = Readiness(infer, blank_rows(session.inputs, 1))
+    readiness = Readiness(infer, blank_rows(session.inputs, 1, text=example_text(session)))
     has_free_axes = any(None in spec.shape[1:] for spec in session.inputs)
     app = Application(
         ServedModel(
@@ -180,12 +180,6 @@ def _check_batching(session: Session, config: ServeConfig) -> None:
                 fix="export the model with the rows as the first axis of every input and output",
             )
     for spec in session.inputs:
-        if spec.dtype == "object":
-            raise InputError(
-                what=f"the input {spec.name!r} takes text, which this server can't feed",
-                where=str(config.model),
-                fix="export the model from after the step that turns text into numbers",
-            )
         if spec.shape[0] is not None and config.serving.max_batch_size != spec.shape[0]:
             raise InputError(
                 what=f"the model takes exactly {spec.shape[0]} rows, the batch size asked for is "
@@ -198,9 +192,10 @@ def _check_batching(session: Session, config: ServeConfig) -> None:
 def _warm_up(infer: Infer, session: Session, config: ServeConfig) -> None:
     """One inference per batch size: memory is laid out and code paths are chosen before the first request."""
     sizes = batch_sizes_up_to(config.serving.max_batch_size)
+    text = example_text(session)
     for n_rows in sizes if session.inputs[0].shape[0] is None else (session.inputs[0].shape[0],):
         try:
-            outputs = infer(blank_rows(session.inputs, n_rows))
+            outputs = infer(blank_rows(session.inputs, n_rows, text=text))
         except Exception as error:
             raise InputError(
                 what=f"the model fails on {n_rows} rows of zeros: {(str(error).splitlines() or [''])[0][:300]}",
