@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+# Begins the key under which a model's file names a word that its text input of that name knows.
+EXAMPLE_TEXT_KEY = "loadplan.example_text."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class ExecutionConfig:

@@ -15,15 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import EnvironmentFault, InputError
-from loadplan.execution import ExecutionConfig, TensorSpec
+from loadplan.execution import EXAMPLE_TEXT_KEY, ExecutionConfig, TensorSpec
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 Tensors = dict[str, NDArray[np.generic]]
-
-# Metadata of the file: a word that the text input of this name knows. `export.graph` writes it.
-EXAMPLE_TEXT_KEY = "loadplan.example_text."
 
 # The distributions that all install a package named `onnxruntime` and overwrite each other's files.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")

@@ -8,12 +8,15 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError
+from loadplan.export.frame import is_frame, problem_of_frame
 from loadplan.export.source import TrainedModel
 from loadplan.scenario.spec import ModelSource
 
@@ -105,9 +108,13 @@ def _checked(trained: object, where: str) -> TrainedModel:
             where=where,
             fix="return loadplan.export.source.TrainedModel(estimator=…, rows=…)",
         )
-    problem = _problem_of_rows(trained)
+    problem = problem_of_frame(trained.rows) if is_frame(trained.rows) else _problem_of_rows(trained)
     if problem is not None:
-        raise InputError(what=problem, where=where, fix="return held-out rows as a table of finite numbers")
+        raise InputError(
+            what=problem,
+            where=where,
+            fix="return held-out rows as a table of finite numbers; a DataFrame may have columns of text as well",
+        )
     for name, values in (("labels", trained.labels), ("segments", trained.segments)):
         if values is not None and len(values) != len(trained.rows):
             raise InputError(
@@ -115,7 +122,13 @@ def _checked(trained: object, where: str) -> TrainedModel:
                 where=where,
                 fix=f"return one of the {name} for each row, or none at all",
             )
-    return trained
+    return replace(trained, labels=None if trained.labels is None else _as_array(trained.labels))
+
+
+def _as_array(labels: object) -> NDArray[np.generic]:
+    """The labels of a Series too, and words as NumPy's text, which can be stored without running code."""
+    values = np.asarray(labels)
+    return values.astype(np.str_) if values.dtype.kind == "O" else values
 
 
 def _problem_of_rows(trained: TrainedModel) -> str | None:

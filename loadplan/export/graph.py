@@ -1,9 +1,12 @@
 """The ONNX graph as a file format: finishing touches, validity, and what can be read off it. Owns the package onnx."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
+
+from loadplan.execution import EXAMPLE_TEXT_KEY
 
 # Every ONNX Runtime since 1.18 (2024) reads these; the newest that onnx can write is often ahead of the runtime.
 OPSET = 21
@@ -27,8 +30,10 @@ class GraphFacts:
     n_parameters: int  # numbers in weight tensors and in the float attributes of tree and linear operators
 
 
-def finish(model: onnx.ModelProto) -> bytes:
+def finish(model: onnx.ModelProto, *, example_text: Mapping[str, str] | None = None) -> bytes:
     """Name the first axis of every input and output `batch`, fix the file version, check all, and serialise.
+
+    `example_text` holds a word that the model knows for each text input, for a server to warm up with.
 
     Raises:
         onnx.checker.ValidationError: when the graph is not valid ONNX.
@@ -36,6 +41,10 @@ def finish(model: onnx.ModelProto) -> bytes:
     model.ir_version = IR_VERSION
     for tensor in (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = BATCH_AXIS
+    words = sorted((example_text or {}).items())
+    model.metadata_props.extend(
+        onnx.StringStringEntryProto(key=EXAMPLE_TEXT_KEY + name, value=word) for name, word in words
+    )
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)  # type: ignore[no-any-return]  # onnx has no types
 

@@ -137,11 +137,15 @@ def _require_same_shape(answers: _Arrays, expected: _Arrays, variant: str) -> No
             )
 
 
+def _shown(value: np.generic) -> str:
+    return repr(str(value)) if isinstance(value, str) else f"{value:.3g}"
+
+
 def _refusal(worst: _Miss, payloads: PayloadSet, *, variant: str, allowed: float) -> ObjectiveMissed:
     size = f"by {worst.size:.3g} (allowed: {allowed:g})" if np.isfinite(worst.size) else "beyond any tolerance"
     segment = payloads.segments[worst.row]
     starts = "; ".join(
-        f"{name} starting {', '.join(f'{value:.3g}' for value in rows[worst.row].ravel()[:4])}"
+        f"{name} starting {', '.join(map(_shown, rows[worst.row].ravel()[:4]))}"
         for name, rows in payloads.inputs.items()
     )
     return ObjectiveMissed(

@@ -1,22 +1,28 @@
 """scikit-learn to ONNX: fitted classifiers with `predict_proba`, and regressors. Owns sklearn and skl2onnx.
 
 Classes and their probabilities leave as two plain tensors (no ZipMap, which would answer with a list of
-dictionaries). The source's answers are computed from the same float32 rows that the graph gets, so that parity
-compares two models and not two roundings of the input.
+dictionaries). The rows of an array, or of a DataFrame of numbers, enter as one tensor; where the estimator picks
+columns by name or a column holds text, each column of a DataFrame is an input of its own. The source's answers are
+computed from the same float32 values that the graph gets, so that parity compares two models and not two roundings of
+the input.
 """
 
 import re
+from typing import Any
 
 import numpy as np
 import skl2onnx
 from numpy.typing import NDArray
-from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from loadplan.errors import InputError
+from loadplan.export.frame import Column, is_frame, read_columns, rounded
 from loadplan.export.graph import ML_OPSET, OPSET, finish
 from loadplan.export.source import Conversion, TrainedModel
 
@@ -33,22 +39,29 @@ def convert(trained: TrainedModel, *, where: str) -> Conversion:
     """
     estimator = trained.estimator
     _require_servable(estimator, where)
-    rows = np.ascontiguousarray(trained.rows, dtype=np.float32)
+    rows = rounded(trained.rows) if is_frame(trained.rows) else np.ascontiguousarray(trained.rows, dtype=np.float32)
+    columns = _columns(estimator, rows)
     answers = _answers(estimator, rows, where)
     options = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else None
     try:
         model = skl2onnx.convert_sklearn(
             estimator,
             name=type(estimator).__name__,  # by default a random name, and so another file each time
-            initial_types=[(_INPUT, FloatTensorType([None, rows.shape[1]]))],
+            initial_types=[
+                (column.name, (StringTensorType if column.is_text else FloatTensorType)([None, column.values.shape[1]]))
+                for column in columns
+            ],
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
             options=options,
         )
-        serialised = finish(model)
+        # skl2onnx keeps the order of the columns, but replaces what is no letter or digit in their names.
+        named = {tensor.name: column for tensor, column in zip(model.graph.input, columns, strict=True)}
+        words = {name: str(column.values[0, 0]) for name, column in named.items() if column.is_text}
+        serialised = finish(model, example_text=words)
     except (MissingConverter, MissingShapeCalculator) as error:
-        named = re.search(r"<class '[\w.]*?(\w+)'>", str(error))
+        unknown = re.search(r"<class '[\w.]*?(\w+)'>", str(error))
         raise InputError(
-            what=f"skl2onnx has no converter for {named[1] if named else _name(estimator)}",
+            what=f"skl2onnx has no converter for {unknown[1] if unknown else _name(estimator)}",
             where=where,
             fix="replace it by an estimator or transformer that skl2onnx supports",
         ) from error
@@ -61,10 +74,26 @@ def convert(trained: TrainedModel, *, where: str) -> Conversion:
     names = [output.name for output in model.graph.output]
     return Conversion(
         onnx=serialised,
-        inputs={_INPUT: rows},
+        inputs={name: column.values for name, column in named.items()},
         answers=dict(zip(names, answers, strict=True)),
         label_output=names[0] if is_classifier(estimator) else None,
     )
+
+
+def _columns(estimator: BaseEstimator, rows: Any) -> tuple[Column, ...]:
+    """What the graph takes: the columns of the rows one by one, or all of them as one."""
+    if not is_frame(rows):
+        return (Column(name=_INPUT, values=rows),)
+    columns = read_columns(rows)
+    if _picks_columns(estimator) or any(column.is_text for column in columns):
+        return columns
+    return (Column(name=_INPUT, values=np.hstack([column.values for column in columns])),)
+
+
+def _picks_columns(estimator: object) -> bool:
+    if isinstance(estimator, Pipeline):
+        return _picks_columns(estimator.steps[0][1])
+    return isinstance(estimator, ColumnTransformer)
 
 
 def _require_servable(estimator: object, where: str) -> None:
@@ -96,7 +125,7 @@ def _require_servable(estimator: object, where: str) -> None:
         )
 
 
-def _answers(estimator: BaseEstimator, rows: NDArray[np.float32], where: str) -> list[NDArray[np.generic]]:
+def _answers(estimator: BaseEstimator, rows: Any, where: str) -> list[NDArray[np.generic]]:
     """The estimator's own answers in the order of the graph's outputs."""
     try:
         if not is_classifier(estimator):

@@ -13,10 +13,13 @@ Rows are held out: the model never saw them, so they are fit to judge it, and th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,8 @@ class TrainedModel:
     """A fitted model and the rows to judge it by. All sequences are as long as `rows`."""
 
     estimator: Any  # of the scenario's framework, fitted
-    rows: NDArray[np.generic]  # (n_rows, n_features), held out from training; served as float32
+    # (n_rows, n_features), held out from training; numbers are served as float32. A DataFrame may hold text as well.
+    rows: "NDArray[np.generic] | DataFrame"
     labels: NDArray[np.generic] | None = None  # the truth about each row, as the estimator was taught it
     segments: Sequence[str] | None = None  # the kind of user or input that each row stands for
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from loadplan.inference import EXAMPLE_TEXT_KEY
+from loadplan.execution import EXAMPLE_TEXT_KEY
 
 if TYPE_CHECKING:
     from tests.live.serve.conftest import Launch, Server, StartServer
