@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from loadplan.bench.records import BenchRun
-from loadplan.export.artifact import ExportRun
+from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.records import CapacityFit, PredictedLatency
 from loadplan.load.records import LoadRun
 from loadplan.pipeline.road import RoadEnd
@@ -84,15 +84,22 @@ def export_lines(run: ExportRun, folder: Path) -> list[str]:
         lines.append(
             _line(
                 model.variant,
-                f"{model.path}, {model.n_bytes:,} bytes, opset {model.opset}; largest error {worst:.1e}, "
-                f"{model.max_abs_error_allowed:.1e} may be",
+                f"{model.path}, {model.n_bytes:,} bytes, opset {model.opset}; largest error {worst:.1e}"
+                + ("" if model.limits.max_abs_error is None else f", {model.limits.max_abs_error:.1e} may be"),
             )
         )
         lines += [
-            _line("", f"{quality.segment or 'all rows'}: {quality.accuracy_ratio:.1%} right of {quality.n_rows}")
+            _line("", f"{quality.segment or 'all rows'}: {_quality(quality)} {quality.n_rows}")
             for quality in model.quality
         ]
+    lines += [_line(refusal.variant, f"refused: {refusal.reason}") for refusal in run.refused]
     return [*lines, _line("kept in", str(folder))]
+
+
+def _quality(quality: SegmentQuality) -> str:
+    if quality.metric == "accuracy":
+        return f"{quality.value:.1%} right of"
+    return f"mean absolute error {quality.value:.4g} over"
 
 
 def bench_lines(run: BenchRun) -> list[str]:

@@ -1,8 +1,15 @@
 """What an export leaves behind: the ONNX files, described, with the proof that they answer like their source."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from loadplan.caveat import Caveat
 from loadplan.execution import TensorSpec
+from loadplan.scenario.spec import ParityLimits, QualityMetric
+
+# Within the limit, beyond it, too few rows to tell, or no limit was set.
+QualityVerdict = Literal["held", "lost", "too_few", "not_judged"]
+RefusalCause = Literal["unsuitable", "making", "parity", "quality"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,23 +20,34 @@ class ParityCheck:
     n_rows: int  # rows compared in all
     max_abs_error: float
     mean_abs_error: float
+    # Errors as shares of the source's value, or of a thousandth of its largest where that is more: near 0 a share of
+    # the value itself says nothing.
+    max_rel_error: float
+    mean_rel_error: float
+    # Likeness of two answers as directions, row by row; of all answers at once, less the source's mean, where each is
+    # one number. None where the source's answers have no direction (all the same, or 0).
+    min_cosine: float | None
+    mean_cosine: float | None
     top1_agreement_ratio: float | None  # None where no output is a row of class scores
     n_not_finite: int  # NaN and Inf in the variant's answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentQuality:
-    """How often the variant is right about one segment of the labelled rows."""
+    """How right the variant is about one segment of the labelled rows."""
 
     segment: str  # "" is all rows
     n_rows: int
-    accuracy_ratio: float
-    source_accuracy_ratio: float  # the same, of the source model
+    metric: QualityMetric
+    value: float  # a share of right answers, or an error in the target's unit
+    source_value: float  # the same, of the source model
+    drop_bound: float  # upper end of the one-sided 95 % interval of what was lost; below 0 where it surely got better
+    verdict: QualityVerdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedModel:
-    """One variant that passed its parity check."""
+    """One variant that passed its parity check and the quality gate."""
 
     variant: str
     path: str  # inside the run folder, such as `models/fp32.onnx`
@@ -40,9 +58,24 @@ class ExportedModel:
     n_parameters: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    max_abs_error_allowed: float
+    limits: ParityLimits
     parity: tuple[ParityCheck, ...]
+    batch_spread: float  # largest difference between its own answers to a row in batches of different sizes
     quality: tuple[SegmentQuality, ...]
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether it computes with fewer bits than its source, so that the source's digits aren't its own."""
+        return self.variant != "fp32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedVariant:
+    """A variant that was asked for and can be neither benchmarked nor planned on."""
+
+    variant: str
+    cause: RefusalCause
+    reason: str  # one sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +85,5 @@ class ExportRun:
     source: str  # such as `sklearn digits_model:build (MLPClassifier)`
     versions: dict[str, str]  # package name -> version
     models: tuple[ExportedModel, ...]
+    refused: tuple[RefusedVariant, ...]
+    caveats: tuple[Caveat, ...]

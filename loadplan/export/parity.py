@@ -1,5 +1,8 @@
 """Is the variant still the same model? Its answers against the source framework's own, on real rows.
 
+An fp32 variant is held to the source's digits. One that computes with fewer bits can't have them: it is held to the
+source's best class where it classifies, else to the direction of the source's answers.
+
 Several batch sizes, because a graph can be right for one row and wrong for many (a frozen axis, a sum over the wrong
 one). Where the two best classes are closer than twice the error allowed, the label may go either way: the answer is
 a tie within the tolerance that was asked for.
@@ -15,12 +18,22 @@ from loadplan.errors import ObjectiveMissed
 from loadplan.export.artifact import ParityCheck
 from loadplan.inference import Session, run
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.spec import ParityLimits
 
 # Alone, the smallest batch, an odd one that divides nothing, a usual one; then all rows at once.
 BATCH_SIZES = (1, 2, 7, 32)
 _MAX_BATCHES = 512  # bounds the time on large sets; the digits have fewer
+_USUAL_BATCH = 32
 
 _Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """The comparison at every batch size."""
+
+    checks: tuple[ParityCheck, ...]
+    batch_spread: float  # largest difference between the variant's own answers to a row, by the size of its batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,27 +47,36 @@ class _Miss:
     detail: str
 
 
-def check_parity(
-    session: Session, payloads: PayloadSet, *, variant: str, max_abs_error_allowed: float
-) -> tuple[ParityCheck, ...]:
+def check_parity(session: Session, payloads: PayloadSet, *, variant: str, limits: ParityLimits) -> Parity:
     """Compare at every batch size; all checks are made before the worst is judged.
 
     Raises:
-        ObjectiveMissed: naming the worst element, its batch size, its input and the size of the error.
+        ObjectiveMissed: naming the worst element, its batch size, its input and the size of the error, or how unlike
+            the answers are on the whole.
     """
     checks: list[ParityCheck] = []
     misses: list[_Miss] = []
+    usual = own_answers(session, payloads, n_rows=min(payloads.n_rows, _USUAL_BATCH * _MAX_BATCHES))
+    spread = 0.0
     for batch_size in (*(size for size in BATCH_SIZES if size < payloads.n_rows), payloads.n_rows):
         n_rows = min(payloads.n_rows, batch_size * _MAX_BATCHES)
         answers = answer(session, payloads.inputs, batch_size=batch_size, n_rows=n_rows)
         expected = {name: values[:n_rows] for name, values in payloads.expected.items()}
         _require_same_shape(answers, expected, variant)
         checks.append(_summary(answers, expected, batch_size))
-        misses += _misses(answers, expected, batch_size=batch_size, allowed=max_abs_error_allowed)
+        spread = max(spread, _spread(answers, usual))
+        if limits.max_abs_error is not None:
+            misses += _misses(answers, expected, batch_size=batch_size, allowed=limits.max_abs_error)
     if misses:
         worst = max(misses, key=lambda miss: miss.size)
-        raise _refusal(worst, payloads, variant=variant, allowed=max_abs_error_allowed)
-    return tuple(checks)
+        raise _refusal(worst, payloads, variant=variant, allowed=limits.max_abs_error or 0.0)
+    _require_likeness(checks, variant=variant, limits=limits)
+    return Parity(checks=tuple(checks), batch_spread=spread)
+
+
+def own_answers(session: Session, payloads: PayloadSet, *, n_rows: int | None = None) -> dict[str, NDArray[np.generic]]:
+    """The variant's own answers in batches of a usual size, to all rows or the first `n_rows`."""
+    return answer(session, payloads.inputs, batch_size=_USUAL_BATCH, n_rows=n_rows or payloads.n_rows)
 
 
 def answer(session: Session, inputs: _Arrays, *, batch_size: int, n_rows: int) -> dict[str, NDArray[np.generic]]:
@@ -67,17 +89,86 @@ def answer(session: Session, inputs: _Arrays, *, batch_size: int, n_rows: int) -
 
 
 def _summary(answers: _Arrays, expected: _Arrays, batch_size: int) -> ParityCheck:
-    errors = np.concatenate([_errors(answers[name], expected[name]).ravel() for name in _continuous(expected)])
-    scores = _scores(expected)
+    names = _continuous(expected)
+    errors = _joined([_errors(answers[name], expected[name]) for name in names])
+    shares = _joined([_relative_errors(answers[name], expected[name]) for name in names])
+    cosines = np.concatenate([np.zeros(0), *(_cosines(answers[name], expected[name]) for name in names)])
     return ParityCheck(
         batch_size=batch_size,
         n_rows=len(next(iter(expected.values()))),
         max_abs_error=float(errors.max()),
         mean_abs_error=float(errors.mean()),
-        top1_agreement_ratio=None
-        if scores is None
-        else float(np.mean(answers[scores].argmax(axis=1) == expected[scores].argmax(axis=1))),
-        n_not_finite=sum(int((~np.isfinite(answers[name])).sum()) for name in _continuous(expected)),
+        max_rel_error=float(shares.max()),
+        mean_rel_error=float(shares.mean()),
+        min_cosine=float(cosines.min()) if len(cosines) else None,
+        mean_cosine=float(cosines.mean()) if len(cosines) else None,
+        top1_agreement_ratio=_agreement_ratio(answers, expected),
+        n_not_finite=sum(int((~np.isfinite(answers[name])).sum()) for name in names),
+    )
+
+
+def _agreement_ratio(answers: _Arrays, expected: _Arrays) -> float | None:
+    """By the largest score and by the label that stands beside it, whichever agrees less."""
+    scores = _scores(expected)
+    if scores is None:
+        return None
+    labels = [name for name in expected if name not in _continuous(expected)]
+    agreed = [answers[scores].argmax(axis=1) == expected[scores].argmax(axis=1)]
+    agreed += [answers[name] == expected[name] for name in labels]
+    return min(float(np.mean(each)) for each in agreed)
+
+
+def _relative_errors(got: NDArray[np.generic], wanted: NDArray[np.generic]) -> NDArray[np.float64]:
+    size = np.abs(wanted.astype(np.float64))
+    least = 1e-3 * float(size.max(initial=0.0)) or 1.0
+    return np.asarray(_errors(got, wanted) / np.maximum(size, least))
+
+
+def _cosines(got: NDArray[np.generic], wanted: NDArray[np.generic]) -> NDArray[np.float64]:
+    """One for each row that has a direction; one in all where a row is a single number, whose sign would say little."""
+    left = np.nan_to_num(got.astype(np.float64).reshape(len(got), -1))
+    right = wanted.astype(np.float64).reshape(len(wanted), -1)
+    if right.shape[1] == 1:
+        left, right = (left - right.mean()).T, (right - right.mean()).T
+    sizes = np.linalg.norm(left, axis=1), np.linalg.norm(right, axis=1)
+    has_direction = sizes[1] > 0.0
+    products = np.maximum(sizes[0] * sizes[1], np.finfo(np.float64).tiny)
+    return np.asarray(((left * right).sum(axis=1) / products)[has_direction])
+
+
+def _spread(answers: _Arrays, usual: _Arrays) -> float:
+    n_rows = min(len(next(iter(answers.values()))), len(next(iter(usual.values()))))
+    errors = [_errors(answers[name][:n_rows], usual[name][:n_rows]) for name in _continuous(usual)]
+    return float(_joined(errors).max())
+
+
+def _joined(parts: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """All values of all outputs; one 0 where no output is continuous."""
+    return np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(1)
+
+
+def _require_likeness(checks: list[ParityCheck], *, variant: str, limits: ParityLimits) -> None:
+    for check in checks:
+        if check.n_not_finite:
+            raise _unlike(check, variant, f"answers {check.n_not_finite} times with NaN or Inf", "")
+        agreed, cosine = check.top1_agreement_ratio, check.min_cosine
+        if agreed is not None:
+            least = limits.top1_agreement_ratio
+            if least is not None and agreed < least:
+                said = f"has its source's best class in {agreed:.2%} of the rows (at least {least:.2%} must be)"
+                raise _unlike(check, variant, said, "top1_agreement_ratio")
+        elif cosine is not None and limits.min_cosine is not None and cosine < limits.min_cosine:
+            said = (
+                f"has an answer whose cosine with its source's is {cosine:.4f} (at least {limits.min_cosine:g} must be)"
+            )
+            raise _unlike(check, variant, said, "min_cosine")
+
+
+def _unlike(check: ParityCheck, variant: str, said: str, key: str) -> ObjectiveMissed:
+    return ObjectiveMissed(
+        what=f"variant {variant} {said}",
+        where=f"{check.n_rows} evaluation rows at batch size {check.batch_size}",
+        fix=f"leave out {variant}" + (f", or lower model.parity.{variant}.{key} if this is acceptable" if key else ""),
     )
 
 
@@ -102,10 +193,10 @@ def _misses(answers: _Arrays, expected: _Arrays, *, batch_size: int, allowed: fl
 
 
 def _errors(got: NDArray[np.generic], wanted: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Absolute differences; anything that is not finite in the variant is infinitely wrong."""
-    got64 = got.astype(np.float64)
+    """Absolute differences; anything that is not finite in either is infinitely wrong."""
+    got64, wanted64 = got.astype(np.float64), wanted.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(got64), np.abs(got64 - wanted.astype(np.float64)), np.inf)
+        return np.where(np.isfinite(got64) & np.isfinite(wanted64), np.abs(got64 - wanted64), np.inf)
 
 
 def _ties(expected: _Arrays, allowed: float) -> NDArray[np.bool_]:

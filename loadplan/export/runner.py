@@ -2,23 +2,44 @@
 
 A variant is checked in a folder of its own that is thrown away; its file appears under its final name, whole, after
 the check passed. So whatever lies in the models folder has proved its parity.
+
+A variant that can't be made, or that is no longer the same model, is refused with its reason and the others go on; the
+export fails only when none is left.
 """
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.caveat import Caveat
+from loadplan.errors import EnvironmentFault, InputError, LoadplanError, ObjectiveMissed
 from loadplan.execution import ExecutionConfig
-from loadplan.export.artifact import ExportedModel, ExportRun, SegmentQuality
+from loadplan.export.artifact import ExportedModel, ExportRun, RefusalCause, RefusedVariant, SegmentQuality
 from loadplan.export.factory import build_model, missing_package
-from loadplan.export.parity import answer, check_parity
+from loadplan.export.parity import check_parity, own_answers
 from loadplan.export.quality import segment_quality
 from loadplan.export.source import Conversion, TrainedModel
-from loadplan.inference import Session, open_session, runtime_version
-from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.spec import ModelSource
+from loadplan.inference import Session, load_runtime, open_session, runtime_version
+from loadplan.scenario.payloads import PayloadSet, take_rows
+from loadplan.scenario.spec import ModelSource, QualityMetric
 from loadplan.store.files import write_bytes
+
+# Less is rounding; this much a caller may notice.
+_SPREAD_WORTH_SAYING = 1e-3
+
+
+class _RefusedError(Exception):
+    """A variant that is not to be used, and the error to end with should none be left."""
+
+    def __init__(self, cause: RefusalCause, error: LoadplanError) -> None:
+        super().__init__(error.what)
+        self.cause = cause
+        self.error = error
 
 
 def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun, PayloadSet]:
@@ -26,8 +47,9 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
 
     Raises:
         InputError: when the factory or its estimator can't be used.
-        EnvironmentFault: when a package of the framework or ONNX Runtime is not installed, or the disk is full.
-        ObjectiveMissed: when a variant doesn't answer like its source; no file of it is left.
+        EnvironmentFault: when a package of the framework or ONNX Runtime is not installed, the disk is full, or no
+            variant could be made.
+        ObjectiveMissed: when no variant is left that answers like its source; no file of a refused one is left.
     """
     trained = build_model(source)
     conversion, packages = _convert(source, trained)
@@ -37,18 +59,27 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
         segments=tuple(trained.segments) if trained.segments is not None else ("",) * len(trained.rows),
         labels=trained.labels,
     )
-    models = tuple(
-        _export_variant(
-            variant, conversion, payloads, max_abs_error_allowed=source.max_abs_error[variant], folder=models_folder
-        )
-        for variant in source.variants
-    )
+    _require_judgeable(source, trained, conversion)
+    models: list[ExportedModel] = []
+    refusals: dict[str, _RefusedError] = {}
+    for variant in source.variants:
+        try:
+            models.append(_export_variant(variant, source, conversion, payloads, folder=models_folder))
+        except _RefusedError as refusal:
+            refusals[variant] = refusal
+    if not models:
+        raise _none_left(refusals)
     versions = {name: metadata.version(name) for name in packages}
     runtime, _, runtime_number = runtime_version().partition(" ")
     run = ExportRun(
         source=f"{source.kind} {source.factory} ({type(trained.estimator).__name__})",
         versions={**versions, runtime: runtime_number},
-        models=models,
+        models=tuple(models),
+        refused=tuple(
+            RefusedVariant(variant=variant, cause=refusal.cause, reason=f"{refusal.error.what} ({refusal.error.where})")
+            for variant, refusal in refusals.items()
+        ),
+        caveats=(*_refused_caveats(refusals), *_company_caveats(models)),
     )
     return run, payloads
 
@@ -63,44 +94,180 @@ def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tu
 
 
 def _export_variant(
-    variant: str, conversion: Conversion, payloads: PayloadSet, *, max_abs_error_allowed: float, folder: Path
+    variant: str, source: ModelSource, conversion: Conversion, payloads: PayloadSet, *, folder: Path
 ) -> ExportedModel:
     from loadplan.export.graph import read_facts
 
+    serialised, judged = _made(variant, conversion, payloads)
+    limits = source.parity[variant]
     with tempfile.TemporaryDirectory(prefix="loadplan-export-") as scratch:
         unproved = Path(scratch) / f"{variant}.onnx"
-        write_bytes(unproved, conversion.onnx)
-        session = open_session(unproved, ExecutionConfig(variant=variant))
-        parity = check_parity(session, payloads, variant=variant, max_abs_error_allowed=max_abs_error_allowed)
-        quality = _quality(session, conversion, payloads)
+        write_bytes(unproved, serialised)
+        try:
+            session = open_session(unproved, ExecutionConfig(variant=variant))
+        except InputError as error:
+            raise _RefusedError("making", error) from error
+        try:
+            parity = check_parity(session, judged, variant=variant, limits=limits)
+        except ObjectiveMissed as error:
+            raise _RefusedError("parity", error) from error
+        quality = _quality(session, source, conversion, judged)
+    _require_quality(variant, quality, source)
     path = folder / f"{variant}.onnx"
-    write_bytes(path, conversion.onnx)
-    facts = read_facts(conversion.onnx)
+    write_bytes(path, serialised)
+    facts = read_facts(serialised)
     return ExportedModel(
         variant=variant,
         path=f"{folder.name}/{path.name}",
-        sha256=hashlib.sha256(conversion.onnx).hexdigest(),
-        n_bytes=len(conversion.onnx),
+        sha256=hashlib.sha256(serialised).hexdigest(),
+        n_bytes=len(serialised),
         opset=facts.opset,
         ir_version=facts.ir_version,
         n_parameters=facts.n_parameters,
         inputs=session.inputs,
         outputs=session.outputs,
-        max_abs_error_allowed=max_abs_error_allowed,
-        parity=parity,
+        limits=limits,
+        parity=parity.checks,
+        batch_spread=parity.batch_spread,
         quality=quality,
     )
 
 
-def _quality(session: Session, conversion: Conversion, payloads: PayloadSet) -> tuple[SegmentQuality, ...]:
-    """Empty where there is no truth to compare with, or the model doesn't name classes."""
-    output = conversion.label_output
-    if payloads.labels is None or output is None:
+def _made(variant: str, conversion: Conversion, payloads: PayloadSet) -> tuple[bytes, PayloadSet]:
+    """The variant's graph, and the rows that may judge it."""
+    if variant == "fp32":
+        return conversion.onnx, payloads
+    from loadplan.export.variants import calibration_rows, make_variant
+
+    load_runtime()  # without one no variant could be judged either
+    chosen = calibration_rows(payloads.n_rows)
+    calibration = {name: rows[chosen] for name, rows in conversion.inputs.items()}
+    try:
+        serialised = make_variant(variant, conversion.onnx, calibration=calibration)
+    except InputError as error:
+        raise _RefusedError("unsuitable", error) from error
+    except Exception as error:  # converters raise whatever their own code happens to raise
+        said = (str(error).strip().splitlines() or [""])[0][:300]
+        fault = EnvironmentFault(
+            what=f"{variant} could not be made: {type(error).__name__}{f': {said}' if said else ''}",
+            where="the conversion from fp32",
+            fix=f"leave out {variant}, or install another version of ONNX Runtime",
+        )
+        raise _RefusedError("making", fault) from error
+    if variant != "int8_static":
+        return serialised, payloads
+    return serialised, take_rows(payloads, np.setdiff1d(np.arange(payloads.n_rows), chosen))
+
+
+def _none_left(refusals: dict[str, _RefusedError]) -> LoadplanError:
+    """What the export ends with: a model that changed outweighs a graph that couldn't be made."""
+    first = next(iter(refusals.values()))
+    if len(refusals) == 1:
+        return first.error
+    causes = {refusal.cause for refusal in refusals.values()}
+    kind: type[LoadplanError] = InputError
+    if causes & {"parity", "quality"}:
+        kind = ObjectiveMissed
+    elif "making" in causes:
+        kind = EnvironmentFault
+    return kind(
+        what="no variant is left: " + "; ".join(refusal.error.what for refusal in refusals.values()),
+        where=first.error.where,
+        fix=first.error.fix,
+    )
+
+
+def _refused_caveats(refusals: dict[str, _RefusedError]) -> list[Caveat]:
+    return [
+        Caveat(
+            code="export.refused",
+            what=f"the variant {variant} was asked for and is not among the choices: {refusal.error.what}",
+            fix=refusal.error.fix,
+        )
+        for variant, refusal in refusals.items()
+    ]
+
+
+def _company_caveats(models: Sequence[ExportedModel]) -> list[Caveat]:
+    return [
+        Caveat(
+            code="export.depends_on_batch",
+            what=f"what {model.variant} answers to a row depends on the rows that share its batch, by up to "
+            f"{model.batch_spread:.1e} on the evaluation rows",
+            fix="use int8_static, whose scales are fixed, if the same row must always get the same answer",
+            number=model.batch_spread,
+        )
+        for model in models
+        if model.batch_spread > _SPREAD_WORTH_SAYING
+    ]
+
+
+def _require_judgeable(source: ModelSource, trained: TrainedModel, conversion: Conversion) -> None:
+    """A quality gate needs the truth, segments, and answers that its metric is made for."""
+    if source.quality is None:
+        return
+    missing = [name for name in ("labels", "segments") if getattr(trained, name) is None]
+    if missing:
+        raise InputError(
+            what=f"model.quality needs {' and '.join(missing)}, which the factory returned none of",
+            where=source.factory,
+            fix=f"return them in TrainedModel({', '.join(f'{name}=…' for name in missing)}), or remove model.quality",
+        )
+    metric = _metric(conversion)
+    if metric != source.quality.metric:
+        raise InputError(
+            what=f"model.quality.metric {source.quality.metric} doesn't fit what the model answers",
+            where=source.factory,
+            fix="remove model.quality" if metric is None else f"use the metric {metric}",
+        )
+
+
+def _metric(conversion: Conversion) -> QualityMetric | None:
+    """Classes are right or wrong, one number per row is near or far; other answers have no truth to compare with."""
+    if conversion.label_output is not None:
+        return "accuracy"
+    is_number = len(conversion.answers) == 1 and all(
+        values.ndim <= 2 and values.size == len(values) for values in conversion.answers.values()
+    )
+    return "mae" if is_number else None
+
+
+def _quality(
+    session: Session, source: ModelSource, conversion: Conversion, judged: PayloadSet
+) -> tuple[SegmentQuality, ...]:
+    """Empty where there is no truth to compare with."""
+    metric = _metric(conversion)
+    if judged.labels is None or metric is None:
         return ()
-    predicted = answer(session, payloads.inputs, batch_size=payloads.n_rows, n_rows=payloads.n_rows)[output]
+    output = conversion.label_output or next(iter(conversion.answers))
+
+    def flat(answers: NDArray[np.generic]) -> NDArray[np.generic]:
+        return answers.reshape(judged.n_rows)
+
     return segment_quality(
-        predicted,
-        source_predicted=payloads.expected[output],
-        labels=payloads.labels,
-        segments=payloads.segments,
+        flat(own_answers(session, judged)[output]),
+        source_predicted=flat(judged.expected[output]),
+        labels=flat(judged.labels),
+        segments=judged.segments,
+        metric=metric,
+        gate=source.quality,
+        generator=np.random.default_rng(0),
+    )
+
+
+def _require_quality(variant: str, quality: Sequence[SegmentQuality], source: ModelSource) -> None:
+    lost = [part for part in quality if part.verdict == "lost"]
+    if not lost or source.quality is None:
+        return
+    worst = max(lost, key=lambda part: part.drop_bound)
+    where = f"segment {worst.segment}" if worst.segment else "all rows"
+    raise _RefusedError(
+        "quality",
+        ObjectiveMissed(
+            what=f"variant {variant} may have lost {worst.drop_bound:.2g} of {worst.metric} in {where} (one-sided 95 % "
+            f"bound on {worst.n_rows} rows; {source.quality.max_drop:g} may be lost): {worst.value:.4g}, its source "
+            f"{worst.source_value:.4g}",
+            where="the quality gate",
+            fix=f"leave out {variant}, or raise model.quality.max_drop if this loss is acceptable",
+        ),
     )

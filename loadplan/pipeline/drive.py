@@ -4,12 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault
+from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportedModel, ExportRun
+from loadplan.export.parity import own_answers
+from loadplan.inference import open_session
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.load.requests import v2_requests
+from loadplan.load.requests import ABS_TOLERANCE, v2_requests
 from loadplan.load.server_process import start_server
 from loadplan.machine import Machine, usable_cores
 from loadplan.scenario.payloads import PayloadSet
@@ -40,12 +45,13 @@ def drive(
     if spec.setting is None:
         raise ValueError("only a run whose setting is known can be served here")
     model = _variant(exported, spec.setting.execution.variant)
+    right, tolerance = _right_answers(model, payloads, folder)
     server_cores, generator_core = split_cores(spec.setting.execution.n_threads)
     requests = v2_requests(
-        payloads,
+        right,
         model=scenario.name,
         n_rows_per_request=scenario.traffic.n_rows_per_request,
-        abs_tolerance=model.max_abs_error_allowed,
+        abs_tolerance=tolerance,
     )
     invalid: list[str] = []
     for _ in range(_ATTEMPTS):
@@ -78,6 +84,21 @@ def _variant(exported: ExportRun, name: str) -> ExportedModel:
         where="export",
         fix="run `loadplan run` on the scenario again",
     )
+
+
+def _right_answers(model: ExportedModel, payloads: PayloadSet, folder: Path) -> tuple[PayloadSet, float]:
+    """What the server must answer, and how far a float may stray from it.
+
+    How far a lossy variant is from its source was judged at the export. Live, its right answers are its own; they stray
+    by as much as the export saw them differ from batch to batch, twice over since it tried a few batches only. Its
+    labels are then left out where scores stand beside them: near a tie they may go either way, and the scores say more.
+    """
+    if not model.is_lossy:
+        return payloads, model.limits.max_abs_error or ABS_TOLERANCE
+    session = open_session(folder / model.path, ExecutionConfig(variant=model.variant))
+    own = own_answers(session, payloads)
+    scores = {name: values for name, values in own.items() if np.issubdtype(values.dtype, np.floating)}
+    return replace(payloads, expected=scores or own), ABS_TOLERANCE + 2.0 * model.batch_spread
 
 
 def _repeated(spec: LoadSpec, invalid: list[str]) -> tuple[Caveat, ...]:

@@ -130,10 +130,9 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
         (path / artifacts.PAYLOADS).parent.mkdir(exist_ok=True)
         save_payloads(path / artifacts.PAYLOADS, payloads)
         write_record(path / artifacts.EXPORT, exported, schema="loadplan.export/1")
-        worst = max(check.max_abs_error for model in exported.models for check in model.parity)
         return _Made(
             paths=[artifacts.EXPORT, artifacts.PAYLOADS, *(model.path for model in exported.models)],
-            outcome=f"yes: largest error {worst:.1e} on {payloads.n_rows} held-out rows",
+            outcome=_export_outcome(exported, payloads),
         )
 
     _once(road, "export", inputs, make)
@@ -408,6 +407,13 @@ def _provenance(road: Road, failure: LoadplanError | None) -> Provenance:
         command=f"loadplan run {road.scenario_file}",
         failure=None if failure is None else f"{failure.what}; {failure.fix}",
     )
+
+
+def _export_outcome(exported: ExportRun, payloads: PayloadSet) -> str:
+    worst = {model.variant: max(check.max_abs_error for check in model.parity) for model in exported.models}
+    kept = ", ".join(f"{variant} within {error:.1e}" for variant, error in worst.items())
+    refused = ", ".join(refusal.variant for refusal in exported.refused)
+    return f"yes: {kept} on {payloads.n_rows} held-out rows" + (f"; refused: {refused}" if refused else "")
 
 
 def _plan_outcome(planned: Plan) -> str:

@@ -33,7 +33,8 @@ def _caveats(known: Findings) -> list[Caveat]:
     caveats += known.fit.caveats if known.fit else ()
     for run in known.loads or ():
         caveats += run.caveats
-    return [*caveats, *(known.bench.caveats if known.bench else ())]
+    caveats += known.bench.caveats if known.bench else ()
+    return [*caveats, *(known.export.caveats if known.export else ())]
 
 
 def _sentence(text: str) -> str:

@@ -17,17 +17,12 @@ from loadplan.scenario.profiles import WEEK_PROFILES
 NOT_YET: dict[str, str] = {
     "model.file": "ready ONNX files are not supported yet; use source: sklearn and a factory",
     "model.trust": "not supported yet; a factory that you name is trusted, and nothing else is opened",
-    "model.quality": "not supported yet; accuracy by segment is measured and reported, but limits nothing",
     "traffic.classes": "not supported yet; all requests are of one class",
     "objectives.class": "not supported yet; an objective holds for all requests",
-    "model.parity.int8_dynamic": "not supported yet; the one variant is fp32",
-    "model.parity.int8_static": "not supported yet; the one variant is fp32",
-    "model.parity.fp16": "not supported yet; the one variant is fp32",
     "plan.today": "not supported yet; a plan is not compared with what runs now",
 }
 NOT_YET_WORDS: dict[str, frozenset[str]] = {
     "model.source": frozenset({"onnx", "xgboost", "lightgbm", "torch", "transformers"}),
-    "model.variants": frozenset({"fp16", "int8_dynamic", "int8_static"}),
     "traffic.arrivals.process": frozenset({"markov", "trace"}),
     "plan.purchase": frozenset({"commit_1y", "commit_3y", "owned"}),
 }
@@ -61,15 +56,66 @@ class _Section(BaseModel):
 class ParityLimit(_Section):
     """How far an ONNX variant may be from its source model."""
 
-    max_abs_error: float = Field(
-        default=1e-5, gt=0, le=1, description="largest difference of any output value from the source model's"
+    max_abs_error: float | None = Field(
+        default=None, gt=0, le=1e6, description="largest difference of any output value from the source model's"
+    )
+    top1_agreement_ratio: float | None = Field(
+        default=None, ge=0, le=1, description="classifiers: least share of rows with the same best class"
+    )
+    min_cosine: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="other models: least cosine of an answer with the source's; of all answers, less their mean, where "
+        "each is one number",
+    )
+
+
+class Fp32Limit(ParityLimit):
+    """The same arithmetic as the source, so only rounding may differ."""
+
+    max_abs_error: float | None = Field(
+        default=1e-5, gt=0, le=1e6, description="largest difference of any output value from the source model's"
+    )
+
+
+class Fp16Limit(ParityLimit):
+    """Ten bits of mantissa: three digits of each number are left."""
+
+    top1_agreement_ratio: float | None = Field(
+        default=0.99, ge=0, le=1, description="classifiers: least share of rows with the same best class"
+    )
+    min_cosine: float | None = Field(
+        default=0.999, ge=-1, le=1, description="other models: least cosine of an answer with the source's"
+    )
+
+
+class Int8Limit(Fp16Limit):
+    """Eight bits for each weight and each value between layers."""
+
+    min_cosine: float | None = Field(
+        default=0.99, ge=-1, le=1, description="other models: least cosine of an answer with the source's"
     )
 
 
 class Parity(_Section):
     """The parity limit of each variant."""
 
-    fp32: ParityLimit = Field(default_factory=ParityLimit)
+    fp32: Fp32Limit = Field(default_factory=Fp32Limit)
+    fp16: Fp16Limit = Field(default_factory=Fp16Limit)
+    int8_dynamic: Int8Limit = Field(default_factory=Int8Limit)
+    int8_static: Int8Limit = Field(default_factory=Int8Limit)
+
+
+class QualitySection(_Section):
+    """A variant is refused when it may have lost more, overall or in any segment of 300 rows or more."""
+
+    metric: Literal["accuracy", "mae"] = Field(
+        description="accuracy: share of right classes; mae: mean absolute error of a regressor"
+    )
+    max_drop: float = Field(
+        default=0.005, ge=0, le=1e12, description="0.005 is half a point of accuracy; for mae in the target's unit"
+    )
 
 
 class Model(_Section):
@@ -80,8 +126,14 @@ class Model(_Section):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$",
         description="module:function of a Python file beside this one; naming it is trusting it",
     )
-    variants: list[Literal["fp32"]] = Field(default=["fp32"], min_length=1, description="ONNX variants to export")
-    parity: Parity = Field(default_factory=Parity, description="limit of each variant")
+    variants: list[Literal["fp32", "fp16", "int8_dynamic", "int8_static"]] = Field(
+        default=["fp32"], min_length=1, description="ONNX variants to export"
+    )
+    parity: Parity = Field(default_factory=Parity, description="limits of each variant")
+    quality: QualitySection | None = Field(
+        default=None,
+        description="what a variant may lose by the factory's labels and segments, such as {metric: accuracy}",
+    )
 
 
 class ArrivalsSection(_Section):

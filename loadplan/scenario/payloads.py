@@ -23,3 +23,13 @@ class PayloadSet:
     def n_rows(self) -> int:
         """Rows in the set."""
         return len(self.segments)
+
+
+def take_rows(payloads: PayloadSet, rows: NDArray[np.intp]) -> PayloadSet:
+    """The set with these rows only."""
+    return PayloadSet(
+        inputs={name: values[rows] for name, values in payloads.inputs.items()},
+        expected={name: values[rows] for name, values in payloads.expected.items()},
+        segments=tuple(payloads.segments[row] for row in rows),
+        labels=None if payloads.labels is None else payloads.labels[rows],
+    )

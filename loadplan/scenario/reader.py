@@ -19,6 +19,7 @@ from loadplan.scenario.document import (
     Document,
     Model,
     Objective,
+    ParityLimit,
     PlanSection,
     TrafficSection,
 )
@@ -29,7 +30,9 @@ from loadplan.scenario.spec import (
     BenchBudget,
     LoadBudget,
     ModelSource,
+    ParityLimits,
     PlanRules,
+    QualityGate,
     Scenario,
     ServingChoices,
     Traffic,
@@ -106,7 +109,18 @@ def _model(model: Model, folder: Path) -> ModelSource:
         factory=model.factory,
         folder=str(folder),
         variants=tuple(model.variants),
-        max_abs_error={variant: getattr(model.parity, variant).max_abs_error for variant in model.variants},
+        parity={variant: _parity(getattr(model.parity, variant)) for variant in model.variants},
+        quality=None
+        if model.quality is None
+        else QualityGate(metric=model.quality.metric, max_drop=model.quality.max_drop),
+    )
+
+
+def _parity(limit: ParityLimit) -> ParityLimits:
+    return ParityLimits(
+        max_abs_error=limit.max_abs_error,
+        top1_agreement_ratio=limit.top1_agreement_ratio,
+        min_cosine=limit.min_cosine,
     )
 
 

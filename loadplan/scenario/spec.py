@@ -8,8 +8,26 @@ from loadplan.catalog.price import PurchaseKind
 from loadplan.slo import Slo
 
 ModelSourceKind = Literal["sklearn"]
+QualityMetric = Literal["accuracy", "mae"]
 ArrivalProcess = Literal["constant", "poisson", "gamma"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityLimits:
+    """How far a variant's answers may be from the source model's; None is no limit."""
+
+    max_abs_error: float | None  # of any value; where it is given, labels must be the same but for ties within it
+    top1_agreement_ratio: float | None  # least share of rows with the same best class; judges classifiers only
+    min_cosine: float | None  # least likeness of two answers as directions; judges all others only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityGate:
+    """What a variant may lose against the source model, overall and in each segment."""
+
+    metric: QualityMetric
+    max_drop: float  # in the metric's own unit: a share of right answers, or the target's unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +38,8 @@ class ModelSource:
     factory: str  # `module:function`, the module beside the scenario file; naming it is trusting it
     folder: str  # absolute folder of the scenario file, where the module is looked up
     variants: tuple[str, ...]
-    max_abs_error: dict[str, float]  # parity threshold by variant
+    parity: dict[str, ParityLimits]  # by variant
+    quality: QualityGate | None = None  # None: quality is measured where there are labels, but refuses nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,17 +5,20 @@ users for whom a variant got worse.
 """
 
 import math
+from collections.abc import Callable
 
-from loadplan.export.artifact import ExportedModel, SegmentQuality
+from loadplan.export.artifact import ExportedModel, ParityCheck, RefusedVariant, SegmentQuality
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Section, Table, Text, number, text
-from loadplan.report.view import percent
+from loadplan.report.view import digits, percent
 
 _Z_95 = 1.959964  # two-sided 95 % of the normal distribution
+_VERDICTS = {"held": "within the limit", "lost": "beyond the limit", "too_few": "can't tell", "not_judged": "no limit"}
+_METRICS = {"accuracy": "share of right answers", "mae": "mean absolute error"}
 
 
 def same_model_section(known: Findings) -> Section | None:
-    """Parity and quality of every variant."""
+    """Parity and quality of every variant, and why others were refused."""
     if known.export is None:
         return None
     blocks: list[Block] = [Text(text=f"Source: {known.export.source}.")]
@@ -23,30 +26,69 @@ def same_model_section(known: Findings) -> Section | None:
         blocks += [_summary(model), _parity(model)]
         if model.quality:
             blocks.append(_quality(model))
+    blocks += [_refused(refusal) for refusal in known.export.refused]
     return Section(name="same-model", title="Is it still the same model?", blocks=tuple(blocks))
 
 
 def _summary(model: ExportedModel) -> Text:
-    worst = max((check.max_abs_error for check in model.parity), default=None)
-    error = (
-        "its answers were not compared"
-        if worst is None
-        else f"largest error {worst:.1e} where {model.max_abs_error_allowed:.1e} is allowed (measured)"
-    )
+    error = f"{_likeness(model)} (measured)" if model.parity else "its answers were not compared"
     segments = [quality for quality in model.quality if quality.segment] or list(model.quality)
     said = f"Variant {model.variant}: {error}"
     if not segments:
         return Text(text=f"{said}; the rows carry no labels, so nothing is known of its quality.", tone="doubt")
-    lost = max(segments, key=lambda one: (one.source_accuracy_ratio - one.accuracy_ratio, -one.accuracy_ratio))
-    change = lost.source_accuracy_ratio - lost.accuracy_ratio
+    lost = max(segments, key=lambda one: (_change(one), -_goodness(one)))
+    change = _change(lost)
+    if lost.metric == "mae":
+        moved = "no segment's error grew; the largest is" if change <= 0.0 else "its error grew most in"
+        return Text(
+            text=f"{said}; {moved} {_named(lost)}: {digits(lost.value)} on average over {lost.n_rows:,} rows, the "
+            f"source model's {digits(lost.source_value)}.",
+            tone="plain" if change <= 0.0 else "doubt",
+        )
     moved = "no segment lost accuracy" if change <= 0.0 else f"it lost most, {percent(change)} of its rows, in"
     where = f"the weakest is {_named(lost)}" if change <= 0.0 else _named(lost)
     joined = f"{moved}; {where}" if change <= 0.0 else f"{moved} {where}"
     return Text(
-        text=f"{said}; {joined}: right in {percent(lost.accuracy_ratio)} ({_span(lost)}) of {lost.n_rows:,} rows, the "
-        f"source model in {percent(lost.source_accuracy_ratio)}.",
+        text=f"{said}; {joined}: right in {percent(lost.value)} ({_span(lost)}) of {lost.n_rows:,} rows, the "
+        f"source model in {percent(lost.source_value)}.",
         tone="plain" if change <= 0.0 else "doubt",
     )
+
+
+def _likeness(model: ExportedModel) -> str:
+    """The worst of what the variant was judged by."""
+    worst = max(check.max_abs_error for check in model.parity)
+    limits = model.limits
+    if limits.max_abs_error is not None:
+        return f"largest error {worst:.1e} where {limits.max_abs_error:.1e} is allowed"
+    agreed = _least(model, lambda check: check.top1_agreement_ratio)
+    if agreed is not None and limits.top1_agreement_ratio is not None:
+        return (
+            f"the same best class in {percent(agreed)} of the rows where {percent(limits.top1_agreement_ratio)} is "
+            f"asked for, largest error {worst:.1e}"
+        )
+    cosine = _least(model, lambda check: check.min_cosine)
+    if cosine is not None and limits.min_cosine is not None:
+        return f"least cosine {cosine:.5f} where {limits.min_cosine:g} is asked for, largest error {worst:.1e}"
+    return f"largest error {worst:.1e}, without a limit"
+
+
+def _least(model: ExportedModel, figure: Callable[[ParityCheck], float | None]) -> float | None:
+    return min((value for check in model.parity if (value := figure(check)) is not None), default=None)
+
+
+def _refused(refusal: RefusedVariant) -> Text:
+    return Text(text=f"Variant {refusal.variant} was refused and is no choice here: {refusal.reason}.", tone="doubt")
+
+
+def _change(quality: SegmentQuality) -> float:
+    """What was lost, in the metric's unit."""
+    return _goodness(quality, of_source=True) - _goodness(quality)
+
+
+def _goodness(quality: SegmentQuality, *, of_source: bool = False) -> float:
+    value = quality.source_value if of_source else quality.value
+    return value if quality.metric == "accuracy" else -value
 
 
 def _parity(model: ExportedModel) -> Table:
@@ -57,6 +99,10 @@ def _parity(model: ExportedModel) -> Table:
             number("rows compared"),
             number("largest error"),
             number("mean error"),
+            number("largest relative error"),
+            number("mean relative error"),
+            number("least cosine"),
+            number("mean cosine"),
             number("same top class"),
             number("not finite"),
         ),
@@ -66,6 +112,10 @@ def _parity(model: ExportedModel) -> Table:
                 f"{check.n_rows:,}",
                 f"{check.max_abs_error:.1e}",
                 f"{check.mean_abs_error:.1e}",
+                f"{check.max_rel_error:.1e}",
+                f"{check.mean_rel_error:.1e}",
+                "none" if check.min_cosine is None else f"{check.min_cosine:.6f}",
+                "none" if check.mean_cosine is None else f"{check.mean_cosine:.6f}",
                 "no classes" if check.top1_agreement_ratio is None else percent(check.top1_agreement_ratio),
                 f"{check.n_not_finite:,}",
             )
@@ -76,19 +126,33 @@ def _parity(model: ExportedModel) -> Table:
 
 def _quality(model: ExportedModel) -> Table:
     return Table(
-        caption=f"{model.variant}: share of right answers by segment (measured)",
-        columns=(text("segment"), number("rows"), number("right"), number("95 % interval"), number("source right")),
+        caption=f"{model.variant}: {_METRICS[model.quality[0].metric]} by segment (measured)",
+        columns=(
+            text("segment"),
+            number("rows"),
+            number("variant"),
+            number("95 % interval"),
+            number("source"),
+            number("lost at most (95 %)"),
+            text("verdict"),
+        ),
         rows=tuple(
             (
                 _named(quality),
                 f"{quality.n_rows:,}",
-                percent(quality.accuracy_ratio),
+                _value(quality, quality.value),
                 _span(quality),
-                percent(quality.source_accuracy_ratio),
+                _value(quality, quality.source_value),
+                _value(quality, max(quality.drop_bound, 0.0)),
+                _VERDICTS[quality.verdict],
             )
             for quality in model.quality
         ),
     )
+
+
+def _value(quality: SegmentQuality, value: float) -> str:
+    return percent(value) if quality.metric == "accuracy" else digits(value)
 
 
 def _named(quality: SegmentQuality) -> str:
@@ -97,7 +161,9 @@ def _named(quality: SegmentQuality) -> str:
 
 def _span(quality: SegmentQuality) -> str:
     """Wilson's score interval of a share (J. Am. Stat. Assoc. 22, 1927), which stays inside 0 to 1."""
-    n, share, square = quality.n_rows, quality.accuracy_ratio, _Z_95 * _Z_95
+    n, share, square = quality.n_rows, quality.value, _Z_95 * _Z_95
+    if quality.metric != "accuracy":
+        return "not a share"
     if n == 0:
         return "no rows"
     middle = (share + square / (2 * n)) / (1 + square / n)

@@ -15,9 +15,14 @@ from loadplan.export.parity import check_parity
 from loadplan.export.runner import export_model
 from loadplan.inference import open_session
 from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.spec import ModelSource
+from loadplan.scenario.spec import ModelSource, ParityLimits
 
 ROOT = Path(__file__).parents[3]
+
+
+def within(max_abs_error: float) -> ParityLimits:
+    return ParityLimits(max_abs_error=max_abs_error, top1_agreement_ratio=None, min_cosine=None)
+
 
 HEADER = """\
 import numpy as np
@@ -33,7 +38,7 @@ def source(folder: Path, *, factory: str = "shop_model:build", max_abs_error: fl
         factory=factory,
         folder=str(folder),
         variants=("fp32",),
-        max_abs_error={"fp32": max_abs_error},
+        parity={"fp32": within(max_abs_error)},
     )
 
 
@@ -72,7 +77,7 @@ def test_the_digits_answer_like_their_source_at_every_batch_size(digits: tuple[E
 def test_the_digits_are_read_well_in_every_segment(digits: tuple[ExportRun, PayloadSet, Path]) -> None:
     (model,) = digits[0].models
     assert [part.segment for part in model.quality] == ["", "heavy", "light", "medium"]
-    assert model.quality[0].accuracy_ratio >= 0.97
+    assert model.quality[0].value >= 0.97
     assert sum(part.n_rows for part in model.quality[1:]) == 450
     assert all(145 <= part.n_rows <= 155 for part in model.quality[1:])
 
@@ -131,7 +136,7 @@ def test_scaling_any_one_weight_of_the_digits_by_a_hundredth_is_caught(
         onnx.save(model, patched)
         session = open_session(patched, ExecutionConfig(variant="fp32"))
         try:
-            check_parity(session, payloads, variant="fp32", max_abs_error_allowed=1e-5)
+            check_parity(session, payloads, variant="fp32", limits=within(1e-5))
             unchanged.append(tensor.name)
         except ObjectiveMissed:
             caught.append(tensor.name)
@@ -248,9 +253,10 @@ def test_without_the_converter_the_extra_is_named(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from loadplan.errors import EnvironmentFault\n"
         "from loadplan.export.runner import export_model\n"
-        "from loadplan.scenario.spec import ModelSource\n"
+        "from loadplan.scenario.spec import ModelSource, ParityLimits\n"
+        "limits = ParityLimits(max_abs_error=1e-5, top1_agreement_ratio=None, min_cosine=None)\n"
         f"source = ModelSource(kind='sklearn', factory='shop_model:build', folder={str(tmp_path)!r},"
-        " variants=('fp32',), max_abs_error={'fp32': 1e-5})\n"
+        " variants=('fp32',), parity={'fp32': limits})\n"
         "try: export_model(source, models_folder=Path('.'))\n"
         "except EnvironmentFault as fault: print(fault.what, '|', fault.fix)\n"
     )

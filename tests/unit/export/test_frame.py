@@ -14,7 +14,7 @@ from loadplan.inference import example_text, open_session
 from loadplan.load.requests import v2_requests
 from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.spec import ModelSource
+from loadplan.scenario.spec import ModelSource, ParityLimits
 
 HEADER = """\
 import numpy as np
@@ -51,7 +51,7 @@ def export(folder: Path, *body: str, max_abs_error: float = 1e-5) -> tuple[Expor
         factory="shop_model:build",
         folder=str(folder),
         variants=("fp32",),
-        max_abs_error={"fp32": max_abs_error},
+        parity={"fp32": ParityLimits(max_abs_error=max_abs_error, top1_agreement_ratio=None, min_cosine=None)},
     )
     return export_model(source, models_folder=models)
 
@@ -108,7 +108,7 @@ def test_labels_in_words_of_a_series_are_stored_as_text(tmp_path: Path) -> None:
     run, payloads = export(tmp_path, body, MIXED, RETURN)
     assert payloads.labels is not None
     assert payloads.labels.dtype.kind == "U"
-    assert run.models[0].quality[0].accuracy_ratio > 0.5
+    assert run.models[0].quality[0].value > 0.5
 
 
 def test_a_failed_check_shows_the_words_of_the_row(tmp_path: Path) -> None:

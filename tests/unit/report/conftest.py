@@ -13,7 +13,14 @@ from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.export.artifact import ExportedModel, ExportRun, ParityCheck, SegmentQuality
+from loadplan.export.artifact import (
+    ExportedModel,
+    ExportRun,
+    ParityCheck,
+    QualityVerdict,
+    RefusedVariant,
+    SegmentQuality,
+)
 from loadplan.fit.records import (
     CapacityFit,
     OverheadFit,
@@ -32,6 +39,7 @@ from loadplan.scenario.spec import (
     Arrivals,
     BenchBudget,
     LoadBudget,
+    ParityLimits,
     PlanRules,
     Scenario,
     ServingChoices,
@@ -299,6 +307,20 @@ def verdict(verification: LoadRun) -> Verdict:
     )
 
 
+def segment_quality(
+    segment: str, n_rows: int, value: float, source_value: float, verdict: QualityVerdict
+) -> SegmentQuality:
+    return SegmentQuality(
+        segment=segment,
+        n_rows=n_rows,
+        metric="accuracy",
+        value=value,
+        source_value=source_value,
+        drop_bound=0.04,
+        verdict=verdict,
+    )
+
+
 @pytest.fixture(scope="session")
 def export() -> ExportRun:
     """Segment B lost two points of accuracy, A none."""
@@ -316,24 +338,31 @@ def export() -> ExportRun:
                 n_parameters=1_000,
                 inputs=(),
                 outputs=(),
-                max_abs_error_allowed=1e-5,
+                limits=ParityLimits(max_abs_error=1e-5, top1_agreement_ratio=None, min_cosine=None),
+                batch_spread=0.0,
                 parity=(
                     ParityCheck(
                         batch_size=1,
                         n_rows=400,
                         max_abs_error=3e-7,
                         mean_abs_error=1e-8,
+                        max_rel_error=3e-6,
+                        mean_rel_error=1e-7,
+                        min_cosine=0.999999,
+                        mean_cosine=1.0,
                         top1_agreement_ratio=1.0,
                         n_not_finite=0,
                     ),
                 ),
                 quality=(
-                    SegmentQuality(segment="", n_rows=400, accuracy_ratio=0.97, source_accuracy_ratio=0.975),
-                    SegmentQuality(segment="A", n_rows=300, accuracy_ratio=0.98, source_accuracy_ratio=0.98),
-                    SegmentQuality(segment="B", n_rows=100, accuracy_ratio=0.94, source_accuracy_ratio=0.96),
+                    segment_quality("", 400, 0.97, 0.975, "held"),
+                    segment_quality("A", 300, 0.98, 0.98, "held"),
+                    segment_quality("B", 100, 0.94, 0.96, "too_few"),
                 ),
             ),
         ),
+        refused=(RefusedVariant(variant="int8_static", cause="parity", reason="0.8 of the rows have the same class"),),
+        caveats=(),
     )
 
 

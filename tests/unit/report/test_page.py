@@ -131,6 +131,15 @@ def test_the_worst_segment_is_named(page: Page, findings: Findings) -> None:
     assert "it lost most, 2 % of its rows, in B: right in 94 % (87.5 % to 97.2 %) of 100 rows" in said
 
 
+def test_a_refused_variant_stands_with_its_reason(page: Page, findings: Findings) -> None:
+    said = everything(page(findings))
+    assert "Variant int8_static was refused and is no choice here: 0.8 of the rows have the same class." in said
+
+
+def test_a_segment_too_small_to_judge_is_said_to_be(page: Page, findings: Findings) -> None:
+    assert "can't tell" in everything(page(findings))
+
+
 def test_an_invalid_run_shows_no_latency(page: Page, invalid: Findings) -> None:
     html = page(replace(invalid, loads=None, bench=None))
     said = answer(html)

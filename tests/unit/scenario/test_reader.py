@@ -7,7 +7,7 @@ import pytest
 
 from loadplan.errors import InputError
 from loadplan.scenario.reader import json_schema, read_scenario
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.spec import Arrivals, ParityLimits, QualityGate
 
 MINIMAL = """\
 traffic:
@@ -61,9 +61,31 @@ def test_the_digits_scenario_reads_as_it_says() -> None:
     scenario = read_scenario(DIGITS)
     assert scenario.model is not None
     assert (scenario.model.factory, scenario.model.folder) == ("digits_model:build", str(DIGITS.parent))
-    assert scenario.model.max_abs_error == {"fp32": 1e-5}
+    assert scenario.model.parity == {
+        "fp32": ParityLimits(max_abs_error=1e-5, top1_agreement_ratio=None, min_cosine=None)
+    }
+    assert scenario.model.quality is None
     assert scenario.bench.batch_sizes == (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
     assert scenario.plan.n_min_replicas == 2
+
+
+def test_each_variant_has_limits_of_its_own_and_what_is_given_wins(tmp_path: Path) -> None:
+    model = """model:
+  source: sklearn
+  factory: a:b
+  variants: [fp32, fp16, int8_dynamic, int8_static]
+  parity: {fp32: {min_cosine: 0.5}, int8_dynamic: {max_abs_error: 0.1, top1_agreement_ratio: 0.9}}
+  quality: {metric: mae, max_drop: 2}
+"""
+    scenario = read_scenario(write(tmp_path, MINIMAL + model))
+    assert scenario.model is not None
+    assert scenario.model.parity == {
+        "fp32": ParityLimits(max_abs_error=1e-5, top1_agreement_ratio=None, min_cosine=0.5),
+        "fp16": ParityLimits(max_abs_error=None, top1_agreement_ratio=0.99, min_cosine=0.999),
+        "int8_dynamic": ParityLimits(max_abs_error=0.1, top1_agreement_ratio=0.9, min_cosine=0.99),
+        "int8_static": ParityLimits(max_abs_error=None, top1_agreement_ratio=0.99, min_cosine=0.99),
+    }
+    assert scenario.model.quality == QualityGate(metric="mae", max_drop=2.0)
 
 
 def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: Path) -> None:

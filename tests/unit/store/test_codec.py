@@ -117,7 +117,7 @@ def test_arrays_in_a_record_come_back_bit_by_bit(text: str) -> None:
 
 def test_a_path_that_is_not_unicode_comes_back(tmp_path: Path) -> None:
     folder = os.fsdecode(b"/models/\xff")
-    source = ModelSource(kind="sklearn", factory="m:build", folder=folder, variants=("fp32",), max_abs_error={})
+    source = ModelSource(kind="sklearn", factory="m:build", folder=folder, variants=("fp32",), parity={})
     codec.write_record(tmp_path / "a.json", source, schema=SCHEMA)
     assert codec.read_record(tmp_path / "a.json", ModelSource, schema=SCHEMA) == source
 
