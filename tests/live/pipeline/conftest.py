@@ -104,13 +104,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": root}
 
 
-def make_place(folder: Path, *, changes: Sequence[tuple[str, str]] = ()) -> Place:
+def make_place(folder: Path, *, changes: Sequence[tuple[str, str]] = (), model: str = MODEL) -> Place:
     text = SCENARIO
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
     (folder / "tiny.yaml").write_text(text)
-    (folder / "tiny_model.py").write_text(MODEL)
+    (folder / "tiny_model.py").write_text(model)
     return Place(folder=folder)
 
 
