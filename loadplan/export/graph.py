@@ -1,9 +1,9 @@
 """The ONNX graph as a file format: finishing touches, validity, and what can be read off it. Owns the package onnx."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 
 from loadplan.execution import EXAMPLE_TEXT_KEY
@@ -50,10 +50,14 @@ def finish(model: onnx.ModelProto, *, example_text: Mapping[str, str] | None = N
 
 
 def read_facts(serialised: bytes) -> GraphFacts:
-    """Versions and size of a graph that this process has made."""
-    model = onnx.load_model_from_string(serialised)
-    opset = max(entry.version for entry in model.opset_import if entry.domain == "")
+    """Versions and size of a graph that this process has made, or that the guard has looked at."""
+    return facts_of(onnx.load_model_from_string(serialised))
+
+
+def facts_of(model: onnx.ModelProto) -> GraphFacts:
+    """Versions and size of a parsed model."""
+    opset = max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=1)
     weights = [tensor for tensor in model.graph.initializer if tensor.data_type not in _SHAPES_AND_INDICES]
-    n_weights = sum(int(np.prod(tensor.dims, dtype=np.int64)) for tensor in weights)
+    n_weights = sum(math.prod(tensor.dims) for tensor in weights)
     n_attributes = sum(len(attribute.floats) for node in model.graph.node for attribute in node.attribute)
     return GraphFacts(opset=opset, ir_version=model.ir_version, n_parameters=n_weights + n_attributes)
