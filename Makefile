@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALLED_ALL := $(VENV)/.installed-all
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help install demo test test-all check bench clean
 
@@ -10,7 +12,7 @@ help:
 	@echo "make demo      install, then plan the digits scenario from model to priced, verified fleet"
 	@echo "make test      install, then make check and the whole test suite (skips what only test-all runs)"
 	@echo "make check     formatting, lint, types, and which way imports point"
-	@echo "make test-all  the suite with what takes longer"
+	@echo "make test-all  the suite with what takes longer, and the frameworks of all model sources"
 	@echo "make bench     throughput and overhead figures of loadplan itself, as ratios taken in one run"
 
 install: $(INSTALLED)
@@ -20,8 +22,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ echo "loadplan needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Fix: make PYTHON=python3.12"; exit 4; }
 	@echo "Installing loadplan into $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[cpu,sklearn,dev]"
+	@$(PIP_INSTALL) --editable ".[cpu,sklearn,dev]"
 	@touch $(INSTALLED)
+
+$(INSTALLED_ALL): $(INSTALLED)
+	@echo "Installing the frameworks of the other model sources into $(VENV)"
+	@$(PIP_INSTALL) --editable ".[cpu,sklearn,boosting,dev]"
+	@touch $(INSTALLED_ALL)
 
 demo: install
 	@$(BIN)/loadplan run scenarios/digits.yaml
@@ -29,7 +36,7 @@ demo: install
 test: check
 	@$(BIN)/python -m pytest -m "not nightly"
 
-test-all: check
+test-all: check $(INSTALLED_ALL)
 	@$(BIN)/python -m pytest
 
 check: install

@@ -21,7 +21,14 @@ from loadplan.export.source import TrainedModel
 from loadplan.scenario.spec import ModelSource
 
 # The import name of each framework that an extra brings.
-_EXTRA_OF_PACKAGE = {"sklearn": "sklearn", "skl2onnx": "sklearn", "onnx": "sklearn"}
+_EXTRA_OF_PACKAGE = {
+    "sklearn": "sklearn",
+    "skl2onnx": "sklearn",
+    "onnx": "sklearn",
+    "onnxmltools": "boosting",
+    "xgboost": "boosting",
+    "lightgbm": "boosting",
+}
 
 
 def build_model(source: ModelSource) -> TrainedModel:

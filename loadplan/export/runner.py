@@ -9,9 +9,10 @@ export fails only when none is left.
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
-from importlib import metadata
+from collections.abc import Mapping, Sequence
+from importlib import import_module, metadata
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,17 @@ from loadplan.export.quality import segment_quality
 from loadplan.export.source import Conversion, TrainedModel
 from loadplan.inference import Session, load_runtime, open_session, runtime_version
 from loadplan.scenario.payloads import PayloadSet, take_rows
-from loadplan.scenario.spec import ModelSource, QualityMetric
+from loadplan.scenario.spec import ModelSource, ModelSourceKind, QualityMetric
 from loadplan.store.files import write_bytes
 
+# The module that converts models of each framework: `convert` and PACKAGES, what decides the bytes of the graph.
+_MODULES: Mapping[ModelSourceKind, str] = MappingProxyType(
+    {
+        "sklearn": "loadplan.export.sklearn",
+        "xgboost": "loadplan.export.xgboost",
+        "lightgbm": "loadplan.export.lightgbm",
+    }
+)
 # Less is rounding; this much a caller may notice.
 _SPREAD_WORTH_SAYING = 1e-3
 
@@ -71,8 +80,9 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
         raise _none_left(refusals)
     versions = {name: metadata.version(name) for name in packages}
     runtime, _, runtime_number = runtime_version().partition(" ")
+    made_of = "; ".join(filter(None, (type(trained.estimator).__name__, conversion.note)))
     run = ExportRun(
-        source=f"{source.kind} {source.factory} ({type(trained.estimator).__name__})",
+        source=f"{source.kind} {source.factory} ({made_of})",
         versions={**versions, runtime: runtime_number},
         models=tuple(models),
         refused=tuple(
@@ -87,10 +97,10 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
 def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tuple[str, ...]]:
     """The framework's module is imported only now: each needs an extra of its own."""
     try:
-        from loadplan.export import sklearn
+        framework = import_module(_MODULES[source.kind])
     except ModuleNotFoundError as error:
         raise missing_package(error, "this Python environment") from error
-    return sklearn.convert(trained, where=source.factory), sklearn.PACKAGES
+    return framework.convert(trained, where=source.factory), framework.PACKAGES
 
 
 def _export_variant(

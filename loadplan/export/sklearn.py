@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from loadplan.errors import InputError
@@ -29,6 +30,10 @@ from loadplan.export.source import Conversion, TrainedModel
 PACKAGES = ("scikit-learn", "skl2onnx", "onnx", "numpy")  # what decides the bytes of the graph
 
 _INPUT = "input"
+_OTHER_SOURCES = frozenset({"xgboost", "lightgbm"})  # with a module of their own beside this one
+# Scalers that divide with the precision that scikit-learn's have: multiplied by the reciprocal, which is skl2onnx's
+# default, a value on the threshold of a tree behind them would fall on its other side.
+_DIVISION = {MaxAbsScaler: "div_cast", RobustScaler: "div", StandardScaler: "div"}
 
 
 def convert(trained: TrainedModel, *, where: str) -> Conversion:
@@ -37,15 +42,26 @@ def convert(trained: TrainedModel, *, where: str) -> Conversion:
     Raises:
         InputError: when the estimator is not fitted, of a kind that isn't served, or unknown to skl2onnx.
     """
+    _require_servable(trained.estimator, where)
+    return convert_copy(trained.estimator, trained, where=where)
+
+
+def convert_copy(copy: BaseEstimator, trained: TrainedModel, *, where: str, note: str | None = None) -> Conversion:
+    """`copy` as a graph beside the answers of the trained model itself, which it is to be equal to.
+
+    Raises:
+        InputError: when the model refuses the rows, or skl2onnx has no converter for it or fails.
+    """
     estimator = trained.estimator
-    _require_servable(estimator, where)
     rows = rounded(trained.rows) if is_frame(trained.rows) else np.ascontiguousarray(trained.rows, dtype=np.float32)
     columns = _columns(estimator, rows)
     answers = _answers(estimator, rows, where)
-    options = {id(estimator): {"zipmap": False}} if is_classifier(estimator) else None
+    options: dict[object, dict[str, object]] = {scaler: {"div": how} for scaler, how in _DIVISION.items()}
+    if is_classifier(estimator):
+        options[id(copy)] = {"zipmap": False}
     try:
         model = skl2onnx.convert_sklearn(
-            estimator,
+            copy,
             name=type(estimator).__name__,  # by default a random name, and so another file each time
             initial_types=[
                 (column.name, (StringTensorType if column.is_text else FloatTensorType)([None, column.values.shape[1]]))
@@ -77,6 +93,7 @@ def convert(trained: TrainedModel, *, where: str) -> Conversion:
         inputs={name: column.values for name, column in named.items()},
         answers=dict(zip(names, answers, strict=True)),
         label_output=names[0] if is_classifier(estimator) else None,
+        note=note,
     )
 
 
@@ -96,7 +113,13 @@ def _picks_columns(estimator: object) -> bool:
     return isinstance(estimator, ColumnTransformer)
 
 
-def _require_servable(estimator: object, where: str) -> None:
+def last_step(estimator: Any) -> Any:
+    """The model itself, which may stand at the end of a pipeline."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+
+
+def require_fitted(estimator: object, where: str) -> None:
+    """Raises InputError when it is no estimator, or was not fitted."""
     if not isinstance(estimator, BaseEstimator):
         raise InputError(
             what=f"{_name(estimator)} is not a scikit-learn estimator",
@@ -111,6 +134,18 @@ def _require_servable(estimator: object, where: str) -> None:
             where=where,
             fix="call its fit() in the factory before returning it",
         ) from error
+
+
+def _require_servable(estimator: object, where: str) -> None:
+    model = last_step(estimator)
+    package = type(model).__module__.partition(".")[0]
+    if package in _OTHER_SOURCES:
+        raise InputError(
+            what=f"{_name(model)} is a model of {package}",
+            where=where,
+            fix=f"write model.source: {package}, which knows what its converter gets wrong",
+        )
+    require_fitted(estimator, where)
     if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
         raise InputError(
             what=f"the classifier {_name(estimator)} has no predict_proba",

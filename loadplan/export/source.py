@@ -41,3 +41,4 @@ class Conversion:
     inputs: dict[str, NDArray[np.generic]]  # by ONNX input name, as the graph takes them
     answers: dict[str, NDArray[np.generic]]  # by ONNX output name, from the source framework
     label_output: str | None  # the output that holds the predicted class; None for other tasks
+    note: str | None = None  # what was changed in a copy of the model to make it convertible, its answers left the same

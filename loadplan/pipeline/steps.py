@@ -63,6 +63,8 @@ PURPOSES: Mapping[StageName, str] = {
     "report": "what do the engineer and the budget owner look at?",
 }
 NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
+# What decides the bytes of a graph.
+_CONVERTERS = ("onnx", "skl2onnx", "onnxmltools", "scikit-learn", "xgboost-cpu", "xgboost", "lightgbm", "numpy")
 _PACKAGES = ("numpy", "scipy", "numba", "onnx", "skl2onnx", "scikit-learn", "locust", "uvicorn", "plotly")
 
 
@@ -120,7 +122,7 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
     inputs = {
         "model": hashlib.sha256(model_bytes(source)).hexdigest(),
         "source": _digest(replace(source, folder=".")),
-        **{name: _version(name) for name in ("onnx", "skl2onnx", "scikit-learn", "numpy")},
+        **{name: _version(name) for name in _CONVERTERS},
         "runtime": runtime_version(),
     }
 

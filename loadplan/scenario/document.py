@@ -22,7 +22,7 @@ NOT_YET: dict[str, str] = {
     "plan.today": "not supported yet; a plan is not compared with what runs now",
 }
 NOT_YET_WORDS: dict[str, frozenset[str]] = {
-    "model.source": frozenset({"onnx", "xgboost", "lightgbm", "torch", "transformers"}),
+    "model.source": frozenset({"onnx", "torch", "transformers"}),
     "traffic.arrivals.process": frozenset({"markov", "trace"}),
     "plan.purchase": frozenset({"commit_1y", "commit_3y", "owned"}),
 }
@@ -121,7 +121,7 @@ class QualitySection(_Section):
 class Model(_Section):
     """What is served."""
 
-    source: Literal["sklearn"] = Field(description="framework that the model comes from")
+    source: Literal["sklearn", "xgboost", "lightgbm"] = Field(description="framework that the model comes from")
     factory: str = Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$",
         description="module:function of a Python file beside this one; naming it is trusting it",

@@ -7,7 +7,7 @@ from typing import Literal
 from loadplan.catalog.price import PurchaseKind
 from loadplan.slo import Slo
 
-ModelSourceKind = Literal["sklearn"]
+ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm"]
 QualityMetric = Literal["accuracy", "mae"]
 ArrivalProcess = Literal["constant", "poisson", "gamma"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]

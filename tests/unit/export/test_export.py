@@ -231,7 +231,11 @@ def test_a_factory_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("package", "fix"),
-    [("sklearn.linear_model", 'pip install "loadplan[sklearn]"'), ("shop_tools", "install shop_tools")],
+    [
+        ("sklearn.linear_model", 'pip install "loadplan[sklearn]"'),
+        ("xgboost", 'pip install "loadplan[boosting]"'),
+        ("shop_tools", "install shop_tools"),
+    ],
 )
 def test_a_package_that_is_not_installed_is_an_environment_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, fix: str

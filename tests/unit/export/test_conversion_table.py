@@ -1,0 +1,44 @@
+"""The rows of the conversion table that are scikit-learn's own: each passes parity."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.unit.export.conftest import ExportSource
+
+CONVERTED = {
+    "logistic regression": "from sklearn.linear_model import LogisticRegression as Model\n"
+    "model = Model().fit(rows, three)",
+    "random forest": "from sklearn.ensemble import RandomForestClassifier as Model\n"
+    "model = Model(20, random_state=0).fit(rows, three)",
+    "random forest, regressor": "from sklearn.ensemble import RandomForestRegressor as Model\n"
+    "model = Model(20, random_state=0).fit(rows, score)",
+    "support vectors": "from sklearn.svm import SVC\nfrom sklearn.calibration import CalibratedClassifierCV as Model\n"
+    "model = Model(SVC(), ensemble=False).fit(rows, two)",
+    "extra trees": "from sklearn.ensemble import ExtraTreesClassifier as Model\n"
+    "model = Model(20, random_state=0).fit(rows, two)",
+    "gradient boosting": "from sklearn.ensemble import GradientBoostingClassifier as Model\n"
+    "model = Model(n_estimators=20, random_state=0).fit(rows, two)",
+    "gradient boosting, regressor": "from sklearn.ensemble import GradientBoostingRegressor as Model\n"
+    "model = Model(n_estimators=20, random_state=0).fit(rows, score)",
+    "histogram gradient boosting": "from sklearn.ensemble import HistGradientBoostingClassifier as Model\n"
+    "model = Model(max_iter=20).fit(rows, two)",
+    "histogram gradient boosting of three": "from sklearn.ensemble import HistGradientBoostingClassifier as Model\n"
+    "model = Model(max_iter=20).fit(rows, three)",
+    "histogram gradient boosting, regressor": "from sklearn.ensemble import HistGradientBoostingRegressor as Model\n"
+    "model = Model(max_iter=20).fit(rows, score)",
+    "histogram boosting trained on gaps": "from sklearn.ensemble import HistGradientBoostingClassifier as Model\n"
+    "model = Model(max_iter=20).fit(gaps, two)",
+    "a frame of numbers": "from sklearn.ensemble import HistGradientBoostingClassifier as Model\n"
+    "model = Model(max_iter=20).fit(frame, two)\nrows = frame",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Attribute `prob[AB]_`:FutureWarning")  # skl2onnx asks every SVC for it
+@pytest.mark.parametrize("body", CONVERTED.values(), ids=CONVERTED)
+def test_an_estimator_answers_as_scikit_learn_does(export_source: "ExportSource", body: str) -> None:
+    exported = export_source("sklearn", body)
+    assert exported.max_abs_error <= 5e-6
+    assert [(spec.name, spec.dtype, spec.shape) for spec in exported.model.inputs] == [("input", "float32", (None, 5))]
+    assert {spec.dtype for spec in exported.model.outputs} <= {"float32", "int64"}  # no list of dictionaries
