@@ -8,9 +8,10 @@ import numpy as np
 from loadplan.bench.grid import bench_cells
 from loadplan.bench.records import BenchRun
 from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.inference import open_session
+from loadplan.export.guard import ModelFile, inspect_model
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.requests import plain_requests
@@ -27,6 +28,11 @@ from loadplan.verify import verification_timeout_s
 _VARIANT = "given"
 _N_SYNTHETIC_ROWS = 256
 _TIMEOUT_S = 10.0
+_ONE_ROW = Caveat(
+    code="bench.fixed_batch",
+    what="the model's first axis is fixed at 1 row, so it was timed at batch 1 only and its requests can't be batched",
+    fix="export the model with a dynamic first axis",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +57,27 @@ class Served:
 def bench_model(
     model: Path, *, batch_sizes: tuple[int, ...], n_threads: tuple[int, ...], budget_s: float, observer: Observer
 ) -> BenchRun:
-    """Benchmark an ONNX file on made-up rows.
+    """Benchmark an ONNX file on made-up rows; one that takes a single row at a time, at batch 1 alone.
 
     Raises:
-        InputError: when the file is no model, or rows can't be made up for it.
+        InputError: when the file is no model or a hostile one, or rows can't be made up for it.
         EnvironmentFault: when no usable ONNX Runtime is installed.
     """
-    session = open_session(model, ExecutionConfig(variant=_VARIANT))
-    payloads = synthetic_payloads(session.inputs, n_rows=_N_SYNTHETIC_ROWS, rng=np.random.default_rng(0))
+    given = inspect_model(model)
+    payloads = synthetic_payloads(given.inputs, n_rows=_N_SYNTHETIC_ROWS, rng=np.random.default_rng(0))
     machine = read_machine()
     cells, caveats = bench_cells(
-        [_VARIANT], n_threads=n_threads, batch_sizes=batch_sizes, n_usable_cores=machine.n_usable_cores
+        [_VARIANT],
+        n_threads=n_threads,
+        batch_sizes=(1,) if _takes_one_row(given) else batch_sizes,
+        n_usable_cores=machine.n_usable_cores,
     )
+    if _takes_one_row(given):
+        caveats = (*caveats, _ONE_ROW)
     observer.begin("bench", f"how long does one batch of {model.name} take on this machine?")
     measured = run_bench(
         BenchRequest(
-            models={_VARIANT: model},
+            models={_VARIANT: Path(given.path)},
             payloads=payloads,
             cells=cells,
             budget_s=budget_s,
@@ -150,11 +161,14 @@ def served_by(target: Path) -> Served:
     """What `loadplan serve` serves: an ONNX file with plain defaults, or a run's model with its planned setting.
 
     Raises:
-        InputError: when `target` is neither, or the run has no model yet.
+        InputError: when `target` is neither, the file is no model or a hostile one, or the run has no model yet.
+        EnvironmentFault: when no usable ONNX Runtime is installed.
     """
     if target.suffix == ".onnx":
-        setting = Setting(execution=ExecutionConfig(variant=_VARIANT), serving=ServingConfig(max_batch_size=32))
-        return Served(model=target, name=target.stem, setting=setting)
+        given = inspect_model(target)
+        serving = ServingConfig(max_batch_size=1 if _takes_one_row(given) else 32)
+        setting = Setting(execution=ExecutionConfig(variant=_VARIANT), serving=serving)
+        return Served(model=Path(given.path), name=target.stem, setting=setting)
     folder = read_run_folder(target)
     found = read_findings(folder)
     if found.export is None:
@@ -168,6 +182,11 @@ def served_by(target: Path) -> Served:
     setting = planned or Setting(execution=ExecutionConfig(variant=variant), serving=ServingConfig(max_batch_size=32))
     model = next(model for model in found.export.models if model.variant == variant)
     return Served(model=folder.path / model.path, name=found.scenario.name, setting=setting)
+
+
+def _takes_one_row(model: ModelFile) -> bool:
+    """Whether a first axis is fixed at 1."""
+    return any(spec.shape[:1] == (1,) for spec in model.inputs)
 
 
 def _spec(request: LoadRequest, *, rate_rps: float, timeout_s: float, setting: Setting | None) -> LoadSpec:

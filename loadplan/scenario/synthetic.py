@@ -12,9 +12,11 @@ from loadplan.scenario.payloads import PayloadSet
 def synthetic_payloads(inputs: Sequence[TensorSpec], *, n_rows: int, rng: np.random.Generator) -> PayloadSet:
     """`n_rows` random rows of the model's own shapes and types: normal floats, whole numbers 0 and 1, booleans.
 
+    A model whose first axis is fixed at 1 gets them too; it takes them one at a time.
+
     Raises:
-        InputError: when an axis other than the first is dynamic, the first is fixed, or an input holds text: then
-            only real samples say what a row is.
+        InputError: when an axis other than the first is dynamic, the first is fixed at several rows, or an input holds
+            text: then only real samples say what a row is.
     """
     rows = {}
     for spec in inputs:
@@ -24,7 +26,7 @@ def synthetic_payloads(inputs: Sequence[TensorSpec], *, n_rows: int, rng: np.ran
                 where="the model's signature",
                 fix="write a scenario whose factory brings real samples",
             )
-        if spec.shape[0] is not None:
+        if spec.shape[0] not in {None, 1}:
             raise InputError(
                 what=f"the first axis of the input {spec.name!r} is fixed at {spec.shape[0]} rows",
                 where="the model's signature",

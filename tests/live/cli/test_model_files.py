@@ -1,0 +1,72 @@
+"""`loadplan bench MODEL.onnx` and `loadplan serve MODEL.onnx`: a file that a user hands over is looked at first."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+ROOT = Path(__file__).parents[3]
+
+
+def write_model(path: Path, *, rows: str | int = "rows", location: str | None = None) -> Path:
+    """y = x · w, on request with the weights elsewhere."""
+    weights = numpy_helper.from_array(np.ones((3, 2), dtype=np.float32), "w")
+    if location is not None:
+        weights.ClearField("raw_data")
+        weights.data_location = TensorProto.EXTERNAL
+        weights.external_data.add(key="location", value=location)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "given",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, 2])],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def loadplan(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "loadplan", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", [["bench"], ["serve", "--port", "0"]], ids=["bench", "serve"])
+def test_a_hostile_model_is_refused_before_anything_opens_it(tmp_path: Path, command: list[str]) -> None:
+    os.mkfifo(tmp_path / "canary")
+    model = write_model(tmp_path / "models" / "model.onnx", location="../canary")
+    done = loadplan(command[0], model, *command[1:])
+    assert done.returncode == 2, done.stderr
+    assert "leads out of the model's folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_model_of_one_row_is_timed_at_batch_1_with_a_caveat(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model.onnx", rows=1)
+    done = loadplan("bench", model, "--batch-sizes", "1,2,4", "--budget", "1s", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [cell["batch_size"] for cell in document["cells"]] == [1]
+    assert "bench.fixed_batch" in [caveat["code"] for caveat in document["caveats"]]
+
+
+def test_a_model_of_several_fixed_rows_says_how_to_mend_it(tmp_path: Path) -> None:
+    done = loadplan("bench", write_model(tmp_path / "model.onnx", rows=8))
+    assert done.returncode == 2
+    assert "fixed at 8 rows" in done.stderr
+    assert "dynamic first axis" in done.stderr
