@@ -9,10 +9,14 @@ import onnx
 import pytest
 
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError, ObjectiveMissed
+from loadplan.execution import ExecutionConfig
 from loadplan.export import variants
 from loadplan.export.artifact import ExportedModel, ExportRun
+from loadplan.export.parity import own_answers
 from loadplan.export.runner import export_model
 from loadplan.export.variants import calibration_rows
+from loadplan.inference import open_session
+from loadplan.inference import run as infer
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource, ParityLimits, QualityGate
 
@@ -63,7 +67,7 @@ def export(
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, ExportedModel], ExportRun, Path]:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, ExportedModel], ExportRun, Path, PayloadSet]:
     models = tmp_path_factory.mktemp("digits") / "models"
     models.mkdir()
     source = ModelSource(
@@ -73,8 +77,8 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Exported
         variants=ALL,
         parity={variant: FP32 if variant == "fp32" else LOSSY for variant in ALL},
     )
-    run, _ = export_model(source, models_folder=models)
-    return {model.variant: model for model in run.models}, run, models
+    run, payloads = export_model(source, models_folder=models)
+    return {model.variant: model for model in run.models}, run, models, payloads
 
 
 def low_weights(path: Path, *types: int) -> set[tuple[int, ...]]:
@@ -82,9 +86,9 @@ def low_weights(path: Path, *types: int) -> set[tuple[int, ...]]:
 
 
 def test_every_variant_of_the_digits_reads_them_like_its_source(
-    digits: tuple[dict[str, ExportedModel], ExportRun, Path],
+    digits: tuple[dict[str, ExportedModel], ExportRun, Path, PayloadSet],
 ) -> None:
-    by_name, run, _ = digits
+    by_name, run, _, _ = digits
     assert tuple(by_name) == ALL
     assert run.refused == ()
     for model in run.models:
@@ -93,8 +97,8 @@ def test_every_variant_of_the_digits_reads_them_like_its_source(
         assert [part.segment for part in model.quality] == ["", "heavy", "light", "medium"]
 
 
-def test_the_weights_are_really_smaller(digits: tuple[dict[str, ExportedModel], ExportRun, Path]) -> None:
-    by_name, _, folder = digits
+def test_the_weights_are_really_smaller(digits: tuple[dict[str, ExportedModel], ExportRun, Path, PayloadSet]) -> None:
+    by_name, _, folder, _ = digits
     layers = {(64, 256), (256, 128), (128, 10)}
     assert layers <= low_weights(folder / "fp16.onnx", onnx.TensorProto.FLOAT16)
     for variant in ("int8_dynamic", "int8_static"):
@@ -103,15 +107,17 @@ def test_the_weights_are_really_smaller(digits: tuple[dict[str, ExportedModel], 
     assert by_name["fp16"].n_bytes < 0.65 * by_name["fp32"].n_bytes
 
 
-def test_the_signature_stays_the_same(digits: tuple[dict[str, ExportedModel], ExportRun, Path]) -> None:
-    by_name, _, _ = digits
+def test_the_signature_stays_the_same(digits: tuple[dict[str, ExportedModel], ExportRun, Path, PayloadSet]) -> None:
+    by_name, _, _, _ = digits
     for model in by_name.values():
         assert (model.inputs, model.outputs) == (by_name["fp32"].inputs, by_name["fp32"].outputs)
         assert (model.opset, model.ir_version) == (21, 10)
 
 
-def test_rows_that_calibrated_do_not_judge(digits: tuple[dict[str, ExportedModel], ExportRun, Path]) -> None:
-    by_name, _, _ = digits
+def test_rows_that_calibrated_do_not_judge(
+    digits: tuple[dict[str, ExportedModel], ExportRun, Path, PayloadSet],
+) -> None:
+    by_name, _, _, _ = digits
     assert by_name["int8_static"].parity[-1].n_rows == 450 - 90
     assert by_name["int8_static"].quality[0].n_rows == 450 - 90
     assert by_name["int8_dynamic"].parity[-1].n_rows == 450
@@ -121,14 +127,30 @@ def test_rows_that_calibrated_do_not_judge(digits: tuple[dict[str, ExportedModel
 
 
 def test_a_dynamic_scale_makes_answers_depend_on_their_batch_and_that_is_said(
-    digits: tuple[dict[str, ExportedModel], ExportRun, Path],
+    digits: tuple[dict[str, ExportedModel], ExportRun, Path, PayloadSet],
 ) -> None:
-    by_name, run, _ = digits
+    by_name, run, _, _ = digits
     assert by_name["fp32"].batch_spread < 1e-5
     assert by_name["int8_static"].batch_spread < 1e-5
     assert by_name["int8_dynamic"].batch_spread > 1e-3
     assert [caveat.code for caveat in run.caveats] == ["export.depends_on_batch"]
     assert "int8_dynamic" in run.caveats[0].what
+
+
+def test_the_answers_in_any_company_lie_within_twice_the_spread_that_was_seen(
+    digits: tuple[dict[str, ExportedModel], ExportRun, Path, PayloadSet],
+) -> None:
+    by_name, _, folder, payloads = digits
+    session = open_session(folder / "int8_dynamic.onnx", ExecutionConfig(variant="int8_dynamic"))
+    usual = own_answers(session, payloads)["probabilities"].astype(np.float64)
+    generator = np.random.default_rng(1)
+    worst = 0.0
+    for _ in range(300):  # batches as a server makes them: any rows, any number up to 32
+        rows = generator.integers(payloads.n_rows, size=generator.integers(1, 33))
+        answers = infer(session, {name: values[rows] for name, values in payloads.inputs.items()})
+        worst = max(worst, float(np.abs(answers["probabilities"].astype(np.float64) - usual[rows]).max()))
+    spread = by_name["int8_dynamic"].batch_spread
+    assert 0.5 * spread < worst < 2.0 * spread
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
