@@ -1,11 +1,17 @@
 """The rows of the conversion table that are scikit-learn's own: each passes parity."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from loadplan.export.runner import export_model
+from loadplan.scenario.reader import read_scenario
+
 if TYPE_CHECKING:
     from tests.unit.export.conftest import ExportSource
+
+ROOT = Path(__file__).parents[3]
 
 CONVERTED = {
     "logistic regression": "from sklearn.linear_model import LogisticRegression as Model\n"
@@ -42,3 +48,15 @@ def test_an_estimator_answers_as_scikit_learn_does(export_source: "ExportSource"
     assert exported.max_abs_error <= 5e-6
     assert [(spec.name, spec.dtype, spec.shape) for spec in exported.model.inputs] == [("input", "float32", (None, 5))]
     assert {spec.dtype for spec in exported.model.outputs} <= {"float32", "int64"}  # no list of dictionaries
+
+
+def test_the_tabular_scenario_answers_like_its_source_and_tells_tumours_of_every_size_apart(tmp_path: Path) -> None:
+    source = read_scenario(ROOT / "scenarios" / "tabular.yaml").model
+    assert source is not None
+    run, payloads = export_model(source, models_folder=tmp_path)
+    (model,) = run.models
+    assert all(check.max_abs_error <= 1e-5 and check.top1_agreement_ratio == 1.0 for check in model.parity)
+    assert [(spec.name, spec.shape) for spec in model.inputs] == [("input", (None, 30))]
+    assert [part.segment for part in model.quality] == ["", "large", "medium", "small"]
+    assert model.quality[0].value >= 0.94
+    assert payloads.n_rows == sum(part.n_rows for part in model.quality[1:]) == 285
