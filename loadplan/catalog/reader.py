@@ -126,7 +126,10 @@ def _offer(row: CsvRow, types: Mapping[str, InstanceType], layer: str, as_of: da
     price_date = date_in(row, "date_seen")
     if price_date > as_of:
         raise cell_error(
-            row, "date_seen", f"{price_date} is after {as_of}", "correct the date, or plan for a later day with --as-of"
+            row,
+            "date_seen",
+            f"this price was seen on {price_date}, after {as_of}, the day to plan for",
+            "plan for a later day with --as-of, or correct the date where the file is your own",
         )
     return Offer(
         instance_type=types[key],

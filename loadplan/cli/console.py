@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from loadplan.errors import LoadplanError
@@ -95,13 +95,15 @@ class BarObserver:
     def begin(self, stage: str, purpose: str) -> None:
         """A stage starts: a new bar."""
         stop_request.heed()
-        self._task = self._bars.add_task(purpose, total=1.0, stage=stage)
+        self._bars.console.print(f"{'':<9} {purpose}", style="dim", markup=False, highlight=False)
+        self._task = self._bars.add_task("", total=1.0, stage=stage)
 
     def progress(self, done_ratio: float, detail: str) -> None:
         """The bar moves."""
         stop_request.heed()
         if self._task is not None:
-            self._bars.update(self._task, completed=done_ratio, description=detail)
+            # Full only at the end: a bar that is full stops its clock, and a live run may be driven again.
+            self._bars.update(self._task, completed=min(done_ratio, 0.999), description=detail)
 
     def end(self, stage: str, outcome: str) -> None:  # noqa: ARG002 -- the bar already carries the stage's name
         """The bar is full and stays."""
@@ -153,7 +155,9 @@ def show_error(error: LoadplanError, *, as_json: bool, debug: bool) -> None:
     print(f"error: {error.what}\nwhere: {error.where}\nfix:   {error.fix}", file=sys.stderr)
     # On 1 and 3 a command with results has printed its own object.
     if as_json and error.exit_code in (2, 4, 130):
-        show_json({"schema": "loadplan.error/1", "what": error.what, "where": error.where, "fix": error.fix})
+        with suppress(OSError):  # standard output itself may be what is broken
+            show_json({"schema": "loadplan.error/1", "what": error.what, "where": error.where, "fix": error.fix})
+            sys.stdout.flush()
 
 
 @contextmanager

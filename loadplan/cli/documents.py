@@ -12,6 +12,7 @@ from loadplan.bench.records import BenchRun, CellSummary
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun
+from loadplan.load.verdict import answer_counts
 from loadplan.machine import Machine
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
@@ -47,13 +48,15 @@ def bench_document(run: BenchRun) -> Document:
 
 
 def export_document(run: ExportRun, folder: Path) -> Document:
-    """Every variant with its parity."""
+    """Every variant with its parity, and those that were refused."""
     return {
         "schema": "loadplan.export/1",
         "run": str(folder),
         "source": run.source,
         "versions": run.versions,
         "models": [asdict(model) for model in run.models],
+        "refused": [asdict(refusal) for refusal in run.refused],
+        "caveats": [asdict(caveat) for caveat in run.caveats],
     }
 
 
@@ -84,6 +87,7 @@ def load_document(
         "throughput_rps": verdict.throughput_rps,
         "n_requests": run.requests.n_requests,
         "n_failed": verdict.n_failed,
+        "failures": answer_counts(run),
         **_summary("response_time_s", response, why),
         **_summary("response_time_clean_s", clean, why),
         "clean_ratio": verdict.clean_ratio,
@@ -123,6 +127,7 @@ def verify_document(verdict: Verdict) -> Document:
         "n_failed": verdict.n_failed,
         "valid": verdict.valid,
         "invalid_reasons": list(verdict.invalid_reasons),
+        "prediction_held": verdict.prediction_held,
         "predicted": {
             "p50_s": predicted.p50_s,
             **_interval("p50_s", predicted.p50_interval),

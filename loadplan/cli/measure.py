@@ -18,6 +18,7 @@ from loadplan.cli.options import (
     parse_counts,
     parse_headers,
 )
+from loadplan.errors import InputError
 from loadplan.scenario.spec import ArrivalProcess
 from loadplan.units import parse_duration
 
@@ -111,6 +112,15 @@ def serve(
     os.execv(sys.executable, [sys.executable, "-m", "loadplan.serve", *pairs])  # noqa: S606
 
 
+def _read_body(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            what=f"the body can't be read: {error.strerror}", where=str(path), fix="check the path given to --body"
+        ) from error
+
+
 def load(
     target: LoadArgument,
     rate: RateOption = None,
@@ -129,7 +139,13 @@ def load(
     """Drive a live API with real arrivals, and say honestly how it answered."""
     from loadplan.cli.documents import load_document
     from loadplan.cli.summary import load_lines
-    from loadplan.load.verdict import clean_latency_summary, invalid_run, latency_summary, send_delay_summary
+    from loadplan.load.verdict import (
+        clean_latency_summary,
+        invalid_run,
+        latency_summary,
+        no_right_answer,
+        send_delay_summary,
+    )
     from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url
     from loadplan.scenario.spec import Arrivals
 
@@ -144,7 +160,7 @@ def load(
             driven = load_url(
                 target,
                 request,
-                body=None if body is None else body.read_bytes(),
+                body=None if body is None else _read_body(body),
                 headers=parse_headers(header or []),
                 allow_remote=tuple(allow_remote or ()),
                 observer=observer,
@@ -157,4 +173,4 @@ def load(
     delay = send_delay_summary(driven)
     lines = load_lines(driven, response, delay)
     console.result("\n".join(lines), load_document(driven, response, clean, delay), as_json=as_json)
-    return console.exit_code(invalid_run(driven), debug=debug)
+    return console.exit_code(invalid_run(driven) or no_right_answer(driven), debug=debug)

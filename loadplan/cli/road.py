@@ -18,7 +18,7 @@ from loadplan.cli.options import (
     parse_date,
     parse_prices,
 )
-from loadplan.errors import InputError
+from loadplan.errors import InputError, ObjectiveMissed
 from loadplan.scenario.spec import StageName
 
 UntilOption = Annotated[StageName, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")]
@@ -163,6 +163,12 @@ def budget(run: RunArgument, as_json: JsonOption = False, debug: DebugOption = F
             what="the run has no plan yet",
             where=str(run),
             fix="run `loadplan run` on the scenario again; it goes on where it was",
+        )
+    if not planned.feasible:
+        raise ObjectiveMissed(
+            what=f"there is nothing to budget for: {planned.binding_constraint}",
+            where=str(run),
+            fix="relax the constraint that is named, or allow more kinds of machine",
         )
     text = budget_csv(planned)
     console.result(text.rstrip("\n"), {"schema": "loadplan.budget/1", "csv": text}, as_json=as_json)

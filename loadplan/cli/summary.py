@@ -6,6 +6,7 @@ from loadplan.bench.records import BenchRun
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.records import CapacityFit, PredictedLatency
 from loadplan.load.records import LoadRun
+from loadplan.load.verdict import answer_counts
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.stats import Summary
@@ -47,7 +48,7 @@ def plan_lines(plan: Plan) -> list[str]:
     fleet = plan.recommended
     lines += [
         _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]"),
-        _line("bill", f"${fleet.usd_per_month:,.2f} a month; oldest price {plan.oldest_price_date}"),
+        _line("bill", f"${fleet.usd_per_month:,.2f} a month at {_prices(fleet)}"),
         _line("holds", _holds(plan, fleet)),
     ]
     for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
@@ -58,13 +59,10 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def verdict_lines(verdict: Verdict) -> list[str]:
     """What the live run on this machine showed, beside its prediction."""
-    word = "PASS" if verdict.passed else "FAIL" if verdict.valid else "INVALID"
-    where = (
-        "this is the recommended machine" if verdict.subject == "plan" else "law verified here, hardware extrapolated"
-    )
-    lines = [_line("verified", f"{word}: {where}")]
     if not verdict.valid:
+        lines = [_line("verified", "INVALID: this live run proves nothing")]
         return [*lines, *(_line("", reason) for reason in verdict.invalid_reasons)]
+    lines = [_line("verified", f"{'PASS' if verdict.passed else 'FAIL'}: {_proof(verdict)}")]
     lines.append(
         _line(
             "",
@@ -74,6 +72,16 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         )
     )
     return lines
+
+
+def _proof(verdict: Verdict) -> str:
+    if not verdict.passed:
+        return "the planned setting missed the objective when driven live"
+    if verdict.subject == "plan":
+        return "the objective held on the recommended machine type"
+    if not verdict.prediction_held:
+        return "the objective held here, but the prediction missed; hardware extrapolated"
+    return "law verified here, hardware extrapolated"
 
 
 def export_lines(run: ExportRun, folder: Path) -> list[str]:
@@ -129,6 +137,7 @@ def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | Non
             f"{run.requests.n_requests}",
         ),
     ]
+    lines += [_line("", f"{n} × {name}") for name, n in answer_counts(run).items()]
     if not verdict.valid:
         lines += [_line("INVALID", reason) for reason in verdict.invalid_reasons]
     elif response is None:
@@ -170,6 +179,14 @@ def fleet_name(fleet: Fleet) -> str:
     return " + ".join(
         f"{item.n_replicas} × {item.offer.instance_type.name} "
         f"({item.offer.instance_type.provider}/{item.offer.region}, {item.offer.purchase.replace('_', ' ')})"
+        for item in fleet.items
+    )
+
+
+def _prices(fleet: Fleet) -> str:
+    """Such as `$0.0620 an hour each, seen 2026-06-18 (shipped 2026-11)`."""
+    return " + ".join(
+        f"${item.offer.usd_per_hour:,.4f} an hour each, seen {item.offer.price_date} ({item.offer.layer})"
         for item in fleet.items
     )
 

@@ -7,7 +7,7 @@ importable only while it runs: two scenarios with a `helpers.py` each don't meet
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -48,13 +48,14 @@ def build_model(source: ModelSource) -> TrainedModel:
             fix="put the module beside the scenario file, or correct model.factory",
         )
     try:
-        with _importable(path.parent):
+        # What the user's code prints is for people, and standard output may be for a machine.
+        with _importable(path.parent), redirect_stdout(sys.stderr):
             trained = _function(path, function_name)()
     except LoadplanError:
         raise
     except ModuleNotFoundError as error:
         raise missing_package(error, where) from error
-    except Exception as error:  # whatever the user's own code raises is the user's to mend
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises is the user's to mend
         raise InputError(
             what=f"the factory failed with {type(error).__name__}: {str(error)[:300]}",
             where=where,

@@ -22,6 +22,7 @@ N_RUNS_EXPECTED = 5
 
 _POISSON = Arrivals()
 _BURST_CV_LEAST = 8.0
+_CLUSTERS_LEAST = 8
 # What a small request costs beside its inference on one core of a virtual machine, until a run tells. Rather too much:
 # bursts at a lower share of the capacity still queue up, at a higher one they overflow the queue.
 _REQUEST_S, _BATCH_S = 80e-6, 100e-6
@@ -161,21 +162,25 @@ def _saturated_rps(
 
 
 def _spec(wanted: _Wanted, name: str, rate_rps: float, execution: ExecutionConfig, scenario: Scenario) -> LoadSpec:
-    duration_s = scenario.load.duration_s
+    duration_s = max(scenario.load.duration_s, min(_N_REQUESTS_LEAST / rate_rps, _LONGEST_S))
     setting = Setting(execution=execution, serving=ServingConfig(max_batch_size=wanted.max_batch_size))
     return LoadSpec(
         name=name,
         purpose=wanted.purpose,
-        arrivals=_bursts(setting, scenario) if wanted.purpose == "saturation" else _POISSON,
+        arrivals=_bursts(setting, scenario, rate_rps * duration_s) if wanted.purpose == "saturation" else _POISSON,
         offered_rate_rps=rate_rps,
-        duration_s=max(duration_s, min(_N_REQUESTS_LEAST / rate_rps, _LONGEST_S)),
+        duration_s=duration_s,
         seed=scenario.load.seed,
         timeout_s=_TIMEOUT_S,
         setting=setting,
     )
 
 
-def _bursts(setting: Setting, scenario: Scenario) -> Arrivals:
-    """Gamma gaps come in clusters of cv² requests on average: twice the backlog that is to be seen."""
+def _bursts(setting: Setting, scenario: Scenario, n_requests: float) -> Arrivals:
+    """Gamma gaps come in clusters of cv² requests on average: twice the backlog that is to be seen.
+
+    But there must be several clusters in a run, however large the batches are.
+    """
     n_waiting = backlog_of(setting, scenario.traffic.n_rows_per_request)
-    return Arrivals(process="gamma", cv=max(_BURST_CV_LEAST, math.sqrt(2.0 * n_waiting)))
+    n_clustered = min(2.0 * n_waiting, n_requests / _CLUSTERS_LEAST)
+    return Arrivals(process="gamma", cv=max(_BURST_CV_LEAST, math.sqrt(n_clustered)))

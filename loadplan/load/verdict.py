@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.errors import InvalidMeasurement
+from loadplan.errors import InvalidMeasurement, ObjectiveMissed
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.slo import Attainment, Slo, attainment
 from loadplan.stats import Summary, percentile, summarise
@@ -129,6 +129,34 @@ def judge_slo(run: LoadRun, slo: Slo) -> tuple[Attainment, ...]:
     return tuple(
         attainment(limit, n_due=run.requests.n_requests, n_within=int(np.count_nonzero(times_s <= limit.limit_s)))
         for limit in slo.limits
+    )
+
+
+def answer_counts(run: LoadRun) -> dict[str, int]:
+    """How many requests ended how, but for right answers, most first: `HTTP 404`, `timed out`, `connection lost`."""
+    log = run.requests
+    counts: dict[str, int] = {}
+    for outcome in Outcome:
+        is_so = log.outcome == np.uint8(outcome)
+        if outcome is Outcome.OK or not is_so.any():
+            continue
+        if outcome in (Outcome.HTTP_ERROR, Outcome.REFUSED):
+            for status, n in zip(*np.unique(log.status[is_so], return_counts=True), strict=True):
+                counts[f"HTTP {status}" if status else "no HTTP answer"] = int(n)
+        else:
+            counts[outcome.name.lower().replace("_", " ")] = int(np.count_nonzero(is_so))
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def no_right_answer(run: LoadRun) -> ObjectiveMissed | None:
+    """The run in which nobody was answered right, as an error to raise; None for any other."""
+    if run.verdict.n_failed < run.requests.n_requests or not run.requests.n_requests:
+        return None
+    counts = ", ".join(f"{n} × {name}" for name, n in answer_counts(run).items())
+    return ObjectiveMissed(
+        what=f"none of {run.requests.n_requests} requests was answered right: {counts}",
+        where=run.url,
+        fix="check path, body and headers with a single request first",
     )
 
 

@@ -48,11 +48,14 @@ def plan_again(
         InputError: when the folder holds no fit, or a price names no known machine.
     """
     with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (road, known):
-        return steps.plan(road, _need(known.fit, "fit", run))
+        fitted = _need(known.fit, "fit", run)
+        planned = steps.plan(road, fitted)
+        steps.drop_other_verification(road, fitted, planned)
+        return planned
 
 
 def verify_again(run: Path, *, observer: Observer | None = None) -> Verdict:
-    """Drive the run's plan live once more.
+    """Drive the run's plan live once more; what neighbours spoiled does not take the place of an earlier verdict.
 
     Raises:
         InputError: when the folder holds no plan.
@@ -69,9 +72,14 @@ def verify_again(run: Path, *, observer: Observer | None = None) -> Verdict:
             )
         exported, payloads = _need(known.export, "export", run), _need(known.payloads, "export", run)
         fitted, planned = _need(known.fit, "fit", run), _need(known.plan, "plan", run)
-        road.folder.forget("verify")
-        verdict, _ = steps.verify(road, exported, payloads, fitted, planned)
-        return verdict
+        if known.verdict is not None and known.verdict.valid:
+            verdict, driven = steps.drive_verification(road, exported, payloads, fitted, planned)
+            if not verdict.valid:
+                return verdict
+            road.folder.forget("verify")
+            steps.verify(road, exported, payloads, fitted, planned, already=(verdict, driven))
+            return verdict
+        return steps.verify(road, exported, payloads, fitted, planned)[0]
 
 
 def report_again(run: Path, *, observer: Observer | None = None) -> Path:

@@ -18,6 +18,7 @@ from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.steps import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
+from loadplan.plan.offers import check_places
 from loadplan.report.findings import Findings
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import StageName
@@ -104,6 +105,7 @@ def open_road(scenario_file: Path, *, results: Path, fresh: bool, observer: Obse
     scenario = read_scenario(scenario_file)
     machine = read_machine()
     now = utc_now()
+    check_places(load_catalog(as_of=now.date()), scenario.plan)
     model = steps.model_bytes(steps.need_model(scenario))
     digest = hashlib.sha256(
         "\n".join((steps.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()

@@ -269,9 +269,15 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
 
 
 def verify(
-    road: Road, exported: ExportRun, payloads: PayloadSet, fitted: CapacityFit, planned: Plan
+    road: Road,
+    exported: ExportRun,
+    payloads: PayloadSet,
+    fitted: CapacityFit,
+    planned: Plan,
+    *,
+    already: tuple[Verdict, LoadRun] | None = None,
 ) -> tuple[Verdict, LoadRun]:
-    """Drive the planned setting on this machine at the planned share of its capacity."""
+    """Drive the planned setting on this machine at the planned share of its capacity, or keep what `already` was."""
     scenario, path = road.scenario, road.folder.path
     spec = verification_spec(planned, fitted, scenario)
     inputs = {
@@ -283,17 +289,7 @@ def verify(
     }
 
     def make() -> _Made:
-        road.observer.progress(0.0, f"{spec.offered_rate_rps:,.0f} requests/s for {spec.duration_s:.0f} s")
-        run = drive(
-            spec,
-            folder=path,
-            exported=exported,
-            payloads=payloads,
-            scenario=scenario,
-            machine=road.machine,
-            on_progress=lambda ratio: road.observer.progress(ratio, f"{spec.offered_rate_rps:,.0f} requests/s"),
-        )
-        verdict = judge_verification(planned, fitted, scenario, run)
+        verdict, run = already or drive_verification(road, exported, payloads, fitted, planned)
         write_load(path / artifacts.VERIFICATION, run)
         write_record(path / artifacts.VERDICT, verdict, schema="loadplan.verify/1")
         word = "PASS" if verdict.passed else "FAIL" if verdict.valid else "INVALID"
@@ -302,6 +298,37 @@ def verify(
     _once(road, "verify", inputs, make)
     verdict = read_record(path / artifacts.VERDICT, Verdict, schema="loadplan.verify/1")
     return verdict, read_load(path / artifacts.VERIFICATION)
+
+
+def drive_verification(
+    road: Road, exported: ExportRun, payloads: PayloadSet, fitted: CapacityFit, planned: Plan
+) -> tuple[Verdict, LoadRun]:
+    """The live run itself and what it says; nothing is kept."""
+    spec = verification_spec(planned, fitted, road.scenario)
+    said = f"{spec.offered_rate_rps:,.0f} requests/s for {spec.duration_s:.0f} s"
+    road.observer.progress(0.0, said)
+    run = drive(
+        spec,
+        folder=road.folder.path,
+        exported=exported,
+        payloads=payloads,
+        scenario=road.scenario,
+        machine=road.machine,
+        on_progress=lambda ratio: road.observer.progress(ratio, said),
+    )
+    return judge_verification(planned, fitted, road.scenario, run), run
+
+
+def drop_other_verification(road: Road, fitted: CapacityFit, planned: Plan) -> None:
+    """Forget the verification of another plan: a live run proves the setting and the rate that it drove, no other."""
+    entry = road.folder.entry("verify")
+    if entry is None:
+        return
+    is_of_this_plan = planned.feasible and entry.inputs["run"] == _digest(
+        verification_spec(planned, fitted, road.scenario)
+    )
+    if not is_of_this_plan:
+        road.folder.forget("verify")
 
 
 def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
@@ -357,6 +384,9 @@ def _once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callabl
         road.folder.forget(stage)
     begin_s = time.monotonic()
     made = make()
+    # An observer whose user asked to stop raises here, if whatever ran meanwhile swallowed it: a model whose training
+    # was cut short must not be kept.
+    road.observer.progress(1.0, made.outcome)
     road.folder.finish(
         StageEntry(
             stage=stage,

@@ -5,6 +5,7 @@ order of the catalogue never shows. The decision a reader would question: of eac
 ranked, or ten sizes and regions of one machine would fill the list of runners-up.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -48,6 +49,15 @@ class _Ranked:
     fleet: Fleet
 
 
+def _why_none(not_offered: Sequence[NotOffered]) -> str:
+    """The commonest reasons for which no offer can be planned with."""
+    if not not_offered:
+        return "the scenario allows no offer that has a price"
+    reasons = Counter(one.reason for one in not_offered).most_common(2)
+    said = "; ".join(f"{n} × {reason}" for reason, n in reasons)
+    return f"no offer that the scenario allows can be planned with: {said}"
+
+
 def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> Plan:
     """The plan: the cheapest fleet within the budget, or why there is none."""
     rules = scenario.plan
@@ -58,7 +68,7 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
         recommended=None,
         runners_up=(),
         nearest_miss=None,
-        binding_constraint="no offer that the scenario allows can be planned with; not_offered says why",
+        binding_constraint=_why_none(considered.not_offered),
         not_offered=considered.not_offered,
         peak_rps=demand.peak_rps,
         mean_rps=demand.mean_rps,

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import date
+from difflib import get_close_matches
 
 from loadplan.catalog.price import Catalog, Offer, PurchaseKind
 from loadplan.caveat import Caveat
+from loadplan.errors import InputError
 from loadplan.plan.fleet import NotOffered
 from loadplan.scenario.spec import PlanRules
 
@@ -22,6 +24,28 @@ def allowed_offers(catalog: Catalog, rules: PlanRules) -> tuple[Offer, ...]:
         and offer.region in rules.regions
         and offer.purchase in rules.purchases
     )
+
+
+def check_places(catalog: Catalog, rules: PlanRules) -> None:
+    """Hold the scenario's providers and regions to those that have prices, before anything is measured for them.
+
+    Raises:
+        InputError: naming the first that has none, and the nearest that has.
+    """
+    known = {
+        "plan.providers": (rules.providers, {offer.instance_type.provider for offer in catalog.offers}),
+        "plan.regions": (rules.regions, {offer.region for offer in catalog.offers}),
+    }
+    for key, (asked, priced) in known.items():
+        for name in asked:
+            if name not in priced:
+                near = get_close_matches(name, priced, n=1, cutoff=0.5)
+                meant = f"did you mean {near[0]}? " if near else ""
+                raise InputError(
+                    what=f"the catalogue has no price for {name!r}",
+                    where=key,
+                    fix=f"{meant}There are prices for {', '.join(sorted(priced))}",
+                )
 
 
 def why_not_plannable(offer: Offer) -> str | None:

@@ -119,6 +119,9 @@ def _verdict_words(verdict: Verdict | None, fleet: Fleet, *, is_explained: bool)
         return "bad", "✗", "FAIL", f"The planned setting missed the objective when driven live{_missed(verdict)}."
     if verdict.subject == "plan":
         return "good", "✓", "PASS", "The plan held when driven live on the recommended machine type."
+    if not verdict.prediction_held:
+        said = "The objective held when driven live here, but the prediction missed; other hardware is extrapolated."
+        return "doubt", "✓", "PASS", said
     return "good", "✓", "PASS", "The law behind the plan held when driven live here; other hardware is extrapolated."
 
 
@@ -181,7 +184,8 @@ def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
     if verdict.subject == "plan":
         return f"the plan, at {share} of a server's capacity on this very machine type"
     speed = f"a core of it is taken to be {fleet.capacity.speed_ratio:.2f} × as fast"
-    return f"the law, at {share} of this machine's capacity; {here} ({speed})"
+    what = "the law" if verdict.prediction_held else "that the objective holds here, not the law"
+    return f"{what}, at {share} of this machine's capacity; {here} ({speed})"
 
 
 def _next_cheaper(plan: Plan, fleet: Fleet) -> str:

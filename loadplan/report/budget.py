@@ -24,8 +24,9 @@ _HEADER = (
     "hours_per_month",
     "usd_per_month",
     "evidence",  # where the capacity comes from: measured, simulated, extrapolated, given or assumed
-    "oldest_price_date",
-    "catalog_version",
+    "price_date",  # the day on which this price was seen
+    "price_source",
+    "price_layer",  # shipped with loadplan, or given by the user
 )
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t")
@@ -57,8 +58,9 @@ def _row(plan: Plan, month: MonthCost, item: FleetItem, evidence: str) -> list[s
         str(plan.hours_per_month),
         str(month.usd.quantize(_CENT)),
         evidence,
-        "" if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),
-        _text(plan.catalog_version),
+        offer.price_date.isoformat(),
+        _text(offer.source),
+        _text(offer.layer),
     ]
 
 

@@ -25,9 +25,13 @@ _ADVICE = {
     errno.EACCES: "choose a folder that you may write",
     errno.EPERM: "choose a folder that you may write",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "choose another folder with --output",
+    errno.EEXIST: "choose another folder with --output",
+    errno.ENOTDIR: "choose another folder with --output",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
 }
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHUNK_BYTES = 1 << 20
 
 # What `link` answers where the file system can't, or won't, give a file a second name.
@@ -159,7 +163,7 @@ def disk_fault(error: OSError, path: Path, *, n_bytes: int) -> EnvironmentFault:
     """The error of a write as something a user can act on: what went wrong, bytes needed and free, and the advice."""
     what = f"{n_bytes:,} bytes can't be written" if n_bytes else "the folder can't be changed"
     return EnvironmentFault(
-        what=f"{what}: {error.strerror or error}{_free_space(path)}",
+        what=f"{what}: {error.strerror or error}{_free_space(path) if error.errno in _NO_ROOM else ''}",
         where=str(path),
         fix=f"{_ADVICE.get(error.errno or 0, 'check the disk')}, then run the same command again",
     )

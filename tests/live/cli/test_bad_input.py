@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -42,7 +45,10 @@ BAD = {
     "a rate below zero": (["load", "http://127.0.0.1:9/", "--rate", "-1"], 2, "-1"),
     "a public target": (["load", "http://192.0.2.1/", "--rate", "5"], 2, "--allow-remote"),
     "a header without a colon": (["load", "http://127.0.0.1:9/", "--rate", "5", "--header", "token"], 2, "colon"),
-    "a body that is not there": (["load", "http://127.0.0.1:9/", "--rate", "5", "--body", "none.json"], 4, "none.json"),
+    "a body that is not there": (["load", "http://127.0.0.1:9/", "--rate", "5", "--body", "none.json"], 2, "none.json"),
+    "a region that nobody has": (["run", "mars.yaml"], 2, "us-east-1"),
+    "a provider that nobody is": (["run", "ibm.yaml"], 2, "ibm"),
+    "a factory that leaves": (["export", "leaving.yaml", "-o", "leaving-results"], 2, "SystemExit"),
     "a model that is none": (["bench", "broken.onnx"], 2, "broken.onnx"),
     "a model that is not there": (["bench", "none.onnx"], 2, "none.onnx"),
     "batch sizes that are no numbers": (["bench", "broken.onnx", "--batch-sizes", "one"], 2, "one"),
@@ -63,6 +69,11 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "misspelt.yaml").write_text(PLANNING.replace("peak_rps", "peek_rps"))
     (tmp_path / "planning.yaml").write_text(PLANNING)
     (tmp_path / "unmade.yaml").write_text(PLANNING + "model: {source: sklearn, factory: nowhere:build}\n")
+    model = "model: {source: sklearn, factory: nowhere:build}\n"
+    (tmp_path / "mars.yaml").write_text(PLANNING + model + "plan: {regions: [us-east-2x]}\n")
+    (tmp_path / "ibm.yaml").write_text(PLANNING + model + "plan: {providers: [aws, ibm]}\n")
+    (tmp_path / "leaving.yaml").write_text(PLANNING + "model: {source: sklearn, factory: leaving:build}\n")
+    (tmp_path / "leaving.py").write_text("import sys\n\n\ndef build():\n    sys.exit(7)\n")
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     (tmp_path / "capacities.csv").write_text(
         "provider,region,instance_type,batch_size,usable_capacity_rps,p99_ms\naws,us-east-1,c7i.large,1,60,20\n"
@@ -122,6 +133,83 @@ def test_a_run_that_is_stopped_says_how_to_go_on(number: signal.Signals, tmp_pat
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "run the same command again to go on" in said
+
+
+STUBBORN = """\
+import time
+
+def build():
+    print("training", flush=True)
+    try:
+        time.sleep(30)
+    except KeyboardInterrupt:
+        pass
+    import numpy as np
+    from loadplan.export.source import TrainedModel
+    from sklearn.linear_model import LogisticRegression
+    rows = np.eye(4, dtype=np.float32)
+    return TrainedModel(estimator=LogisticRegression().fit(rows, [0, 1, 0, 1]), rows=rows)
+"""
+
+
+def test_a_model_whose_training_was_cut_short_is_not_kept(tmp_path: Path) -> None:
+    """scikit-learn takes Ctrl-C for the end of the training, and would go on with half a model."""
+    (tmp_path / "stubborn.yaml").write_text(PLANNING + "model: {source: sklearn, factory: stubborn:build}\n")
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    with subprocess.Popen(
+        [sys.executable, "-m", "loadplan", "run", "stubborn.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while "training" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in said
+    (manifest,) = tmp_path.glob("results/planning/*/manifest.json")
+    assert [stage["stage"] for stage in json.loads(manifest.read_text())["record"]["stages"]] == ["scenario"]
+
+
+def test_what_a_factory_prints_leaves_standard_output_to_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "chatty.yaml").write_text(PLANNING + "model: {source: sklearn, factory: chatty:build}\n")
+    (tmp_path / "chatty.py").write_text(STUBBORN.replace("time.sleep(30)", "pass"))
+    done = loadplan("export", "chatty.yaml", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["schema"] == "loadplan.export/1"
+    assert "training" in done.stderr
+
+
+def test_a_load_test_without_a_right_answer_fails_and_says_how_they_failed(tmp_path: Path) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/nothing"
+        done = loadplan("load", url, "--rate", "20", "--duration", "1s", "--json", cwd=tmp_path)
+        server.shutdown()
+    assert done.returncode in (1, 3)  # 3: neighbours took the generator's core
+    assert set(json.loads(done.stdout)["failures"]) == {"HTTP 404"}
+    if done.returncode == 1:
+        assert "HTTP 404" in done.stderr
+
+
+def test_a_full_standard_output_is_a_message_too(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "loadplan", "catalog", "list", "--json"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert "No space left" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["run", "bench", "load", "plan", "verify", "serve", "catalog", "schema"])

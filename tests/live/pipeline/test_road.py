@@ -102,7 +102,9 @@ def test_a_price_of_ones_own_wins_and_the_report_command_keeps_up(walked: tuple[
     (bought,) = said.document["recommended"]["offers"]
     assert bought["instance_type"] == "c7i.4xlarge"
     assert place.loadplan("report", copy).code == 0
-    assert "c7i.4xlarge" in (copy / "report.html").read_text()
+    page = (copy / "report.html").read_text()
+    assert "c7i.4xlarge" in page
+    assert "NOT VERIFIED" in page  # the live run was of another plan
 
 
 def test_a_missed_objective_is_exit_1_with_a_report_that_says_so(walked: tuple[Place, Said]) -> None:
@@ -117,6 +119,8 @@ def test_a_missed_objective_is_exit_1_with_a_report_that_says_so(walked: tuple[P
     assert said.document["plan"]["feasible"] is False
     assert said.document["plan"]["nearest_miss"] is not None
     assert "no fleet meets the objective" in said.err
+    budget = place.loadplan("budget", run_of(said))
+    assert (budget.code, budget.out) == (1, "")
     assert "p99" in Path(said.document["report"]).read_text()
 
 

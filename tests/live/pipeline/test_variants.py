@@ -47,6 +47,8 @@ def test_a_refused_variant_leaves_its_reason_and_nothing_else(walked_variants: t
     exported = place.loadplan("export", place.scenario, "-o", place.results)
     assert "int8_static" in exported.out
     assert "refused: variant int8_static differs from its source" in exported.out
+    document = place.loadplan("export", place.scenario, "-o", place.results, "--json").document
+    assert [(one["variant"], one["cause"]) for one in document["refused"]] == [("int8_static", "parity")]
     report = (run / "report.html").read_text()
     assert "Variant int8_static was refused" in report
     assert "Variant int8_dynamic: the same best class" in report

@@ -203,3 +203,20 @@ def test_a_script_that_a_viewer_or_a_name_slips_in_does_not_run(
     browser.get((tmp_path / "slipped.html").as_uri())
     assert browser.execute_script("return window.slipped === undefined")
     assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+
+
+def test_figures_keep_their_height_when_a_window_shrinks_or_a_phone_is_turned(
+    browser: Any, addresses: dict[str, str]
+) -> None:
+    browser.get(addresses["whole"])
+    wait_for_figures(browser, 3)
+    heights = "return [...document.querySelectorAll('.plot .main-svg')].map(svg => svg.clientHeight)"
+    before = browser.execute_script(heights)
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    resize(browser, 900, 800)
+    resize(browser, 390, 800)
+    narrow = "return [...document.querySelectorAll('.plot .main-svg')].every(svg => svg.clientWidth < 400)"
+    WebDriverWait(browser, 30).until(lambda session: session.execute_script(narrow))
+    assert browser.execute_script(heights) == before
+    assert min(before) > 300

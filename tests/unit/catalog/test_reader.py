@@ -104,7 +104,7 @@ def test_offers_come_in_order_of_their_names(offers: dict[str, Offer]) -> None:
         pytest.param({"price_per_hour": "700.0"}, "stands for `no price`", id="the sentinel"),
         pytest.param({"currency": "EUR"}, "EUR is not USD", id="another currency"),
         pytest.param({"currency": ""}, "currency: is empty", id="no currency"),
-        pytest.param({"date_seen": "2026-11-25"}, "is after 2026-11-24", id="a date in the future"),
+        pytest.param({"date_seen": "2026-11-25"}, "seen on 2026-11-25, after 2026-11-24", id="a date in the future"),
         pytest.param({"date_seen": "yesterday"}, "is not a date", id="not a date"),
         pytest.param({"purchase": "stolen"}, "'stolen' is not known", id="an unknown purchase"),
         pytest.param({"instance_type": "c99.large"}, "is not in instances.csv", id="an unknown type"),

@@ -297,6 +297,7 @@ def verdict(verification: LoadRun) -> Verdict:
         invalid_reasons=(),
         attainments=(Attainment(limit=LIMIT, n_due=n, n_within=n - 2),),
         predicted=point(900.0, 0.040),
+        prediction_held=True,
         measured_p50_s=0.0101,
         measured_p99_s=0.0415,
         measured_p50_interval=Interval(low=0.009, high=0.011),

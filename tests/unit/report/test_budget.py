@@ -55,8 +55,9 @@ def test_a_row_names_the_offer_its_evidence_and_its_price(plan: Plan) -> None:
         "hours_per_month": "730",
         "usd_per_month": "292.00",
         "evidence": "extrapolated",
-        "oldest_price_date": "2026-11-01",
-        "catalog_version": "test",
+        "price_date": "2026-11-01",
+        "price_source": "test",
+        "price_layer": "shipped test",
     }
 
 

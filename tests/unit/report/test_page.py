@@ -351,3 +351,12 @@ def test_every_figure_says_its_number_and_lists_its_data(page: Page, findings: F
         assert re.search(r"\d", sentence[1])
         assert 'role="img"' in figure
         assert figure.count("<tr>") >= 2
+
+
+def test_a_pass_whose_prediction_missed_is_no_proof_of_the_law(page: Page, findings: Findings) -> None:
+    assert findings.verdict is not None
+    missed = replace(findings, verdict=replace(findings.verdict, prediction_held=False))
+    said, held = " ".join(read(page(missed)).answer), " ".join(read(page(findings)).answer)
+    assert "the prediction missed" in said
+    assert "not the law" in said
+    assert "missed" not in held

@@ -1,0 +1,117 @@
+"""What a live run of the plan is a proof of: the objective, the law, or neither."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from loadplan.catalog.price import Catalog
+from loadplan.fit.records import CapacityFit
+from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
+from loadplan.load.verdict import judge
+from loadplan.plan.fleet import Plan
+from loadplan.plan.search import plan_fleet
+from loadplan.scenario.spec import Scenario
+from loadplan.verify import failure_of, judge_verification, verification_spec
+
+Drive = Callable[..., LoadRun]
+
+
+@pytest.fixture(scope="module")
+def plan(fit: CapacityFit, scenario: Scenario, catalog: Catalog) -> Plan:
+    return plan_fleet(fit=fit, scenario=scenario, catalog=catalog, as_of=date(2026, 11, 24))
+
+
+@pytest.fixture
+def drive(plan: Plan, fit: CapacityFit, scenario: Scenario) -> Drive:
+    """The verification run, all of whose answers take as long as is said."""
+    spec = verification_spec(plan, fit, scenario)
+
+    def driven(response_s: float, *, n_failed: int = 0) -> LoadRun:
+        n = int(spec.offered_rate_rps * spec.duration_s)
+        due_s = np.arange(n) / spec.offered_rate_rps
+        done_s = due_s + response_s * np.random.default_rng(1).uniform(0.9, 1.1, n)
+        outcome = np.full(n, Outcome.OK, dtype=np.uint8)
+        outcome[:n_failed] = Outcome.HTTP_ERROR
+        log = RequestLog(
+            due_s=due_s,
+            sent_s=due_s,
+            first_byte_s=done_s,
+            done_s=done_s,
+            outcome=outcome,
+            status=np.full(n, 200, dtype=np.int16),
+            payload=np.zeros(n, dtype=np.int32),
+        )
+        lost = LostTime(start_s=np.empty(0), length_s=np.empty(0))
+        return LoadRun(
+            spec=spec,
+            url="http://127.0.0.1:1/",
+            machine=fit.machine,
+            requests=log,
+            lost=lost,
+            verdict=judge(spec, log, lost),
+            caveats=(),
+        )
+
+    return driven
+
+
+def test_the_run_offers_the_share_of_capacity_that_the_plan_uses_with_the_spares_gone(
+    plan: Plan, fit: CapacityFit, scenario: Scenario
+) -> None:
+    """Four replicas carry 2,400 with one gone: 800 each of the 864 that half a speed leaves, or what that is here."""
+    assert plan.recommended is not None
+    spec = verification_spec(plan, fit, scenario)
+    share = plan.recommended.utilisation_ratio_degraded
+    assert spec.offered_rate_rps == pytest.approx(share * fit.capacities[0].usable_capacity_rps)
+    assert spec.seed != scenario.load.seed
+
+
+def predicted_p99_s(plan: Plan, fit: CapacityFit, scenario: Scenario, run: LoadRun) -> float:
+    return judge_verification(plan, fit, scenario, run).predicted.p99_s
+
+
+def test_answers_as_predicted_pass_and_prove_the_law(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    # Without other plausible laws the prediction is a point, which no run ever meets.
+    others = [replace(fit.overhead, request_s=ratio * fit.overhead.request_s) for ratio in (0.8, 0.9, 1.1, 1.2)]
+    unsure = replace(fit, plausible=tuple(others))
+    p99_s = predicted_p99_s(plan, unsure, scenario, drive(0.001))
+    verdict = judge_verification(plan, unsure, scenario, drive(p99_s / 1.1))
+    assert (verdict.passed, verdict.subject, verdict.prediction_held) == (True, "law", True)
+    assert failure_of(verdict) is None
+
+
+def test_answers_far_from_the_prediction_pass_the_objective_and_refute_the_law(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    p99_s = predicted_p99_s(plan, fit, scenario, drive(0.001))
+    verdict = judge_verification(plan, fit, scenario, drive(5.0 * p99_s))
+    assert (verdict.passed, verdict.prediction_held) == (True, False)
+    assert [caveat.code for caveat in verdict.caveats] == ["verify.prediction_missed"]
+
+
+def test_answers_beyond_the_objective_fail(plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive) -> None:
+    verdict = judge_verification(plan, fit, scenario, drive(0.060))
+    assert not verdict.passed
+    failure = failure_of(verdict)
+    assert failure is not None
+    assert failure.exit_code == 1
+
+
+def test_too_many_failures_fail_however_fast_the_others_are(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    allowed = replace(scenario, objectives=(replace(scenario.objectives[0], max_failed_ratio=0.001),))
+    n_requests = drive(0.001).requests.n_requests
+    assert judge_verification(plan, fit, allowed, drive(0.001, n_failed=n_requests // 1000)).passed
+    assert not judge_verification(plan, fit, allowed, drive(0.001, n_failed=n_requests // 1000 + 1)).passed
+
+
+def test_the_bill_of_the_plan_is_that_of_four_replicas(plan: Plan) -> None:
+    assert plan.recommended is not None
+    assert plan.recommended.usd_per_month == Decimal("0.10") * plan.recommended.items[0].n_replicas * 730
