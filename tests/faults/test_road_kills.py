@@ -62,7 +62,7 @@ def end(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_killed_after_each_stage_the_same_command_goes_on_and_measures_nothing_twice(tmp_path: Path) -> None:
     place = make_place(tmp_path)
     killed_after: list[str] = []

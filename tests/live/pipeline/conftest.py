@@ -48,6 +48,9 @@ def build() -> TrainedModel:
 """
 
 
+N_TRIES = 4
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """What a command printed and how it ended."""
@@ -88,12 +91,12 @@ class Place:
 
     def walk(self, *options: str | Path) -> Said:
         """The whole road, as a machine asks for it; again while neighbours spoil it, as a user would."""
-        said = self._walk(*options)
-        for _ in range(2):
-            if said.code != InvalidMeasurement.exit_code:
-                break
+        for _ in range(N_TRIES):
             said = self._walk(*options)
-        return said
+            if said.code != InvalidMeasurement.exit_code:
+                return said
+        # Nothing here can make a machine quiet; that a spoiled run is called invalid has tests of its own.
+        pytest.skip(f"neighbours spoiled the live runs {N_TRIES} times: {said.err}")
 
     def _walk(self, *options: str | Path) -> Said:
         return self.loadplan("run", self.scenario, "-o", self.results, "--json", *options)

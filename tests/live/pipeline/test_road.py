@@ -19,7 +19,7 @@ from loadplan.store.files import sha256_file
 
 from .conftest import Place, Said, make_place
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STAGES = ["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
 
