@@ -38,6 +38,7 @@ def build_model(source: ModelSource) -> TrainedModel:
         InputError: when the file, the function or what it returns can't be used, or the factory fails.
         EnvironmentFault: when the factory imports a package that isn't installed.
     """
+    assert source.factory is not None  # noqa: S101 -- the scenario's reader sees to it
     module_name, _, function_name = source.factory.partition(":")
     path = Path(source.folder) / f"{module_name}.py"
     where = f"{path}, {function_name}()"

@@ -60,8 +60,7 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
             variant could be made.
         ObjectiveMissed: when no variant is left that answers like its source; no file of a refused one is left.
     """
-    trained = build_model(source)
-    conversion, packages = _convert(source, trained)
+    trained, conversion, packages, doubts = _given(source)
     payloads = PayloadSet(
         inputs=conversion.inputs,
         expected=conversion.answers,
@@ -80,18 +79,30 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
         raise _none_left(refusals)
     versions = {name: metadata.version(name) for name in packages}
     runtime, _, runtime_number = runtime_version().partition(" ")
-    made_of = "; ".join(filter(None, (type(trained.estimator).__name__, conversion.note)))
+    kind = "file" if trained.estimator is None else type(trained.estimator).__name__
+    made_of = "; ".join(filter(None, (kind, conversion.note)))
     run = ExportRun(
-        source=f"{source.kind} {source.factory} ({made_of})",
+        source=f"{source.kind} {source.named} ({made_of})",
         versions={**versions, runtime: runtime_number},
         models=tuple(models),
         refused=tuple(
             RefusedVariant(variant=variant, cause=refusal.cause, reason=f"{refusal.error.what} ({refusal.error.where})")
             for variant, refusal in refusals.items()
         ),
-        caveats=(*_refused_caveats(refusals), *_company_caveats(models)),
+        caveats=(*doubts, *_refused_caveats(refusals), *_company_caveats(models)),
     )
     return run, payloads
+
+
+def _given(source: ModelSource) -> tuple[TrainedModel, Conversion, tuple[str, ...], tuple[Caveat, ...]]:
+    """Model and rows, the graph, the packages that made it, and what is doubtful about the rows."""
+    if source.kind == "onnx":
+        from loadplan.export import onnx_file
+
+        trained, conversion, doubts = onnx_file.read_model(source)
+        return trained, conversion, onnx_file.PACKAGES, doubts
+    trained = build_model(source)
+    return trained, *_convert(source, trained), ()
 
 
 def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tuple[str, ...]]:
@@ -100,7 +111,7 @@ def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tu
         framework = import_module(_MODULES[source.kind])
     except ModuleNotFoundError as error:
         raise missing_package(error, "this Python environment") from error
-    return framework.convert(trained, where=source.factory), framework.PACKAGES
+    return framework.convert(trained, where=source.named), framework.PACKAGES
 
 
 def _export_variant(
@@ -220,14 +231,14 @@ def _require_judgeable(source: ModelSource, trained: TrainedModel, conversion: C
     if missing:
         raise InputError(
             what=f"model.quality needs {' and '.join(missing)}, which the factory returned none of",
-            where=source.factory,
+            where=source.named,
             fix=f"return them in TrainedModel({', '.join(f'{name}=…' for name in missing)}), or remove model.quality",
         )
     metric = _metric(conversion)
     if metric != source.quality.metric:
         raise InputError(
             what=f"model.quality.metric {source.quality.metric} doesn't fit what the model answers",
-            where=source.factory,
+            where=source.named,
             fix="remove model.quality" if metric is None else f"use the metric {metric}",
         )
 

@@ -24,6 +24,7 @@ from loadplan.bench.runner import BenchRequest, run_bench
 from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
 from loadplan.errors import InputError, LoadplanError
+from loadplan.export import onnx_file
 from loadplan.export.artifact import ExportRun
 from loadplan.export.runner import export_model
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
@@ -348,11 +349,13 @@ def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
 
 
 def model_bytes(source: ModelSource) -> bytes:
-    """The bytes that decide which model it is: the factory's file.
+    """The bytes that decide which model it is: the factory's file, or the hashes of a ready one and of its rows.
 
     Raises:
-        InputError: when there is no such file.
+        InputError: when there is no such file, or it is no model.
     """
+    if source.factory is None:
+        return onnx_file.identity(source)
     file = Path(source.folder) / f"{source.factory.partition(':')[0]}.py"
     try:
         return file.read_bytes()

@@ -15,14 +15,13 @@ from loadplan.scenario.profiles import WEEK_PROFILES
 # Keys and words of later versions: said to be missing, rather than mistaken for a misspelling. List positions are
 # left out of the paths.
 NOT_YET: dict[str, str] = {
-    "model.file": "ready ONNX files are not supported yet; use source: sklearn and a factory",
     "model.trust": "not supported yet; a factory that you name is trusted, and nothing else is opened",
     "traffic.classes": "not supported yet; all requests are of one class",
     "objectives.class": "not supported yet; an objective holds for all requests",
     "plan.today": "not supported yet; a plan is not compared with what runs now",
 }
 NOT_YET_WORDS: dict[str, frozenset[str]] = {
-    "model.source": frozenset({"onnx", "torch", "transformers"}),
+    "model.source": frozenset({"torch", "transformers"}),
     "traffic.arrivals.process": frozenset({"markov", "trace"}),
     "plan.purchase": frozenset({"commit_1y", "commit_3y", "owned"}),
 }
@@ -121,10 +120,17 @@ class QualitySection(_Section):
 class Model(_Section):
     """What is served."""
 
-    source: Literal["sklearn", "xgboost", "lightgbm"] = Field(description="framework that the model comes from")
-    factory: str = Field(
+    source: Literal["sklearn", "xgboost", "lightgbm", "onnx"] = Field(
+        description="framework that the model comes from; onnx is a ready file"
+    )
+    factory: str | None = Field(
+        default=None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$",
         description="module:function of a Python file beside this one; naming it is trusting it",
+    )
+    file: str | None = Field(default=None, min_length=1, description="of source onnx: the model file")
+    payload: str | None = Field(
+        default=None, min_length=1, description="of source onnx: rows.npz with one array for each input of the model"
     )
     variants: list[Literal["fp32", "fp16", "int8_dynamic", "int8_static"]] = Field(
         default=["fp32"], min_length=1, description="ONNX variants to export"
@@ -134,6 +140,20 @@ class Model(_Section):
         default=None,
         description="what a variant may lose by the factory's labels and segments, such as {metric: accuracy}",
     )
+
+    @model_validator(mode="after")
+    def _source_has_its_keys(self) -> Self:
+        wanted, foreign = ("file", ["factory"]) if self.source == "onnx" else ("factory", ["file", "payload"])
+        wrong: list[_Contradiction] = [
+            ((key, "source"), f"{key} means nothing to source {self.source}; remove it")
+            for key in foreign
+            if getattr(self, key) is not None
+        ]
+        if getattr(self, wanted) is None:
+            wrong.append((("source",), f"{self.source} needs the key {wanted} as well"))
+        if wrong:
+            raise contradiction(*wrong)
+        return self
 
 
 class ArrivalsSection(_Section):

@@ -63,7 +63,7 @@ def read_scenario(path: Path) -> Scenario:
     folder = path.resolve().parent
     return Scenario(
         name=document.name or path.stem,
-        model=None if document.model is None else _model(document.model, folder),
+        model=None if document.model is None else _model(document.model, folder=folder, where=where),
         traffic=_traffic(document.traffic, folder=folder, where=where),
         objectives=tuple(_objective(objective) for objective in document.objectives),
         serving=ServingChoices(
@@ -103,7 +103,10 @@ def _is_safe_name(name: str) -> bool:
     return re.fullmatch(NAME_PATTERN, name) is not None
 
 
-def _model(model: Model, folder: Path) -> ModelSource:
+def _model(model: Model, *, folder: Path, where: str) -> ModelSource:
+    for key, name in (("model.file", model.file), ("model.payload", model.payload)):
+        if name is not None:
+            _inside(name, folder, where, key=key)
     return ModelSource(
         kind=model.source,
         factory=model.factory,
@@ -113,6 +116,8 @@ def _model(model: Model, folder: Path) -> ModelSource:
         quality=None
         if model.quality is None
         else QualityGate(metric=model.quality.metric, max_drop=model.quality.max_drop),
+        file=model.file,
+        payload=model.payload,
     )
 
 
@@ -127,7 +132,7 @@ def _parity(limit: ParityLimit) -> ParityLimits:
 def _traffic(traffic: TrafficSection, *, folder: Path, where: str) -> Traffic:
     profile = traffic.profile
     named = WEEK_PROFILES.get(profile)
-    shares = named() if named is not None else read_week(_inside(profile, folder, where))
+    shares = named() if named is not None else read_week(_inside(profile, folder, where, key="traffic.profile"))
     return Traffic(
         peak_rps=traffic.peak_rps,
         n_rows_per_request=traffic.rows_per_request,
@@ -138,12 +143,12 @@ def _traffic(traffic: TrafficSection, *, folder: Path, where: str) -> Traffic:
     )
 
 
-def _inside(name: str, folder: Path, where: str) -> Path:
+def _inside(name: str, folder: Path, where: str, *, key: str) -> Path:
     """The file that a scenario names: absolute paths are the user's own word, relative ones stay in the folder."""
     path = folder / name
     if not Path(name).is_absolute() and not path.resolve().is_relative_to(folder):
         raise InputError(
-            what=f"traffic.profile {name!r:.60} leads out of the scenario's folder",
+            what=f"{key} {name!r:.60} leads out of the scenario's folder",
             where=where,
             fix="move the file beside the scenario, or write its absolute path",
         )

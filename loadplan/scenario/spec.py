@@ -7,7 +7,7 @@ from typing import Literal
 from loadplan.catalog.price import PurchaseKind
 from loadplan.slo import Slo
 
-ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm"]
+ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "onnx"]
 QualityMetric = Literal["accuracy", "mae"]
 ArrivalProcess = Literal["constant", "poisson", "gamma"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
@@ -35,11 +35,18 @@ class ModelSource:
     """Where the model comes from and what an ONNX variant of it must fulfil."""
 
     kind: ModelSourceKind
-    factory: str  # `module:function`, the module beside the scenario file; naming it is trusting it
-    folder: str  # absolute folder of the scenario file, where the module is looked up
+    factory: str | None  # `module:function`, the module beside the scenario file; naming it is trusting it
+    folder: str  # absolute folder of the scenario file, where the module or the file is looked up
     variants: tuple[str, ...]
     parity: dict[str, ParityLimits]  # by variant
     quality: QualityGate | None = None  # None: quality is measured where there are labels, but refuses nothing
+    file: str | None = None  # a ready ONNX file, in place of a factory
+    payload: str | None = None  # the rows to feed the file with; None: they are made up
+
+    @property
+    def named(self) -> str:
+        """The factory or the file, as the user named it."""
+        return self.factory or self.file or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

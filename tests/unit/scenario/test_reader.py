@@ -129,6 +129,14 @@ def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: 
         ("traffic:", "name: ../etc\ntraffic:", "name: expected letters, digits"),
         ("traffic:", "schema: true\ntraffic:", "schema: expected 1, read 'true'"),
         ("traffic:", "model: {source: torch, factory: 'a:b'}\ntraffic:", "'torch' is not supported yet"),
+        (
+            "traffic:",
+            "model: {source: onnx, file: a.onnx, factory: 'a:b'}\ntraffic:",
+            "factory means nothing to source onnx",
+        ),
+        ("traffic:", "model: {source: onnx}\ntraffic:", "onnx needs the key file as well"),
+        ("traffic:", "model: {source: sklearn}\ntraffic:", "sklearn needs the key factory as well"),
+        ("traffic:", "model: {source: sklearn, factory: 'a:b', payload: a.npz}\ntraffic:", "payload means nothing to"),
         ("traffic:", "model: {source: sklearn, factory: a.b}\ntraffic:", "expected module:function"),
     ],
 )
@@ -247,3 +255,14 @@ def test_the_schema_describes_every_key_and_allows_no_other() -> None:
     assert schema["$defs"]["Objective"]["properties"]["p99_9_ms"]["exclusiveMinimum"] == 0
     assert schema["$defs"]["PlanSection"]["additionalProperties"] is False
     assert "null" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize("key", ["file", "payload"])
+def test_a_model_file_of_a_relative_path_stays_in_the_folder(tmp_path: Path, key: str) -> None:
+    named = {"file": "model.onnx", "payload": "rows.npz"}
+    written = ", ".join(f"{name}: {'../' if name == key else ''}{path}" for name, path in named.items())
+    with pytest.raises(InputError, match=rf"model\.{key} '\.\./{named[key]}' leads out of the scenario's folder"):
+        read_scenario(write(tmp_path, f"model: {{source: onnx, {written}}}\n" + MINIMAL))
+    model = read_scenario(write(tmp_path, f"model: {{source: onnx, file: {tmp_path}/m.onnx}}\n" + MINIMAL)).model
+    assert model is not None
+    assert (model.factory, model.file, model.payload) == (None, f"{tmp_path}/m.onnx", None)
