@@ -48,7 +48,6 @@ BAD = {
     "a body that is not there": (["load", "http://127.0.0.1:9/", "--rate", "5", "--body", "none.json"], 2, "none.json"),
     "a region that nobody has": (["run", "mars.yaml"], 2, "us-east-1"),
     "a provider that nobody is": (["run", "ibm.yaml"], 2, "ibm"),
-    "a factory that leaves": (["export", "leaving.yaml", "-o", "leaving-results"], 2, "SystemExit"),
     "a model that is none": (["bench", "broken.onnx"], 2, "broken.onnx"),
     "a model that is not there": (["bench", "none.onnx"], 2, "none.onnx"),
     "batch sizes that are no numbers": (["bench", "broken.onnx", "--batch-sizes", "one"], 2, "one"),
@@ -72,8 +71,6 @@ def folder(tmp_path: Path) -> Path:
     model = "model: {source: sklearn, factory: nowhere:build}\n"
     (tmp_path / "mars.yaml").write_text(PLANNING + model + "plan: {regions: [us-east-2x]}\n")
     (tmp_path / "ibm.yaml").write_text(PLANNING + model + "plan: {providers: [aws, ibm]}\n")
-    (tmp_path / "leaving.yaml").write_text(PLANNING + "model: {source: sklearn, factory: leaving:build}\n")
-    (tmp_path / "leaving.py").write_text("import sys\n\n\ndef build():\n    sys.exit(7)\n")
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     (tmp_path / "capacities.csv").write_text(
         "provider,region,instance_type,batch_size,usable_capacity_rps,p99_ms\naws,us-east-1,c7i.large,1,60,20\n"
@@ -172,6 +169,14 @@ def test_a_model_whose_training_was_cut_short_is_not_kept(tmp_path: Path) -> Non
     assert "run the same command again to go on" in said
     (manifest,) = tmp_path.glob("results/planning/*/manifest.json")
     assert [stage["stage"] for stage in json.loads(manifest.read_text())["record"]["stages"]] == ["scenario"]
+
+
+def test_a_factory_that_leaves_is_a_mistake_of_the_factory(tmp_path: Path) -> None:
+    (tmp_path / "leaving.yaml").write_text(PLANNING + "model: {source: sklearn, factory: leaving:build}\n")
+    (tmp_path / "leaving.py").write_text("import sys\n\n\ndef build():\n    sys.exit(7)\n")
+    done = loadplan("export", "leaving.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the factory failed with SystemExit: 7" in done.stderr
 
 
 def test_what_a_factory_prints_leaves_standard_output_to_the_machine(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .conftest import make_place
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
 
 def test_a_ready_file_walks_the_whole_road_and_its_doubts_reach_the_report(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from loadplan.pipeline.artifacts import read_bench
 
 from .conftest import MODEL, Place, Said, make_place
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
 NETWORK = MODEL.replace("linear_model import LogisticRegression", "neural_network import MLPClassifier").replace(
     "LogisticRegression(max_iter=500)", "MLPClassifier(hidden_layer_sizes=(64,), max_iter=2000, random_state=0)"
