@@ -15,7 +15,7 @@ from loadplan.pipeline import artifacts, steps
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.road import disappointment
-from loadplan.pipeline.steps import NO_PRICES, Road
+from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
 from loadplan.report.findings import Findings
 from loadplan.scenario.spec import StageName

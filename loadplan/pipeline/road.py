@@ -15,7 +15,7 @@ from loadplan.errors import InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.machine import read_machine
 from loadplan.pipeline import steps
 from loadplan.pipeline.observer import Nobody, Observer
-from loadplan.pipeline.steps import NO_PRICES, Road
+from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
 from loadplan.plan.offers import check_places

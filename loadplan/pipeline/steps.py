@@ -1,28 +1,15 @@
-"""One function per stage of the road: look whether it is finished, else do it, journal it, and record what it made.
-
-A stage's key covers everything its result depends on: its part of the scenario, the artefacts before it, the machine
-where something is measured, and the versions of what does the work. The same key means the same result, in this run
-folder or in another one of the same scenario, so nothing finished is ever measured twice.
-"""
+"""One function per stage of the road: what its result depends on, how it is made, and how it is read again."""
 
 import hashlib
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
-from decimal import Decimal
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
-from types import MappingProxyType
 
-from loadplan import __version__
 from loadplan.bench.grid import bench_cells
 from loadplan.bench.records import BenchRun, CellRound
 from loadplan.bench.runner import BenchRequest, run_bench
 from loadplan.catalog.reader import load_catalog
-from loadplan.clock import utc_now
 from loadplan.errors import InputError, LoadplanError
 from loadplan.export import onnx_file
 from loadplan.export.artifact import ExportRun
@@ -32,11 +19,10 @@ from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.records import CapacityFit
 from loadplan.inference import runtime_version
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.machine import Machine
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
 from loadplan.pipeline.drive import drive
-from loadplan.pipeline.observer import Observer
+from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.report.budget import budget_csv
@@ -44,75 +30,39 @@ from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.spec import ModelSource, Scenario, StageName
+from loadplan.scenario.spec import ModelSource, Scenario
 from loadplan.store import codec
 from loadplan.store.codec import read_record, write_record
 from loadplan.store.files import write_text
-from loadplan.store.manifest import Artifact, StageEntry, stage_key
-from loadplan.store.run_folder import RunFolder
+from loadplan.store.manifest import Artifact, stage_key
 from loadplan.verify import Verdict, judge_verification, verification_spec
 
-# What is asked of each stage: said when it begins, so that a user knows why it is waited for.
-PURPOSES: Mapping[StageName, str] = {
-    "scenario": "what is asked?",
-    "export": "is the ONNX model still the same model?",
-    "bench": "how long does one batch take on this machine?",
-    "load": "how does a live API with this model answer real arrivals?",
-    "fit": "which law explains both, and what can one server carry?",
-    "plan": "what is the cheapest fleet that meets every objective?",
-    "verify": "does the planned setting hold when driven live?",
-    "report": "what do the engineer and the budget owner look at?",
-}
-NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
 # What decides the bytes of a graph.
 _CONVERTERS = ("onnx", "skl2onnx", "onnxmltools", "scikit-learn", "xgboost-cpu", "xgboost", "lightgbm", "numpy")
-_PACKAGES = ("numpy", "scipy", "numba", "onnx", "skl2onnx", "scikit-learn", "locust", "uvicorn", "plotly")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Road:
-    """An open run folder and everything the stages need beside each other's results."""
-
-    folder: RunFolder
-    scenario: Scenario
-    scenario_file: str  # the name it was given by
-    scenario_text: str  # the scenario file as the user wrote it
-    machine: Machine
-    observer: Observer
-    as_of: date  # the day on which prices are judged
-    prices: Mapping[str, Decimal]  # the user's own, in USD per hour by `provider/region/type`
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """The files that a stage wrote, and what to say of them in one line."""
-
-    paths: Sequence[str]
-    outcome: str
 
 
 def read_question(road: Road) -> Findings:
     """Keep the scenario, as written and as resolved."""
     portable = _portable(road.scenario)
 
-    def make() -> _Made:
+    def make() -> Made:
         write_text(road.folder.path / artifacts.SCENARIO_TEXT, road.scenario_text)
         write_record(road.folder.path / artifacts.SCENARIO, portable, schema="loadplan.scenario/1")
         write_record(road.folder.path / artifacts.MACHINE, road.machine, schema="loadplan.machine/1")
         limits = [limit for slo in road.scenario.objectives for limit in slo.limits]
         said = ", ".join(f"p{100 * limit.quantile:g} ≤ {1e3 * limit.limit_s:g} ms" for limit in limits)
-        return _Made(
+        return Made(
             paths=[artifacts.SCENARIO_TEXT, artifacts.SCENARIO, artifacts.MACHINE],
             outcome=f"{road.scenario.name}: {road.scenario.traffic.peak_rps:,g} requests/s at the peak, {said}",
         )
 
     inputs = {
         "file": road.scenario_file,
-        "scenario": _digest(portable),
-        "text": _digest(road.scenario_text),
-        "machine": _digest(road.machine),
+        "scenario": digest(portable),
+        "text": digest(road.scenario_text),
+        "machine": digest(road.machine),
     }
-    _once(road, "scenario", inputs, make)
+    once(road, "scenario", inputs, make)
     return Findings(scenario=road.scenario, machine=road.machine)
 
 
@@ -122,23 +72,23 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
     path = road.folder.path
     inputs = {
         "model": hashlib.sha256(model_bytes(source)).hexdigest(),
-        "source": _digest(replace(source, folder=".")),
-        **{name: _version(name) for name in _CONVERTERS},
+        "source": digest(replace(source, folder=".")),
+        **{name: version(name) for name in _CONVERTERS},
         "runtime": runtime_version(),
     }
 
-    def make() -> _Made:
+    def make() -> Made:
         (path / artifacts.MODELS).mkdir(exist_ok=True)
         exported, payloads = export_model(source, models_folder=path / artifacts.MODELS)
         (path / artifacts.PAYLOADS).parent.mkdir(exist_ok=True)
         save_payloads(path / artifacts.PAYLOADS, payloads)
         write_record(path / artifacts.EXPORT, exported, schema="loadplan.export/1")
-        return _Made(
+        return Made(
             paths=[artifacts.EXPORT, artifacts.PAYLOADS, *(model.path for model in exported.models)],
             outcome=_export_outcome(exported, payloads),
         )
 
-    _once(road, "export", inputs, make)
+    once(road, "export", inputs, make)
     exported = read_record(path / artifacts.EXPORT, ExportRun, schema="loadplan.export/1")
     return exported, load_payloads(path / artifacts.PAYLOADS)
 
@@ -147,9 +97,9 @@ def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
     """Every cell of the grid, in interleaved rounds, each visit journalled as it is made."""
     scenario, path = road.scenario, road.folder.path
     inputs = {
-        **_made_by(road, "export"),
-        "bench": _digest(scenario.bench),
-        "threads": _digest(scenario.serving.n_threads),
+        **made_by(road, "export"),
+        "bench": digest(scenario.bench),
+        "threads": digest(scenario.serving.n_threads),
         "machine": road.machine.fingerprint,
         "runtime": runtime_version(),
     }
@@ -168,7 +118,7 @@ def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
         caveats=caveats,
     )
 
-    def make() -> _Made:
+    def make() -> Made:
         journal = road.folder.journal("bench", stage_key("bench", inputs))
         run = run_bench(
             request,
@@ -178,9 +128,9 @@ def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
         )
         write_bench(path / artifacts.BENCH, run)
         n_noisy = sum(cell.is_noisy for cell in run.cells)
-        return _Made(paths=[artifacts.BENCH], outcome=f"{len(run.cells)} cells, {n_noisy} of them noisy")
+        return Made(paths=[artifacts.BENCH], outcome=f"{len(run.cells)} cells, {n_noisy} of them noisy")
 
-    _once(road, "bench", inputs, make)
+    once(road, "bench", inputs, make)
     return read_bench(path / artifacts.BENCH)
 
 
@@ -188,15 +138,15 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
     """A few short live runs, each kept as it is made; the next one is chosen by what the last ones showed."""
     scenario, path = road.scenario, road.folder.path
     inputs = {
-        **_made_by(road, "export", "bench"),
-        "serving": _digest(scenario.serving),
-        "load": _digest(scenario.load),
+        **made_by(road, "export", "bench"),
+        "serving": digest(scenario.serving),
+        "load": digest(scenario.load),
         "rows": str(scenario.traffic.n_rows_per_request),
         "machine": road.machine.fingerprint,
-        "locust": _version("locust"),
+        "locust": version("locust"),
     }
 
-    def make() -> _Made:
+    def make() -> Made:
         journal = road.folder.journal("load", stage_key("load", inputs))
         kept = [read_load(path / artifact.path) for artifact in journal.entries(Artifact)]
         # What neighbours spoiled before the command was given again is driven again.
@@ -216,34 +166,34 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
             runs[spec.name] = run
         require_enough(tuple(runs.values()))
         n_requests = sum(run.requests.n_requests for run in runs.values())
-        return _Made(paths=[*map(_load_path, runs)], outcome=f"{len(runs)} runs, {n_requests:,} requests")
+        return Made(paths=[*map(_load_path, runs)], outcome=f"{len(runs)} runs, {n_requests:,} requests")
 
-    _once(road, "load", inputs, make)
-    return _kept_loads(road, "load")
+    once(road, "load", inputs, make)
+    return kept_loads(road, "load")
 
 
 def fit(road: Road, benched: BenchRun, loads: Sequence[LoadRun]) -> CapacityFit:
     """The laws behind bench and load runs, and what one server process carries with each setting."""
     scenario, path = road.scenario, road.folder.path
     inputs = {
-        **_made_by(road, "bench", "load"),
-        "objectives": _digest(scenario.objectives),
-        "serving": _digest(scenario.serving),
-        "traffic": _digest((scenario.traffic.arrivals, scenario.traffic.n_rows_per_request)),
+        **made_by(road, "bench", "load"),
+        "objectives": digest(scenario.objectives),
+        "serving": digest(scenario.serving),
+        "traffic": digest((scenario.traffic.arrivals, scenario.traffic.n_rows_per_request)),
         "seed": str(scenario.load.seed),
-        **{name: _version(name) for name in ("numpy", "scipy", "numba")},
+        **{name: version(name) for name in ("numpy", "scipy", "numba")},
     }
 
-    def make() -> _Made:
+    def make() -> Made:
         fitted = fit_capacity(benched, loads, scenario)
         write_record(path / artifacts.FIT, fitted, schema="loadplan.fit/1")
         best = max(fitted.capacities, key=lambda capacity: capacity.usable_capacity_rps)
-        return _Made(
+        return Made(
             paths=[artifacts.FIT],
             outcome=f"one server here carries up to {best.usable_capacity_rps:,.0f} requests/s within the objectives",
         )
 
-    _once(road, "fit", inputs, make)
+    once(road, "fit", inputs, make)
     return read_record(path / artifacts.FIT, CapacityFit, schema="loadplan.fit/1")
 
 
@@ -252,20 +202,20 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
     scenario, path = road.scenario, road.folder.path
     catalog = load_catalog(as_of=road.as_of, overrides=road.prices)
     inputs = {
-        **_made_by(road, "fit"),
-        "traffic": _digest(scenario.traffic),
-        "objectives": _digest(scenario.objectives),
-        "rules": _digest(scenario.plan),
-        "catalog": _digest(catalog),
+        **made_by(road, "fit"),
+        "traffic": digest(scenario.traffic),
+        "objectives": digest(scenario.objectives),
+        "rules": digest(scenario.plan),
+        "catalog": digest(catalog),
         "as_of": road.as_of.isoformat(),
     }
 
-    def make() -> _Made:
+    def make() -> Made:
         planned = plan_fleet(fit=fitted, scenario=scenario, catalog=catalog, as_of=road.as_of)
         write_record(path / artifacts.PLAN, planned, schema="loadplan.plan/1")
-        return _Made(paths=[artifacts.PLAN], outcome=_plan_outcome(planned))
+        return Made(paths=[artifacts.PLAN], outcome=_plan_outcome(planned))
 
-    _once(road, "plan", inputs, make)
+    once(road, "plan", inputs, make)
     return read_record(path / artifacts.PLAN, Plan, schema="loadplan.plan/1")
 
 
@@ -282,21 +232,21 @@ def verify(
     scenario, path = road.scenario, road.folder.path
     spec = verification_spec(planned, fitted, scenario)
     inputs = {
-        **_made_by(road, "export", "fit"),
-        "run": _digest(spec),
-        "objectives": _digest(scenario.objectives),
+        **made_by(road, "export", "fit"),
+        "run": digest(spec),
+        "objectives": digest(scenario.objectives),
         "rows": str(scenario.traffic.n_rows_per_request),
         "machine": road.machine.fingerprint,
     }
 
-    def make() -> _Made:
+    def make() -> Made:
         verdict, run = already or drive_verification(road, exported, payloads, fitted, planned)
         write_load(path / artifacts.VERIFICATION, run)
         write_record(path / artifacts.VERDICT, verdict, schema="loadplan.verify/1")
         word = "PASS" if verdict.passed else "FAIL" if verdict.valid else "INVALID"
-        return _Made(paths=[artifacts.VERDICT, artifacts.VERIFICATION], outcome=word)
+        return Made(paths=[artifacts.VERDICT, artifacts.VERIFICATION], outcome=word)
 
-    _once(road, "verify", inputs, make)
+    once(road, "verify", inputs, make)
     verdict = read_record(path / artifacts.VERDICT, Verdict, schema="loadplan.verify/1")
     return verdict, read_load(path / artifacts.VERIFICATION)
 
@@ -325,7 +275,7 @@ def drop_other_verification(road: Road, fitted: CapacityFit, planned: Plan) -> N
     entry = road.folder.entry("verify")
     if entry is None:
         return
-    is_of_this_plan = planned.feasible and entry.inputs["run"] == _digest(
+    is_of_this_plan = planned.feasible and entry.inputs["run"] == digest(
         verification_spec(planned, fitted, road.scenario)
     )
     if not is_of_this_plan:
@@ -337,14 +287,14 @@ def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
     path = road.folder.path
     provenance = _provenance(road, failure)
 
-    def make() -> _Made:
+    def make() -> Made:
         write_text(path / artifacts.REPORT, render_report(known, provenance))
         if known.plan is None:
-            return _Made(paths=[artifacts.REPORT], outcome=str(path / artifacts.REPORT))
+            return Made(paths=[artifacts.REPORT], outcome=str(path / artifacts.REPORT))
         write_text(path / artifacts.BUDGET, budget_csv(known.plan))
-        return _Made(paths=[artifacts.REPORT, artifacts.BUDGET], outcome=str(path / artifacts.REPORT))
+        return Made(paths=[artifacts.REPORT, artifacts.BUDGET], outcome=str(path / artifacts.REPORT))
 
-    _once(road, "report", {"provenance": _digest(provenance), "plotly": _version("plotly")}, make)
+    once(road, "report", {"provenance": digest(provenance), "plotly": version("plotly")}, make)
     return path / artifacts.REPORT
 
 
@@ -372,46 +322,6 @@ def canonical(scenario: Scenario) -> str:
     return codec.dumps(_portable(scenario))
 
 
-def _once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callable[[], _Made]) -> None:
-    """Do a stage unless the same inputs were already worked through, here or in another run of this scenario.
-
-    A verification that neighbours spoiled says nothing, so the same command, given again, drives it again.
-    """
-    key = stage_key(stage, inputs)
-    road.observer.begin(stage, PURPOSES[stage])
-    is_here = road.folder.is_done(stage, key)
-    if is_here or road.folder.adopt(stage, key):
-        if stage != "verify" or all(run.verdict.valid for run in _kept_loads(road, stage)):
-            road.observer.end(stage, "unchanged, kept" if is_here else "unchanged, taken over from an earlier run")
-            return
-        road.folder.forget(stage)
-    begin_s = time.monotonic()
-    made = make()
-    # An observer whose user asked to stop raises here, if whatever ran meanwhile swallowed it: a model whose training
-    # was cut short must not be kept.
-    road.observer.progress(1.0, made.outcome)
-    road.folder.finish(
-        StageEntry(
-            stage=stage,
-            key=key,
-            inputs=dict(inputs),
-            artifacts=tuple(road.folder.artifact(name) for name in made.paths),
-            versions=_versions(),
-            machine=road.machine.fingerprint,
-            seed=road.scenario.load.seed,
-            finished_at=utc_now().isoformat(),
-        )
-    )
-    road.observer.end(stage, f"{made.outcome} ({time.monotonic() - begin_s:.1f} s)")
-
-
-def _kept_loads(road: Road, stage: StageName) -> tuple[LoadRun, ...]:
-    """The live runs of a finished stage; none where it drove none."""
-    entry = road.folder.entry(stage)
-    paths = [artifact.path for artifact in entry.artifacts] if entry else []
-    return tuple(read_load(road.folder.path / path) for path in paths if Path(path).parent.name == artifacts.LOAD)
-
-
 def _load_progress(road: Road, spec: LoadSpec, n_done: int, done_ratio: float) -> None:
     said = f"run {n_done + 1}: {spec.purpose} at {spec.offered_rate_rps:,.0f} requests/s"
     road.observer.progress(min((n_done + done_ratio) / N_RUNS_EXPECTED, 1.0), said)
@@ -421,18 +331,13 @@ def _load_path(name: str) -> str:
     return f"{artifacts.LOAD}/{name}.parquet"
 
 
-def _made_by(road: Road, *stages: StageName) -> dict[str, str]:
-    entries = [entry for stage in stages if (entry := road.folder.entry(stage)) is not None]
-    return {artifact.path: artifact.sha256 for entry in entries for artifact in entry.artifacts}
-
-
 def _provenance(road: Road, failure: LoadplanError | None) -> Provenance:
     manifest = road.folder.manifest
     return Provenance(
         run=road.folder.path.name,
         created_at=manifest.created_at,
         seed=road.scenario.load.seed,
-        versions=_versions(),
+        versions=versions(),
         artifacts=tuple(
             (artifact.path, artifact.sha256)
             for entry in manifest.stages
@@ -472,20 +377,3 @@ def need_model(scenario: Scenario) -> ModelSource:
 def _portable(scenario: Scenario) -> Scenario:
     """Without the absolute folder of the model, which says nothing about the question."""
     return scenario if scenario.model is None else replace(scenario, model=replace(scenario.model, folder="."))
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(codec.dumps(value).encode()).hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    runtime, _, number = runtime_version().partition(" ")
-    installed = {name: _version(name) for name in _PACKAGES}
-    return {"loadplan": __version__, "python": sys.version.split()[0], runtime: number, **installed}
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
