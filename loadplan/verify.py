@@ -171,12 +171,17 @@ def failure_of(verdict: Verdict) -> LoadplanError | None:
 def recommended_fleet(plan: Plan) -> Fleet:
     """The fleet that the plan recommends. Raises ObjectiveMissed when nothing is feasible."""
     if plan.recommended is None:
-        raise ObjectiveMissed(
-            what=f"no fleet meets the objective: {plan.binding_constraint}",
-            where="the plan",
-            fix="relax the constraint that is named, or allow more kinds of machine",
-        )
+        raise nothing_feasible(plan)
     return plan.recommended
+
+
+def nothing_feasible(plan: Plan) -> ObjectiveMissed:
+    """What a plan without any fleet comes to, as an error to raise."""
+    return ObjectiveMissed(
+        what=f"no fleet meets the objective: {plan.binding_constraint}",
+        where="the plan",
+        fix="relax the constraint that is named, or allow more kinds of machine",
+    )
 
 
 def setting_capacity(fit: CapacityFit, setting: Setting) -> SettingCapacity:

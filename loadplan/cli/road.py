@@ -18,7 +18,7 @@ from loadplan.cli.options import (
     parse_date,
     parse_prices,
 )
-from loadplan.errors import InputError, ObjectiveMissed
+from loadplan.errors import InputError
 from loadplan.scenario.spec import StageName
 
 UntilOption = Annotated[StageName, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")]
@@ -156,6 +156,7 @@ def budget(run: RunArgument, as_json: JsonOption = False, debug: DebugOption = F
     from loadplan.pipeline.artifacts import read_findings
     from loadplan.report.budget import budget_csv
     from loadplan.store.run_folder import read_run_folder
+    from loadplan.verify import nothing_feasible
 
     planned = read_findings(read_run_folder(run)).plan
     if planned is None:
@@ -165,11 +166,7 @@ def budget(run: RunArgument, as_json: JsonOption = False, debug: DebugOption = F
             fix="run `loadplan run` on the scenario again; it goes on where it was",
         )
     if not planned.feasible:
-        raise ObjectiveMissed(
-            what=f"there is nothing to budget for: {planned.binding_constraint}",
-            where=str(run),
-            fix="relax the constraint that is named, or allow more kinds of machine",
-        )
+        raise nothing_feasible(planned)
     text = budget_csv(planned)
     console.result(text.rstrip("\n"), {"schema": "loadplan.budget/1", "csv": text}, as_json=as_json)
     return console.exit_code(None, debug=debug)

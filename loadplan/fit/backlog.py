@@ -21,9 +21,14 @@ _REQUESTS_WAITING_LEAST = 16
 N_DEPARTURES_LEAST = 100  # a pace from fewer is too uncertain
 
 
+def requests_in_full_batch(max_batch_size: int, n_rows_per_request: int) -> int:
+    """Whole requests that fit into a batch; a larger one alone fills a batch of its own."""
+    return max(1, max_batch_size // n_rows_per_request)
+
+
 def backlog_of(setting: Setting, n_rows_per_request: int) -> int:
     """Requests that must be under way for the server to be certainly saturated."""
-    n_requests = max(1, setting.serving.max_batch_size // n_rows_per_request)
+    n_requests = requests_in_full_batch(setting.serving.max_batch_size, n_rows_per_request)
     return max(_REQUESTS_WAITING_LEAST, _BATCHES_WAITING * n_requests)
 
 

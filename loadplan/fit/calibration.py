@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
-from loadplan.fit.service_time import find_law, fit_service_times, service_times_s
+from loadplan.fit.backlog import backlog_of, departure_gap_s, requests_in_full_batch, right_answers_s
+from loadplan.fit.records import ServiceTimeFit
+from loadplan.fit.service_time import fit_service_times, service_times_s
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.scenario.spec import Arrivals, Scenario
 
@@ -50,16 +51,16 @@ def next_run(benched: BenchRun, scenario: Scenario, runs: Sequence[LoadRun]) -> 
         InvalidMeasurement: when the benchmark holds no cell.
         InputError: when the scenario's smallest batch is more than twice the largest that was benchmarked.
     """
-    execution = _execution(benched, scenario)
+    law = _law(benched, scenario)
     done = {run.spec.name: run for run in runs}
     for wanted in _wanted(scenario):
         if wanted.purpose == "saturation":
-            spec = _next_burst(wanted, execution, benched, scenario, done)
+            spec = _next_burst(wanted, law, scenario, done)
         elif wanted.name in done:
             spec = None
         else:
-            rate_rps = wanted.load_ratio * _saturated_rps(wanted.max_batch_size, execution, benched, scenario, runs)
-            spec = _spec(wanted, wanted.name, rate_rps, execution, scenario)
+            rate_rps = wanted.load_ratio * _saturated_rps(wanted.max_batch_size, law, scenario, runs)
+            spec = _spec(wanted, wanted.name, rate_rps, law.execution, scenario)
         if spec is not None:
             return spec
     return None
@@ -80,18 +81,16 @@ def _wanted(scenario: Scenario) -> tuple[_Wanted, ...]:
     )
 
 
-def _execution(benched: BenchRun, scenario: Scenario) -> ExecutionConfig:
-    """The one that all runs use: overheads are the server's own, so one execution tells them for every other."""
+def _law(benched: BenchRun, scenario: Scenario) -> ServiceTimeFit:
+    """That of the execution that all runs use: overheads are the server's own, so one tells them for every other."""
     laws = fit_service_times(benched)
     fewest = min(scenario.serving.n_threads)
-    return next((law.execution for law in laws if law.execution.n_threads == fewest), laws[0].execution)
+    return next((law for law in laws if law.execution.n_threads == fewest), laws[0])
 
 
-def _next_burst(
-    wanted: _Wanted, execution: ExecutionConfig, benched: BenchRun, scenario: Scenario, done: dict[str, LoadRun]
-) -> LoadSpec | None:
+def _next_burst(wanted: _Wanted, law: ServiceTimeFit, scenario: Scenario, done: dict[str, LoadRun]) -> LoadSpec | None:
     """A run of bursts, and a louder one after each that left no backlog, as far as that is safe."""
-    saturated_rps = _saturated_rps(wanted.max_batch_size, execution, benched, scenario, tuple(done.values()))
+    saturated_rps = _saturated_rps(wanted.max_batch_size, law, scenario, tuple(done.values()))
     ratio, name = wanted.load_ratio, wanted.name
     while name in done:
         louder = ratio * _LOUDER
@@ -102,7 +101,7 @@ def _next_burst(
         ):
             return None
         ratio, name = louder, f"{name}-louder"
-    return _spec(wanted, name, ratio * saturated_rps, execution, scenario)
+    return _spec(wanted, name, ratio * saturated_rps, law.execution, scenario)
 
 
 def require_enough(runs: Sequence[LoadRun]) -> None:
@@ -132,8 +131,7 @@ def backlog_gap_s(run: LoadRun, scenario: Scenario) -> float | None:
 
 def _saturated_rps(
     max_batch_size: int,
-    execution: ExecutionConfig,
-    benched: BenchRun,
+    law: ServiceTimeFit,
     scenario: Scenario,
     runs: Sequence[LoadRun],
 ) -> float:
@@ -146,19 +144,18 @@ def _saturated_rps(
     }
     if max_batch_size in gaps_s:
         return 1.0 / gaps_s[max_batch_size]
-    law = find_law(fit_service_times(benched), execution)
     service_s = service_times_s(law, max(max_batch_size, *gaps_s, n_rows))
 
-    def n_requests(size: int) -> int:
-        return max(1, size // n_rows)
+    def inference_s(size: int) -> float:
+        """Share of each request in the inference of a full batch."""
+        b = requests_in_full_batch(size, n_rows)
+        return float(service_s[b * n_rows]) / b
 
-    def beside_s(size: int, gap_s: float) -> float:
-        """What a full batch took beside its inference, per request, so that it carries over to another size."""
-        return max(gap_s - float(service_s[n_requests(size) * n_rows]) / n_requests(size), 0.0)
-
-    b = n_requests(max_batch_size)
-    beside = [beside_s(size, gap_s) for size, gap_s in gaps_s.items()] or [_REQUEST_S + _BATCH_S / b]
-    return 1.0 / (float(service_s[b * n_rows]) / b + sum(beside) / len(beside))
+    # What a full batch took beside its inference, per request, so that it carries over to another size.
+    beside_s = [max(gap_s - inference_s(size), 0.0) for size, gap_s in gaps_s.items()]
+    if not beside_s:
+        beside_s = [_REQUEST_S + _BATCH_S / requests_in_full_batch(max_batch_size, n_rows)]
+    return 1.0 / (inference_s(max_batch_size) + sum(beside_s) / len(beside_s))
 
 
 def _spec(wanted: _Wanted, name: str, rate_rps: float, execution: ExecutionConfig, scenario: Scenario) -> LoadSpec:

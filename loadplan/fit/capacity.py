@@ -27,7 +27,7 @@ from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Arrivals, Scenario
 from loadplan.scenario.traffic import schedule
-from loadplan.slo import Slo
+from loadplan.slo import Slo, attainment
 from loadplan.stats import Interval, percentile
 
 Times = NDArray[np.float64]
@@ -192,7 +192,10 @@ def _is_met(slo: Slo, times_s: Times) -> bool:
     """As `slo` counts: requests that were refused (NaN) are misses of every limit."""
     if np.count_nonzero(np.isnan(times_s)) > slo.max_failed_ratio * times_s.size:
         return False
-    return all(np.count_nonzero(times_s <= limit.limit_s) >= limit.quantile * times_s.size for limit in slo.limits)
+    return all(
+        attainment(limit, n_due=times_s.size, n_within=int(np.count_nonzero(times_s <= limit.limit_s))).is_met
+        for limit in slo.limits
+    )
 
 
 def _predict(worlds: Sequence[_World], setting: Setting, rate_rps: float) -> PredictedLatency:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
+from loadplan.fit.backlog import backlog_of, departure_gap_s, requests_in_full_batch, right_answers_s
 from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_s
 from loadplan.fit.simulate import Draws, draw, scale, simulate
@@ -203,7 +203,7 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
     for replay in replays:
         if replay.gap_s is not None:
             n_rows = int(replay.n_rows[0])
-            n_requests = max(1, replay.setting.serving.max_batch_size // n_rows)
+            n_requests = requests_in_full_batch(replay.setting.serving.max_batch_size, n_rows)
             rows.append(n_requests)
             rest_s.append(n_requests * replay.gap_s - float(replay.service_s[n_requests * n_rows]))
     if not rows:

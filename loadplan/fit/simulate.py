@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.execution import ServingConfig, Setting
+from loadplan.fit.backlog import requests_in_full_batch
 from loadplan.fit.records import OverheadFit
 
 Times = NDArray[np.float64]
@@ -94,7 +95,7 @@ def saturated_rps(setting: Setting, overhead: OverheadFit, *, service_s: Times, 
     b / (S(b n_rows) + b (request + response) + batch), with b requests in a full batch, times the share of the time
     that is not lost to pauses.
     """
-    b = max(1, setting.serving.max_batch_size // n_rows)
+    b = requests_in_full_batch(setting.serving.max_batch_size, n_rows)
     turn_s = float(service_s[b * n_rows]) + b * (overhead.request_s + overhead.response_s) + overhead.batch_s
     return (1.0 - paused_ratio(overhead)) * b / turn_s
 

@@ -23,7 +23,7 @@ from loadplan.report.findings import Findings
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import StageName
 from loadplan.store.run_folder import open_run_folder
-from loadplan.verify import failure_of
+from loadplan.verify import failure_of, nothing_feasible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +147,5 @@ def plan_given(
 def disappointment(known: Findings) -> LoadplanError | None:
     """The missed objective or the invalid measurement that a finished walk ended in."""
     if known.plan is not None and not known.plan.feasible:
-        return ObjectiveMissed(
-            what=f"no fleet meets the objective: {known.plan.binding_constraint}",
-            where="the plan",
-            fix="relax the constraint that is named, or allow more kinds of machine",
-        )
+        return nothing_feasible(known.plan)
     return None if known.verdict is None else failure_of(known.verdict)

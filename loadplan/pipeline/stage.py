@@ -27,7 +27,7 @@ from loadplan.pipeline.observer import Observer
 from loadplan.scenario.spec import Scenario, StageName
 from loadplan.store import codec
 from loadplan.store.manifest import StageEntry, stage_key
-from loadplan.store.run_folder import RunFolder
+from loadplan.store.run_folder import RunFolder, entry_inputs
 
 # What is asked of each stage: said when it begins, so that a user knows why it is waited for.
 PURPOSES: Mapping[StageName, str] = {
@@ -109,7 +109,7 @@ def kept_loads(road: Road, stage: StageName) -> tuple[LoadRun, ...]:
 def made_by(road: Road, *stages: StageName) -> dict[str, str]:
     """The hashes of everything that these stages made, by path: what a later stage's key takes from them."""
     entries = [entry for stage in stages if (entry := road.folder.entry(stage)) is not None]
-    return {artifact.path: artifact.sha256 for entry in entries for artifact in entry.artifacts}
+    return dict(entry_inputs(entries))
 
 
 def digest(value: object) -> str:
