@@ -1,7 +1,8 @@
 """The requests as a file: a NumPy archive without pickle, so that reading one can never run code.
 
 The same payloads give the same bytes, because the archive's members carry no time; the run folder's hashes rest on
-that. Members: `inputs.<name>`, `expected.<name>`, `segments`, and `labels` where there are any.
+that. Members: `inputs.<name>` or, for inputs as long as the row, `sequences.<name>`; `expected.<name>`; `segments`;
+`labels` and `lengths` where there are any.
 """
 
 import io
@@ -17,6 +18,7 @@ from loadplan.scenario.payloads import PayloadSet
 from loadplan.store.files import write_bytes
 
 _INPUT = "inputs."
+_SEQUENCE = "sequences."
 _EXPECTED = "expected."
 
 # What NumPy and the archive reader raise on bytes that were cut or changed.
@@ -31,12 +33,16 @@ def save_payloads(path: Path, payloads: PayloadSet) -> None:
         EnvironmentFault: when the disk is full, read-only or failing.
     """
     arrays: dict[str, NDArray[np.generic]] = {
-        **{_INPUT + name: rows for name, rows in payloads.inputs.items()},
+        **{
+            (_SEQUENCE if name in payloads.sequences else _INPUT) + name: rows for name, rows in payloads.inputs.items()
+        },
         **{_EXPECTED + name: rows for name, rows in payloads.expected.items()},
         "segments": np.array(payloads.segments, dtype=np.str_),
     }
     if payloads.labels is not None:
         arrays["labels"] = payloads.labels
+    if payloads.lengths is not None:
+        arrays["lengths"] = payloads.lengths
     unstorable = [name for name, values in arrays.items() if values.dtype.hasobject]
     if unstorable:
         raise InputError(
@@ -61,7 +67,8 @@ def load_payloads(path: Path) -> PayloadSet:
             arrays = {name: archive[name] for name in archive.files}
     except _DAMAGE as error:
         raise _refusal(path, str(error)[:200] or type(error).__name__) from error
-    inputs = {name.removeprefix(_INPUT): rows for name, rows in arrays.items() if name.startswith(_INPUT)}
+    sequences = tuple(name.removeprefix(_SEQUENCE) for name in arrays if name.startswith(_SEQUENCE))
+    inputs = {name.partition(".")[2]: rows for name, rows in arrays.items() if name.startswith((_INPUT, _SEQUENCE))}
     expected = {name.removeprefix(_EXPECTED): rows for name, rows in arrays.items() if name.startswith(_EXPECTED)}
     if not inputs or "segments" not in arrays or len({len(rows) for rows in arrays.values()}) != 1:
         raise _refusal(path, "it is no archive of payloads, or its arrays differ in length")
@@ -70,6 +77,8 @@ def load_payloads(path: Path) -> PayloadSet:
         expected=expected,
         segments=tuple(str(name) for name in arrays["segments"]),
         labels=arrays.get("labels"),
+        lengths=arrays.get("lengths"),
+        sequences=sequences,
     )
 
 

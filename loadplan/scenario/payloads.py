@@ -1,4 +1,8 @@
-"""The requests that are sent: real input rows with the answers they must get."""
+"""The requests that are sent: real input rows with the answers they must get.
+
+Rows of different lengths (sentences, histories) lie side by side in arrays as wide as the longest, zeros beyond the end
+of each. They are served as they are: `inputs_of` cuts a batch to its own longest row, and nothing else hands out rows.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +22,24 @@ class PayloadSet:
     expected: Mapping[str, NDArray[np.generic]]  # by ONNX output name, from the source framework
     segments: tuple[str, ...]  # one name per row; all "" where the model has no segments
     labels: NDArray[np.generic] | None  # the truth, where the data has one
+    lengths: NDArray[np.int64] | None = None  # (n_rows,) positions of each row that are real; None: all rows are alike
+    sequences: tuple[str, ...] = ()  # the inputs whose second axis runs along these positions
 
     @property
     def n_rows(self) -> int:
         """Rows in the set."""
         return len(self.segments)
+
+
+def inputs_of(payloads: PayloadSet, rows: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
+    """The inputs of one inference or request over these rows, as long as the longest of them."""
+    if payloads.lengths is None:
+        return {name: values[rows] for name, values in payloads.inputs.items()}
+    longest = int(payloads.lengths[rows].max())
+    return {
+        name: np.ascontiguousarray(values[rows, :longest]) if name in payloads.sequences else values[rows]
+        for name, values in payloads.inputs.items()
+    }
 
 
 def take_rows(payloads: PayloadSet, rows: NDArray[np.intp]) -> PayloadSet:
@@ -32,4 +49,6 @@ def take_rows(payloads: PayloadSet, rows: NDArray[np.intp]) -> PayloadSet:
         expected={name: values[rows] for name, values in payloads.expected.items()},
         segments=tuple(payloads.segments[row] for row in rows),
         labels=None if payloads.labels is None else payloads.labels[rows],
+        lengths=None if payloads.lengths is None else payloads.lengths[rows],
+        sequences=payloads.sequences,
     )

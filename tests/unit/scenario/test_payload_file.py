@@ -8,7 +8,7 @@ import pytest
 
 from loadplan.errors import InputError
 from loadplan.scenario.payload_file import load_payloads, save_payloads
-from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.payloads import PayloadSet, inputs_of, take_rows
 
 PAYLOADS = PayloadSet(
     inputs={"input": np.arange(6, dtype=np.float32).reshape(3, 2)},
@@ -80,3 +80,20 @@ def test_arrays_that_differ_in_length_are_refused(tmp_path: Path) -> None:
     save_payloads(tmp_path / "rows.npz", replace(PAYLOADS, segments=("light",)))
     with pytest.raises(InputError, match="differ in length"):
         load_payloads(tmp_path / "rows.npz")
+
+
+def test_rows_of_unequal_length_come_back_and_are_cut_to_the_longest_of_a_batch(tmp_path: Path) -> None:
+    given = PayloadSet(
+        inputs={"ids": np.array([[5, 0, 0], [6, 7, 8], [9, 4, 0]]), "age": np.array([[1.0], [2.0], [3.0]])},
+        expected={},
+        segments=("", "", ""),
+        labels=None,
+        lengths=np.array([1, 3, 2]),
+        sequences=("ids",),
+    )
+    save_payloads(tmp_path / "rows.npz", given)
+    back = load_payloads(tmp_path / "rows.npz")
+    batch = inputs_of(back, np.array([0, 2]))
+    assert batch["ids"].tolist() == [[5, 0], [9, 4]]
+    assert batch["age"].tolist() == [[1.0], [3.0]]
+    assert inputs_of(take_rows(back, np.array([1, 0])), np.array([1]))["ids"].tolist() == [[5]]
