@@ -124,7 +124,8 @@ def _checked(trained: object, where: str) -> TrainedModel:
             where=where,
             fix="return held-out rows as a table of finite numbers; a DataFrame may have columns of text as well",
         )
-    for name, values in (("labels", trained.labels), ("segments", trained.segments)):
+    beside = (("labels", trained.labels), ("segments", trained.segments), ("groups", trained.groups))
+    for name, values in beside:
         if values is not None and len(values) != len(trained.rows):
             raise InputError(
                 what=f"the factory returned {len(trained.rows)} rows and {len(values)} {name}",

@@ -31,6 +31,7 @@ class TrainedModel:
     rows: "NDArray[np.generic] | DataFrame"
     labels: NDArray[np.generic] | None = None  # the truth about each row, as the estimator was taught it
     segments: Sequence[str] | None = None  # the kind of user or input that each row stands for
+    groups: Sequence[object] | None = None  # of a ranker: the list (a query, a user) in which each row was ranked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
