@@ -8,7 +8,6 @@ a call; with keeping the reading that adds about 0.1 µs to each. The input chan
 which a neighbour had the core are dropped, the share of them is told (`noise` says how they are found and why).
 """
 
-import ctypes
 import gc
 import os
 import signal
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from loadplan.bench.handoff import BenchJob, Lack, Visit
 from loadplan.bench.records import BenchCell, CellRound
+from loadplan.child_process import die_with_parent
 from loadplan.errors import EnvironmentFault, InvalidMeasurement, LoadplanError
 from loadplan.execution import ExecutionConfig
 from loadplan.inference import Session, Tensors, open_session, reason_of, run
@@ -39,12 +39,11 @@ _N_FEEDS = 8
 # caches, and the core awake for less than they need.
 _FIRST_WARM_UP_S, _FIRST_WARM_UP_CALLS = 0.01, 3
 _WARM_UP_S, _WARM_UP_CALLS = 0.001, 1
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
     """Serve visits until standard input ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to handle
     # Whatever a library prints must not get between the answers.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as answers:

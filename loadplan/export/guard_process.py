@@ -4,11 +4,9 @@ It sets its own limits, so that its parent needn't run code between fork and exe
 begins: when the process is killed, the last one says at what.
 """
 
-import ctypes
 import os
 import re
 import resource
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,13 +17,13 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from loadplan.child_process import die_with_parent
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError
 from loadplan.execution import ExecutionConfig, TensorSpec
 from loadplan.export.external_data import DataFolder, Slice, open_regular, read, sha256, shown
 from loadplan.export.guard import MAX_MODEL_BYTES, ExternalFile, GuardAnswer, GuardJob, ModelFile, Refusal
 from loadplan.store import codec
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # Parsing, checking, ONNX Runtime's own copy and its optimised weights: a few times what the files hold.
 _MEMORY_FACTOR = 8
 _COPY_SLACK_BYTES = 1 << 20
@@ -52,7 +50,7 @@ _KNOWN_DOMAINS = frozenset(
 
 def main() -> None:
     """Answer one job from standard input."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     job = codec.loads(sys.stdin.read(), GuardJob, where="the job of the guard")
     # Whatever a library prints must not get between the lines of the answer.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w") as said:

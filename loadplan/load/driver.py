@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 import loadplan
 from loadplan.caveat import Caveat
+from loadplan.child_process import how_it_ended, last_lines, stop
 from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement
-from loadplan.load.child_process import how_it_ended, last_lines, stop
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.open_loop import LoopOrder, LoopResult
 from loadplan.load.records import LoadRun, LoadSpec, Outcome

@@ -8,7 +8,7 @@ import resource
 import sys
 from pathlib import Path
 
-from loadplan.load.child_process import die_with_parent
+from loadplan.child_process import die_with_parent
 from loadplan.load.handoff import GeneratorJob, read_job, write_result
 from loadplan.load.open_loop import LoopResult
 from loadplan.load.user import OpenLoopUser

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import loadplan
+from loadplan.child_process import allow_all_files, how_it_ended, last_lines, stop
 from loadplan.errors import EnvironmentFault, InvalidMeasurement
 from loadplan.execution import Setting
-from loadplan.load.child_process import allow_all_files, how_it_ended, last_lines, stop
 
 _READY_LIMIT_S = 60.0
 _STOP_GRACE_S = 10.0  # the server finishes what it has begun
