@@ -9,7 +9,8 @@ export fails only when none is left.
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -42,6 +43,21 @@ _MODULES: Mapping[ModelSourceKind, str] = MappingProxyType(
 _SPREAD_WORTH_SAYING = 1e-3
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportStep:
+    """What an export is at; whoever watches one that hangs wants to know."""
+
+    doing: str  # such as `building the model`
+    variant: str | None = None  # the variant that it is done for; None: all of them
+
+
+OnStep = Callable[[ExportStep], None]
+
+
+def _unheard(_: ExportStep) -> None:
+    """Nobody watches."""
+
+
 class _RefusedError(Exception):
     """A variant that is not to be used, and the error to end with should none be left."""
 
@@ -51,8 +67,13 @@ class _RefusedError(Exception):
         self.error = error
 
 
-def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun, PayloadSet]:
+def export_model(
+    source: ModelSource, *, models_folder: Path, on_step: OnStep = _unheard
+) -> tuple[ExportRun, PayloadSet]:
     """Write `<variant>.onnx` for every variant asked for, and return what describes them and the requests to send.
+
+    It runs the user's code and the converters here, for as long as they take; `isolated.export_isolated` doesn't.
+    `on_step` hears of each step before it begins.
 
     Raises:
         InputError: when the factory or its estimator can't be used.
@@ -60,7 +81,7 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
             variant could be made.
         ObjectiveMissed: when no variant is left that answers like its source; no file of a refused one is left.
     """
-    trained, conversion, packages, doubts = _given(source)
+    trained, conversion, packages, doubts = _given(source, on_step)
     payloads = PayloadSet(
         inputs=conversion.inputs,
         expected=conversion.answers,
@@ -72,7 +93,7 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
     refusals: dict[str, _RefusedError] = {}
     for variant in source.variants:
         try:
-            models.append(_export_variant(variant, source, conversion, payloads, folder=models_folder))
+            models.append(_export_variant(variant, source, conversion, payloads, folder=models_folder, on_step=on_step))
         except _RefusedError as refusal:
             refusals[variant] = refusal
     if not models:
@@ -85,23 +106,29 @@ def export_model(source: ModelSource, *, models_folder: Path) -> tuple[ExportRun
         source=f"{source.kind} {source.named} ({made_of})",
         versions={**versions, runtime: runtime_number},
         models=tuple(models),
-        refused=tuple(
-            RefusedVariant(variant=variant, cause=refusal.cause, reason=f"{refusal.error.what} ({refusal.error.where})")
-            for variant, refusal in refusals.items()
+        refused=tuple(refused_variant(name, refusal.cause, refusal.error) for name, refusal in refusals.items()),
+        caveats=(
+            *doubts,
+            *(refused_caveat(variant, refusal.error) for variant, refusal in refusals.items()),
+            *_company_caveats(models),
         ),
-        caveats=(*doubts, *_refused_caveats(refusals), *_company_caveats(models)),
     )
     return run, payloads
 
 
-def _given(source: ModelSource) -> tuple[TrainedModel, Conversion, tuple[str, ...], tuple[Caveat, ...]]:
+def _given(
+    source: ModelSource, on_step: OnStep
+) -> tuple[TrainedModel, Conversion, tuple[str, ...], tuple[Caveat, ...]]:
     """Model and rows, the graph, the packages that made it, and what is doubtful about the rows."""
     if source.kind == "onnx":
         from loadplan.export import onnx_file
 
+        on_step(ExportStep(doing="looking at the model file"))
         trained, conversion, doubts = onnx_file.read_model(source)
         return trained, conversion, onnx_file.PACKAGES, doubts
+    on_step(ExportStep(doing="building the model"))
     trained = build_model(source)
+    on_step(ExportStep(doing="converting the model"))
     return trained, *_convert(source, trained), ()
 
 
@@ -115,11 +142,13 @@ def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tu
 
 
 def _export_variant(
-    variant: str, source: ModelSource, conversion: Conversion, payloads: PayloadSet, *, folder: Path
+    variant: str, source: ModelSource, conversion: Conversion, payloads: PayloadSet, *, folder: Path, on_step: OnStep
 ) -> ExportedModel:
     from loadplan.export.graph import read_facts
 
+    on_step(ExportStep(doing=f"making {variant}", variant=variant))
     serialised, judged = _made(variant, conversion, payloads)
+    on_step(ExportStep(doing=f"checking {variant} against its source", variant=variant))
     limits = source.parity[variant]
     with tempfile.TemporaryDirectory(prefix="loadplan-export-") as scratch:
         unproved = Path(scratch) / f"{variant}.onnx"
@@ -198,15 +227,18 @@ def _none_left(refusals: dict[str, _RefusedError]) -> LoadplanError:
     )
 
 
-def _refused_caveats(refusals: dict[str, _RefusedError]) -> list[Caveat]:
-    return [
-        Caveat(
-            code="export.refused",
-            what=f"the variant {variant} was asked for and is not among the choices: {refusal.error.what}",
-            fix=refusal.error.fix,
-        )
-        for variant, refusal in refusals.items()
-    ]
+def refused_variant(variant: str, cause: RefusalCause, error: LoadplanError) -> RefusedVariant:
+    """What is kept of a variant that is not to be used."""
+    return RefusedVariant(variant=variant, cause=cause, reason=f"{error.what} ({error.where})")
+
+
+def refused_caveat(variant: str, error: LoadplanError) -> Caveat:
+    """What is said of it wherever the choices are shown."""
+    return Caveat(
+        code="export.refused",
+        what=f"the variant {variant} was asked for and is not among the choices: {error.what}",
+        fix=error.fix,
+    )
 
 
 def _company_caveats(models: Sequence[ExportedModel]) -> list[Caveat]:
