@@ -5,6 +5,9 @@ from dataclasses import dataclass
 # Begins the key under which a model's file names a word that its text input of that name knows.
 EXAMPLE_TEXT_KEY = "loadplan.example_text."
 
+# The variant whose file holds the graph as ONNX Runtime left it after its own optimisations.
+OPTIMISED_OFFLINE = "fp32_optimised"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class ExecutionConfig:
@@ -14,6 +17,11 @@ class ExecutionConfig:
     provider: str = "CPU"  # ONNX Runtime execution provider without its suffix: CPU, CUDA, TensorRT, OpenVINO
     n_threads: int = 1  # intra-op threads of one session
     n_sessions: int = 1  # sessions side by side in one server process
+
+    @property
+    def is_optimised_offline(self) -> bool:
+        """Whether the graph was optimised when it was exported, so that a session need not do it again."""
+        return self.variant == OPTIMISED_OFFLINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

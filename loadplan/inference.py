@@ -63,6 +63,8 @@ def open_session(model: Path, execution: ExecutionConfig) -> Session:
     options = ort.SessionOptions()
     options.intra_op_num_threads = execution.n_threads
     options.inter_op_num_threads = 1
+    if execution.is_optimised_offline:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # errors are raised; written as well, a bad client could fill a server's log
     provider = f"{execution.provider}ExecutionProvider"
     if execution.provider != "CPU":

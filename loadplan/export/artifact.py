@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadplan.caveat import Caveat
-from loadplan.execution import TensorSpec
+from loadplan.execution import OPTIMISED_OFFLINE, TensorSpec
 from loadplan.scenario.spec import ParityLimits, QualityMetric
 
 # Within the limit, beyond it, too few rows to tell, or no limit was set.
@@ -66,7 +66,7 @@ class ExportedModel:
     @property
     def is_lossy(self) -> bool:
         """Whether it computes with fewer bits than its source, so that the source's digits aren't its own."""
-        return self.variant != "fp32"
+        return self.variant not in {"fp32", OPTIMISED_OFFLINE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

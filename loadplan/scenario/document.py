@@ -105,6 +105,7 @@ class Parity(_Section):
     int8_dynamic: Int8Limit = Field(default_factory=Int8Limit)
     int8_static: Int8Limit = Field(default_factory=Int8Limit)
 
+    fp32_optimised: Fp32Limit = Field(default_factory=Fp32Limit)
 
 class QualitySection(_Section):
     """A variant is refused when it may have lost more, overall or in any segment of 300 rows or more."""
@@ -132,7 +133,7 @@ class Model(_Section):
     payload: str | None = Field(
         default=None, min_length=1, description="of source onnx: rows.npz with one array for each input of the model"
     )
-    variants: list[Literal["fp32", "fp16", "int8_dynamic", "int8_static"]] = Field(
+    variants: list[Literal["fp32", "fp32_optimised", "fp16", "int8_dynamic", "int8_static"]] = Field(
         default=["fp32"], min_length=1, description="ONNX variants to export"
     )
     parity: Parity = Field(default_factory=Parity, description="limits of each variant")
