@@ -10,12 +10,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from loadplan.scenario.model_keys import bool_or_types, wrong_keys
 from loadplan.scenario.profiles import WEEK_PROFILES
 
 # Keys and words of later versions: said to be missing, rather than mistaken for a misspelling. List positions are
 # left out of the paths.
 NOT_YET: dict[str, str] = {
-    "model.trust": "not supported yet; a factory that you name is trusted, and nothing else is opened",
     "traffic.classes": "not supported yet; all requests are of one class",
     "objectives.class": "not supported yet; an objective holds for all requests",
     "plan.today": "not supported yet; a plan is not compared with what runs now",
@@ -129,9 +129,26 @@ class Model(_Section):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*:[A-Za-z_][A-Za-z0-9_]*$",
         description="module:function of a Python file beside this one; naming it is trusting it",
     )
-    file: str | None = Field(default=None, min_length=1, description="of source onnx: the model file")
+    file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the model file, in place of a factory: .onnx, .skops, XGBoost's .json or .ubj, LightGBM's .txt",
+    )
     payload: str | None = Field(
-        default=None, min_length=1, description="of source onnx: rows.npz with one array for each input of the model"
+        default=None,
+        min_length=1,
+        description="the rows of a file: rows.npz with one array for each input of the model, or each column",
+    )
+    trust: Annotated[bool | list[str], BeforeValidator(bool_or_types)] = Field(
+        default=False,
+        description="what opening the file may do: true, run whatever code is in it, as a pickle does; or a list of "
+        "further types that a .skops file may hold",
+    )
+    time_limit_s: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="for each step of the export: building the model, converting it, making or checking a variant",
     )
     variants: list[Literal["fp32", "fp32_optimised", "fp16", "int8_dynamic", "int8_static"]] = Field(
         default=["fp32"], min_length=1, description="ONNX variants to export"
@@ -144,14 +161,7 @@ class Model(_Section):
 
     @model_validator(mode="after")
     def _source_has_its_keys(self) -> Self:
-        wanted, foreign = ("file", ["factory"]) if self.source == "onnx" else ("factory", ["file", "payload"])
-        wrong: list[_Contradiction] = [
-            ((key, "source"), f"{key} means nothing to source {self.source}; remove it")
-            for key in foreign
-            if getattr(self, key) is not None
-        ]
-        if getattr(self, wanted) is None:
-            wrong.append((("source",), f"{self.source} needs the key {wanted} as well"))
+        wrong = wrong_keys(self.source, self.model_fields_set)
         if wrong:
             raise contradiction(*wrong)
         return self

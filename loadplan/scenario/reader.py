@@ -118,6 +118,9 @@ def _model(model: Model, *, folder: Path, where: str) -> ModelSource:
         else QualityGate(metric=model.quality.metric, max_drop=model.quality.max_drop),
         file=model.file,
         payload=model.payload,
+        trusts_file=model.trust is True,
+        trusted_types=() if isinstance(model.trust, bool) else tuple(model.trust),
+        time_limit_s=model.time_limit_s,
     )
 
 

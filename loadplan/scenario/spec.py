@@ -40,8 +40,11 @@ class ModelSource:
     variants: tuple[str, ...]
     parity: dict[str, ParityLimits]  # by variant
     quality: QualityGate | None = None  # None: quality is measured where there are labels, but refuses nothing
-    file: str | None = None  # a ready ONNX file, in place of a factory
+    file: str | None = None  # the model's file, in place of a factory
     payload: str | None = None  # the rows to feed the file with; None: they are made up
+    trusts_file: bool = False  # the file may run whatever code is in it
+    trusted_types: tuple[str, ...] = ()  # what a .skops file may hold besides the types that skops trusts
+    time_limit_s: float = 600.0  # of each step of the export
 
     @property
     def named(self) -> str:
