@@ -30,6 +30,9 @@ class ParityCheck:
     mean_cosine: float | None
     top1_agreement_ratio: float | None  # None where no output is a row of class scores
     n_not_finite: int  # NaN and Inf in the variant's answers
+    # Positions of the shortest and the longest row that was compared; None where all rows are alike.
+    shortest: int | None = None
+    longest: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class ExportedModel:
     parity: tuple[ParityCheck, ...]
     batch_spread: float  # largest difference between its own answers to a row in batches of different sizes
     quality: tuple[SegmentQuality, ...]
+    # Whether rows of different lengths may share a batch, the shorter padded with zeros: measured on the fp32 graph.
+    pads: bool = False
 
     @property
     def is_lossy(self) -> bool:

@@ -6,24 +6,29 @@ source's best class where it classifies, else to the direction of the source's a
 Several batch sizes, because a graph can be right for one row and wrong for many (a frozen axis, a sum over the wrong
 one). Where the two best classes are closer than twice the error allowed, the label may go either way: the answer is
 a tie within the tolerance that was asked for.
+
+Rows of different lengths are compared alone, each at its own length, and then in company. Whether that may be mixed,
+the shorter padded with zeros, is measured on the fp32 graph (`padding_holds`): with an attention mask padding changes
+nothing, without one it does, and then rows of one length answer together, as they will be served.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import ObjectiveMissed
 from loadplan.export.artifact import ParityCheck
-from loadplan.inference import Session, run
-from loadplan.scenario.payloads import PayloadSet
+from loadplan.export.company import USUAL_BATCH, alike_batches, answer, mixed_batches, own_answers
+from loadplan.inference import Session
+from loadplan.scenario.payloads import PayloadSet, take_rows
 from loadplan.scenario.spec import ParityLimits
 
 # Alone, the smallest batch, an odd one that divides nothing, a usual one; then all rows at once.
 BATCH_SIZES = (1, 2, 7, 32)
 _MAX_BATCHES = 512  # bounds the time on large sets; the digits have fewer
-_USUAL_BATCH = 32
+_MAX_POSITIONS = 1 << 15  # of rows with lengths in one inference: more would ask for gigabytes of attention
 
 _Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -47,48 +52,97 @@ class _Miss:
     detail: str
 
 
-def check_parity(session: Session, payloads: PayloadSet, *, variant: str, limits: ParityLimits) -> Parity:
+def check_parity(
+    session: Session, payloads: PayloadSet, *, variant: str, limits: ParityLimits, pads: bool = False
+) -> Parity:
     """Compare at every batch size; all checks are made before the worst is judged.
+
+    Args:
+        session: the variant.
+        payloads: the rows, with the source's answers to each alone.
+        variant: its name, for the message.
+        limits: what it is held to.
+        pads: whether rows of different lengths are to share a batch, the shorter padded with zeros.
 
     Raises:
         ObjectiveMissed: naming the worst element, its batch size, its input and the size of the error, or how unlike
-            the answers are on the whole.
+            the answers are on the whole; or when the model fails on a batch.
+        InputError: when answers to rows of different lengths differ in shape.
     """
     checks: list[ParityCheck] = []
     misses: list[_Miss] = []
-    usual = own_answers(session, payloads, n_rows=min(payloads.n_rows, _USUAL_BATCH * _MAX_BATCHES))
+    order = _order(payloads)
+    rows = payloads if payloads.lengths is None else take_rows(payloads, order)
+    usual = own_answers(session, rows, n_rows=min(rows.n_rows, USUAL_BATCH * _MAX_BATCHES))
     spread = 0.0
-    for batch_size in (*(size for size in BATCH_SIZES if size < payloads.n_rows), payloads.n_rows):
-        n_rows = min(payloads.n_rows, batch_size * _MAX_BATCHES)
-        answers = answer(session, payloads.inputs, batch_size=batch_size, n_rows=n_rows)
-        expected = {name: values[:n_rows] for name, values in payloads.expected.items()}
+    for batch_size, n_rows in _sizes(rows):
+        answers = _answers(session, rows, batch_size=batch_size, n_rows=n_rows, pads=pads)
+        expected = {name: values[:n_rows] for name, values in rows.expected.items()}
         _require_same_shape(answers, expected, variant)
-        checks.append(_summary(answers, expected, batch_size))
+        lengths = None if rows.lengths is None else rows.lengths[:n_rows]
+        checks.append(_summary(answers, expected, batch_size, lengths))
         spread = max(spread, _spread(answers, usual))
         if limits.max_abs_error is not None:
             misses += _misses(answers, expected, batch_size=batch_size, allowed=limits.max_abs_error)
     if misses:
         worst = max(misses, key=lambda miss: miss.size)
+        worst = replace(worst, row=int(order[worst.row]))
         raise _refusal(worst, payloads, variant=variant, allowed=limits.max_abs_error or 0.0)
     _require_likeness(checks, variant=variant, limits=limits)
     return Parity(checks=tuple(checks), batch_spread=spread)
 
 
-def own_answers(session: Session, payloads: PayloadSet, *, n_rows: int | None = None) -> dict[str, NDArray[np.generic]]:
-    """The variant's own answers in batches of a usual size, to all rows or the first `n_rows`."""
-    return answer(session, payloads.inputs, batch_size=_USUAL_BATCH, n_rows=n_rows or payloads.n_rows)
+def padding_holds(session: Session, payloads: PayloadSet, *, allowed: float) -> bool:
+    """Whether rows of different lengths get the same answers padded to the longest of their batch as each alone.
+
+    "The same" is within `allowed`, labels but for ties. False where no row is padded, for then nothing was proved.
+
+    Raises:
+        ObjectiveMissed, InputError: as `check_parity`.
+    """
+    if payloads.lengths is None or len(np.unique(payloads.lengths)) == 1:
+        return False
+    rows = take_rows(payloads, _order(payloads))
+    n_rows = min(rows.n_rows, _MAX_BATCHES)
+    alone = own_answers(session, rows, n_rows=n_rows)
+    return not any(
+        _misses(
+            _answers(session, rows, batch_size=batch_size, n_rows=n_rows, pads=True),
+            alone,
+            batch_size=batch_size,
+            allowed=allowed,
+        )
+        for batch_size in (2, min(USUAL_BATCH, _largest(rows)))
+    )
 
 
-def answer(session: Session, inputs: _Arrays, *, batch_size: int, n_rows: int) -> dict[str, NDArray[np.generic]]:
-    """The variant's answers to the first `n_rows` rows, `batch_size` at a time, joined."""
-    parts = [
-        run(session, {name: rows[start : min(start + batch_size, n_rows)] for name, rows in inputs.items()})
-        for start in range(0, n_rows, batch_size)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _order(payloads: PayloadSet) -> NDArray[np.intp]:
+    """As they are; rows with lengths shuffled, for neighbours in a sorted set would hardly be padded."""
+    if payloads.lengths is None:
+        return np.arange(payloads.n_rows)
+    return np.random.default_rng(0).permutation(payloads.n_rows)
 
 
-def _summary(answers: _Arrays, expected: _Arrays, batch_size: int) -> ParityCheck:
+def _largest(payloads: PayloadSet) -> int:
+    """Rows in the largest batch compared: all, or of those with lengths as many as memory surely holds."""
+    if payloads.lengths is None:
+        return payloads.n_rows
+    return min(payloads.n_rows, max(_MAX_POSITIONS // int(payloads.lengths.max()), 1))
+
+
+def _sizes(payloads: PayloadSet) -> list[tuple[int, int]]:
+    """Each batch size and how many rows are compared at it; of the largest one batch."""
+    largest = _largest(payloads)
+    sizes = [(size, min(payloads.n_rows, size * _MAX_BATCHES)) for size in BATCH_SIZES if size < largest]
+    return [*sizes, (largest, largest)]
+
+
+def _answers(session: Session, payloads: PayloadSet, *, batch_size: int, n_rows: int, pads: bool) -> _Arrays:
+    make = mixed_batches if pads else alike_batches
+    return answer(session, payloads, make(payloads, batch_size=batch_size, n_rows=n_rows))
+
+
+def _summary(answers: _Arrays, expected: _Arrays, batch_size: int, lengths: NDArray[np.int64] | None) -> ParityCheck:
     names = _continuous(expected)
     errors = _joined([_errors(answers[name], expected[name]) for name in names])
     shares = _joined([_relative_errors(answers[name], expected[name]) for name in names])
@@ -104,6 +158,8 @@ def _summary(answers: _Arrays, expected: _Arrays, batch_size: int) -> ParityChec
         mean_cosine=float(cosines.mean()) if len(cosines) else None,
         top1_agreement_ratio=_agreement_ratio(answers, expected),
         n_not_finite=sum(int((~np.isfinite(answers[name])).sum()) for name in names),
+        shortest=None if lengths is None else int(lengths.min()),
+        longest=None if lengths is None else int(lengths.max()),
     )
 
 

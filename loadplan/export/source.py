@@ -43,3 +43,6 @@ class Conversion:
     answers: dict[str, NDArray[np.generic]]  # by ONNX output name, from the source framework
     label_output: str | None  # the output that holds the predicted class; None for other tasks
     note: str | None = None  # what was changed in a copy of the model to make it convertible, its answers left the same
+    # Of rows that differ in length, as in a PayloadSet: zeros beyond the end of each, `answers` given to each alone.
+    lengths: NDArray[np.int64] | None = None
+    sequences: tuple[str, ...] = ()
