@@ -1,5 +1,6 @@
 """What is run and how: the tensors of a model, and the two halves of a setting that the planner chooses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Begins the key under which a model's file names a word that its text input of that name knows.
@@ -49,3 +50,16 @@ class TensorSpec:
     name: str
     dtype: str  # numpy name, such as `float32`
     shape: tuple[int | None, ...]  # None where the axis is dynamic; the first axis is the rows
+
+
+def padding_problem(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str | None:
+    """Why rows of different lengths can't share a batch by padding the second axis with zeros; None where they can."""
+    if all(None not in spec.shape[1:] for spec in inputs):
+        return "its inputs are of one length"
+    for spec in inputs:
+        if None in spec.shape[2:]:
+            return f"its input {spec.name!r} has a free axis besides its rows and their positions"
+        if spec.dtype == "object" and None in spec.shape[1:]:
+            return f"its input {spec.name!r} holds text, for which there is no zero"
+    longer = next((spec.name for spec in outputs if None in spec.shape[1:]), None)
+    return None if longer is None else f"its output {longer!r} may be as long as its rows"

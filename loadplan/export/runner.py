@@ -22,8 +22,10 @@ from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError, ObjectiveMissed
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportedModel, ExportRun, RefusalCause, RefusedVariant, SegmentQuality
+from loadplan.export.company import own_answers
 from loadplan.export.factory import build_model, missing_package
-from loadplan.export.parity import check_parity, own_answers
+from loadplan.export.padding import padding_caveats, why_not_padded
+from loadplan.export.parity import check_parity
 from loadplan.export.quality import segment_quality
 from loadplan.export.source import Conversion, TrainedModel
 from loadplan.inference import Session, load_runtime, open_session, runtime_version
@@ -87,13 +89,19 @@ def export_model(
         expected=conversion.answers,
         segments=tuple(trained.segments) if trained.segments is not None else ("",) * len(trained.rows),
         labels=trained.labels,
+        lengths=conversion.lengths,
+        sequences=conversion.sequences,
     )
     _require_judgeable(source, trained, conversion)
+    unpadded = why_not_padded(conversion.onnx, payloads, source.parity.get("fp32"))
     models: list[ExportedModel] = []
     refusals: dict[str, _RefusedError] = {}
     for variant in source.variants:
         try:
-            models.append(_export_variant(variant, source, conversion, payloads, folder=models_folder, on_step=on_step))
+            model = _export_variant(
+                variant, source, conversion, payloads, pads=unpadded is None, folder=models_folder, on_step=on_step
+            )
+            models.append(model)
         except _RefusedError as refusal:
             refusals[variant] = refusal
     if not models:
@@ -111,6 +119,7 @@ def export_model(
             *doubts,
             *(refused_caveat(variant, refusal.error) for variant, refusal in refusals.items()),
             *_company_caveats(models),
+            *padding_caveats(unpadded, payloads),
         ),
     )
     return run, payloads
@@ -142,7 +151,14 @@ def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tu
 
 
 def _export_variant(
-    variant: str, source: ModelSource, conversion: Conversion, payloads: PayloadSet, *, folder: Path, on_step: OnStep
+    variant: str,
+    source: ModelSource,
+    conversion: Conversion,
+    payloads: PayloadSet,
+    *,
+    pads: bool,
+    folder: Path,
+    on_step: OnStep,
 ) -> ExportedModel:
     from loadplan.export.graph import read_facts
 
@@ -158,7 +174,7 @@ def _export_variant(
         except InputError as error:
             raise _RefusedError("making", error) from error
         try:
-            parity = check_parity(session, judged, variant=variant, limits=limits)
+            parity = check_parity(session, judged, variant=variant, limits=limits, pads=pads)
         except ObjectiveMissed as error:
             raise _RefusedError("parity", error) from error
         quality = _quality(session, source, conversion, judged)
@@ -180,6 +196,7 @@ def _export_variant(
         parity=parity.checks,
         batch_spread=parity.batch_spread,
         quality=quality,
+        pads=pads,
     )
 
 
@@ -187,13 +204,11 @@ def _made(variant: str, conversion: Conversion, payloads: PayloadSet) -> tuple[b
     """The variant's graph, and the rows that may judge it."""
     if variant == "fp32":
         return conversion.onnx, payloads
-    from loadplan.export.variants import calibration_rows, make_variant
+    from loadplan.export.variants import calibration_batches, calibration_rows, make_variant
 
     load_runtime()  # without one no variant could be judged either
-    chosen = calibration_rows(payloads.n_rows)
-    calibration = {name: rows[chosen] for name, rows in conversion.inputs.items()}
     try:
-        serialised = make_variant(variant, conversion.onnx, calibration=calibration)
+        serialised = make_variant(variant, conversion.onnx, calibration=calibration_batches(payloads))
     except InputError as error:
         raise _RefusedError("unsuitable", error) from error
     except Exception as error:  # converters raise whatever their own code happens to raise
@@ -206,7 +221,8 @@ def _made(variant: str, conversion: Conversion, payloads: PayloadSet) -> tuple[b
         raise _RefusedError("making", fault) from error
     if variant != "int8_static":
         return serialised, payloads
-    return serialised, take_rows(payloads, np.setdiff1d(np.arange(payloads.n_rows), chosen))
+    judging = np.setdiff1d(np.arange(payloads.n_rows), calibration_rows(payloads.n_rows))
+    return serialised, take_rows(payloads, judging)
 
 
 def _none_left(refusals: dict[str, _RefusedError]) -> LoadplanError:

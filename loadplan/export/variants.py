@@ -16,7 +16,7 @@ fused operators are ONNX Runtime's own, for the CPU: another runtime, a much old
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from loadplan.errors import InputError
 from loadplan.execution import OPTIMISED_OFFLINE
 from loadplan.export.graph import finish
 from loadplan.inference import load_runtime
+from loadplan.scenario.payloads import PayloadSet, inputs_of
 
 Tensors = Mapping[str, NDArray[np.generic]]
 
@@ -52,8 +53,17 @@ def calibration_rows(n_rows: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).permutation(n_rows)[:n_chosen])
 
 
-def make_variant(variant: str, fp32: bytes, *, calibration: Tensors) -> bytes:
+def calibration_batches(payloads: PayloadSet) -> list[Tensors]:
+    """The inputs of the calibrating rows, in batches as long as their longest row."""
+    rows = calibration_rows(payloads.n_rows)
+    starts = range(0, len(rows), _CALIBRATION_BATCH)
+    return [inputs_of(payloads, rows[start : start + _CALIBRATION_BATCH]) for start in starts]
+
+
+def make_variant(variant: str, fp32: bytes, *, calibration: Sequence[Tensors]) -> bytes:
     """The graph in another precision, with the inputs and outputs of the fp32 one. The same input, the same bytes.
+
+    `calibration` holds the inputs of one inference after another.
 
     Raises:
         InputError: when the graph holds nothing that this variant would change, or there is nothing to calibrate with.
@@ -65,7 +75,7 @@ def make_variant(variant: str, fp32: bytes, *, calibration: Tensors) -> bytes:
         return finish(_optimised_offline(source))
     if not _multiplies_weights(source.graph):
         raise _unsuitable(variant, f"the model has no weights of {', '.join(sorted(_MULTIPLYING))} to convert")
-    if variant == "int8_static" and not len(next(iter(calibration.values()))):
+    if variant == "int8_static" and not calibration:
         raise InputError(
             what="int8_static has no rows to calibrate with",
             where="model.variants",
@@ -94,7 +104,7 @@ def _optimised_offline(source: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _fp16(source: onnx.ModelProto, _: Tensors) -> onnx.ModelProto:
+def _fp16(source: onnx.ModelProto, _: Sequence[Tensors]) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model: onnx.ModelProto = convert_float_to_float16(source, keep_io_types=True)
@@ -102,7 +112,7 @@ def _fp16(source: onnx.ModelProto, _: Tensors) -> onnx.ModelProto:
     return model
 
 
-def _int8_dynamic(source: onnx.ModelProto, _: Tensors) -> onnx.ModelProto:
+def _int8_dynamic(source: onnx.ModelProto, _: Sequence[Tensors]) -> onnx.ModelProto:
     from onnxruntime.quantization import quantize_dynamic
 
     return _through_files(
@@ -110,22 +120,19 @@ def _int8_dynamic(source: onnx.ModelProto, _: Tensors) -> onnx.ModelProto:
     )
 
 
-def _int8_static(source: onnx.ModelProto, calibration: Tensors) -> onnx.ModelProto:
+def _int8_static(source: onnx.ModelProto, calibration: Sequence[Tensors]) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
     class Rows(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         """Hands the quantiser one batch after another, then None."""
 
         def __init__(self) -> None:
-            n_rows = len(next(iter(calibration.values())))
-            starts = range(0, n_rows, _CALIBRATION_BATCH)
-            self._batches = iter(
-                [{name: rows[i : i + _CALIBRATION_BATCH] for name, rows in calibration.items()} for i in starts]
-            )
+            self._batches = iter(calibration)
 
         def get_next(self) -> dict[str, NDArray[np.generic]] | None:
             """The next batch."""
-            return next(self._batches, None)
+            batch = next(self._batches, None)
+            return None if batch is None else dict(batch)
 
     def quantise(before: str, after: str) -> None:
         quantize_static(before, after, Rows(), quant_format=QuantFormat.QDQ, per_channel=True, reduce_range=True)
@@ -133,7 +140,7 @@ def _int8_static(source: onnx.ModelProto, calibration: Tensors) -> onnx.ModelPro
     return _through_files(source, quantise)
 
 
-_MAKERS: dict[str, Callable[[onnx.ModelProto, Tensors], onnx.ModelProto]] = {
+_MAKERS: dict[str, Callable[[onnx.ModelProto, Sequence[Tensors]], onnx.ModelProto]] = {
     "fp16": _fp16,
     "int8_dynamic": _int8_dynamic,
     "int8_static": _int8_static,

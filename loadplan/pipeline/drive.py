@@ -10,7 +10,7 @@ from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportedModel, ExportRun
-from loadplan.export.parity import own_answers
+from loadplan.export.company import own_answers
 from loadplan.inference import open_session
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec

@@ -35,7 +35,7 @@ def images() -> bytes:
 
 def test_the_saved_graph_is_fused_but_laid_out_for_no_processor(tmp_path: Path) -> None:
     (tmp_path / "fp32.onnx").write_bytes(images())
-    (tmp_path / "optimised.onnx").write_bytes(make_variant(OPTIMISED, images(), calibration={}))
+    (tmp_path / "optimised.onnx").write_bytes(make_variant(OPTIMISED, images(), calibration=[]))
     nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
     assert [(node.domain, node.op_type) for node in nodes] == [("com.microsoft", "FusedConv")]
     rows = {"x": np.random.default_rng(1).normal(size=(3, 16, 8, 8)).astype(np.float32)}
@@ -83,4 +83,4 @@ def test_a_graph_with_nothing_to_fuse_is_no_variant_of_its_own() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     with pytest.raises(InputError, match="ONNX Runtime finds nothing to optimise"):
-        make_variant(OPTIMISED, model.SerializeToString(), calibration={})
+        make_variant(OPTIMISED, model.SerializeToString(), calibration=[])

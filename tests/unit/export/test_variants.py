@@ -12,7 +12,7 @@ from loadplan.errors import EnvironmentFault, InputError, LoadplanError, Objecti
 from loadplan.execution import ExecutionConfig
 from loadplan.export import variants
 from loadplan.export.artifact import ExportedModel, ExportRun
-from loadplan.export.parity import own_answers
+from loadplan.export.company import own_answers
 from loadplan.export.runner import export_model
 from loadplan.export.variants import calibration_rows
 from loadplan.inference import open_session
