@@ -8,6 +8,10 @@ from pathlib import Path
 
 import psutil
 
+from loadplan import sysfs
+from loadplan.caveat import Caveat
+from loadplan.gpu import Gpu, read_gpus
+
 # CPU flags that decide how fast an inference runs; the rest of the list says nothing about it.
 _FLAGS_THAT_MATTER = (
     "avx2",
@@ -23,35 +27,65 @@ _FLAGS_THAT_MATTER = (
     "i8mm",
     "bf16",
 )
+# A quarter of a GiB: firmware reserves a little more or less at each boot.
+_MEMORY_SHIFT = 28
+# With these the clock is low until work has lasted a while, so short inferences are timed at it.
+_SLOW_GOVERNORS = ("powersave", "conservative")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The machine a measurement was made on. Everything here is stable over a reboot; noise is kept elsewhere."""
+    """The machine a measurement was made on: what it is, and in what state it was. Noise is kept elsewhere."""
 
     cpu_model: str
     architecture: str  # such as x86_64 or aarch64
     flags: tuple[str, ...]  # CPU flags that decide int8 and vector speed
     n_cores: int  # logical cores of the machine
     n_usable_cores: int  # of those, what affinity and cgroup quota leave
+    n_threads_per_core: int | None  # 2: two logical cores share one; here and below None: the machine doesn't tell
+    n_sockets: int | None
+    n_numa_nodes: int | None
+    l1d_cache_bytes: int | None  # of one instance, so what core 0 can have of it; likewise the next two
+    l2_cache_bytes: int | None
+    l3_cache_bytes: int | None
+    n_cores_sharing_l3: int | None
     quota_cores: float | None  # cgroup CPU quota in cores; None: no quota
     memory_bytes: int
+    memory_limit_bytes: int | None  # cgroup memory limit; None: no limit
     kernel: str
+    governor: str | None  # how the clock is chosen, such as `performance`
+    max_frequency_hz: float | None
     hypervisor: str | None  # None: bare metal, as far as the machine says
+    emulator: str | None  # what translates every instruction, such as `Rosetta`; None: nothing, as far as it shows
+    cloud: str | None  # the provider, where the firmware tells it
     instance_type: str | None  # `provider/type` where the firmware tells it
+    gpus: tuple[Gpu, ...]
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits over everything that changes how fast a model runs (not the kernel's version)."""
+        """Twelve hex digits over the hardware and the share of it that this process may use.
+
+        The state that one command or an update changes stays out, although it changes the speed: governor, highest
+        frequency (its driver may come and go), power limit of a GPU, drivers and kernel. Otherwise a laptop on its
+        battery would be another machine, and a nightly update would throw a profile away. `state_caveats` tells what
+        of it spoils figures. A provider without a type says nothing of the speed either.
+        """
         parts = (
             self.cpu_model,
             self.architecture,
             self.flags,
             self.n_cores,
             self.n_usable_cores,
+            self.n_threads_per_core,
+            self.n_sockets,
+            self.n_numa_nodes,
+            (self.l1d_cache_bytes, self.l2_cache_bytes, self.l3_cache_bytes, self.n_cores_sharing_l3),
             self.quota_cores,
-            self.memory_bytes >> 28,  # a quarter of a GiB: firmware reserves a little more or less at each boot
+            self.memory_bytes >> _MEMORY_SHIFT,
+            None if self.memory_limit_bytes is None else self.memory_limit_bytes >> _MEMORY_SHIFT,
+            self.emulator,
             self.instance_type,
+            tuple((gpu.index, gpu.name, (gpu.memory_bytes or 0) >> _MEMORY_SHIFT) for gpu in self.gpus),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -62,75 +96,63 @@ def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:
     `os.cpu_count()` sees neither, and under a quota a pool sized by it collapses.
     """
     allowed = sorted(os.sched_getaffinity(0))
-    quota = read_quota_cores(root / "sys" / "fs" / "cgroup")
+    quota = sysfs.read_quota_cores(root)
     n = len(allowed) if quota is None else max(1, min(len(allowed), int(quota)))
     return tuple(allowed[:n])
 
 
-def read_quota_cores(cgroup: Path) -> float | None:
-    """Cores that the cgroup's CPU quota allows, or None where there is no quota. Reads version 2, then version 1."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
-        quota_us = int((cgroup / "cpu" / "cpu.cfs_quota_us").read_text())
-        period_us = int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
-        return None if quota_us <= 0 else quota_us / period_us
-    except (OSError, ValueError):
-        return None
-
-
 def read_machine(root: Path = Path("/")) -> Machine:
-    """Describe this machine from `/proc` and `/sys` below `root`."""
-    cpuinfo = _first_cpu(root / "proc" / "cpuinfo")
+    """Describe this machine from `/proc` and `/sys` below `root`, and from what the NVIDIA driver says."""
+    cpuinfo = sysfs.read_cpuinfo(root)
     present = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
+    topology, cloud = sysfs.read_topology(root), sysfs.read_cloud(root)
+    architecture = platform.machine()
     return Machine(
-        cpu_model=_cpu_model(cpuinfo),
-        architecture=platform.machine(),
+        cpu_model=sysfs.cpu_model(cpuinfo) or platform.processor() or "unknown",
+        architecture=architecture,
         flags=tuple(flag for flag in _FLAGS_THAT_MATTER if flag in present),
         n_cores=os.cpu_count() or 1,
         n_usable_cores=len(usable_cores(root)),
-        quota_cores=read_quota_cores(root / "sys" / "fs" / "cgroup"),
+        n_threads_per_core=topology.n_threads_per_core,
+        n_sockets=topology.n_sockets,
+        n_numa_nodes=topology.n_numa_nodes,
+        l1d_cache_bytes=topology.l1d_cache_bytes,
+        l2_cache_bytes=topology.l2_cache_bytes,
+        l3_cache_bytes=topology.l3_cache_bytes,
+        n_cores_sharing_l3=topology.n_cores_sharing_l3,
+        quota_cores=sysfs.read_quota_cores(root),
         memory_bytes=psutil.virtual_memory().total,
+        memory_limit_bytes=sysfs.read_memory_limit_bytes(root),
         kernel=platform.release(),
-        hypervisor=_hypervisor(root, present),
-        instance_type=_instance_type(root),
+        governor=sysfs.read_governor(root),
+        max_frequency_hz=sysfs.read_max_frequency_hz(root),
+        hypervisor=sysfs.hypervisor(root, cpuinfo),
+        emulator=sysfs.emulator(root, cpuinfo, architecture),
+        cloud=None if cloud is None else cloud.provider,
+        instance_type=None if cloud is None else cloud.instance_type,
+        gpus=read_gpus(),
     )
 
 
-def _first_cpu(path: Path) -> dict[str, str]:
-    try:
-        block = path.read_text().split("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in block.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _cpu_model(cpuinfo: dict[str, str]) -> str:
-    name = cpuinfo.get("model name") or platform.processor() or "unknown"
-    # Virtual machines often blank the name ("AMD EPYC"); family and model tell the generation.
-    numbers = [cpuinfo[key] for key in ("cpu family", "model") if key in cpuinfo]
-    return f"{name} (family {numbers[0]}, model {numbers[1]})" if len(numbers) == 2 else name
-
-
-def _hypervisor(root: Path, flags: set[str]) -> str | None:
-    vendor = _dmi(root, "sys_vendor")
-    return (vendor or "unnamed") if "hypervisor" in flags else None
-
-
-def _instance_type(root: Path) -> str | None:
-    # On EC2 Nitro the product name is the instance type; elsewhere it names a chassis.
-    if _dmi(root, "sys_vendor") == "Amazon EC2":
-        product = _dmi(root, "product_name")
-        return f"aws/{product}" if product else None
-    return None
-
-
-def _dmi(root: Path, name: str) -> str | None:
-    try:
-        return (root / "sys" / "class" / "dmi" / "id" / name).read_text().strip() or None
-    except OSError:
-        return None
+def state_caveats(machine: Machine) -> tuple[Caveat, ...]:
+    """What is wrong with the state of a machine, so that its figures stand for no other time or place."""
+    caveats = []
+    if machine.emulator is not None:
+        caveats.append(
+            Caveat(
+                code="machine.emulated",
+                what=f"this machine is emulated by {machine.emulator}: its speed is that of a translator, not of "
+                f"any {machine.architecture} processor",
+                fix="measure on a machine of this architecture, or in a container of the host's own",
+            )
+        )
+    if machine.governor in _SLOW_GOVERNORS:
+        caveats.append(
+            Caveat(
+                code="machine.governor",
+                what=f"the clock is chosen by the governor {machine.governor}, so short inferences are timed at a low "
+                "clock",
+                fix="plug the machine in, or run: cpupower frequency-set -g performance",
+            )
+        )
+    return tuple(caveats)

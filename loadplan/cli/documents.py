@@ -3,7 +3,7 @@
 These shapes are a promise (their schema numbers say which); the records behind them may change freely.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from loadplan.bench.records import BenchRun, CellSummary
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
+from loadplan.gpu import Gpu
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import answer_counts
 from loadplan.machine import Machine
@@ -21,6 +22,17 @@ from loadplan.verify import Verdict
 
 Document = dict[str, object]
 
+_TOLD_BY_THE_MACHINE = (
+    "n_threads_per_core",
+    "n_sockets",
+    "n_numa_nodes",
+    "l1d_cache_bytes",
+    "l2_cache_bytes",
+    "l3_cache_bytes",
+    "n_cores_sharing_l3",
+    "max_frequency_hz",
+)
+_TOLD_BY_A_GPU = ("memory_bytes", "max_sm_clock_hz", "max_memory_clock_hz", "power_limit_w")
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 
 
@@ -153,8 +165,20 @@ def verify_document(verdict: Verdict) -> Document:
 
 
 def machine_document(machine: Machine) -> Document:
-    """The machine and its fingerprint."""
-    return {**asdict(machine), "fingerprint": machine.fingerprint}
+    """The machine and its fingerprint. Where the quota, the limit or a name is null, there is none."""
+    return {
+        **asdict(machine),
+        **_told(machine, _TOLD_BY_THE_MACHINE),
+        "gpus": [{**asdict(gpu), **_told(gpu, _TOLD_BY_A_GPU)} for gpu in machine.gpus],
+        "fingerprint": machine.fingerprint,
+    }
+
+
+def _told(record: Machine | Gpu, names: Sequence[str]) -> Document:
+    figures: Document = {}
+    for name in names:
+        figures.update(_figure(name, getattr(record, name), "this machine doesn't tell"))
+    return figures
 
 
 def _cell(summary: CellSummary) -> Document:

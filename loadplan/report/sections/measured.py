@@ -30,10 +30,13 @@ def measured_section(known: Findings) -> Section | None:
 def machine_text(machine: Machine) -> str:
     """The machine in one line."""
     quota = "" if machine.quota_cores is None else f", quota {machine.quota_cores:g} cores"
+    limit = "" if machine.memory_limit_bytes is None else f" (limit {machine.memory_limit_bytes / 2**30:.1f} GiB)"
     named = "" if machine.instance_type is None else f", {machine.instance_type}"
+    emulated = "" if machine.emulator is None else f", emulated by {machine.emulator}"
+    gpus = "".join(f", {gpu.name}" for gpu in machine.gpus)
     return (
         f"{machine.cpu_model}, {machine.n_usable_cores} of {counted(machine.n_cores, 'core')} usable{quota}, "
-        f"{machine.memory_bytes / 2**30:.1f} GiB{named}, fingerprint {machine.fingerprint}"
+        f"{machine.memory_bytes / 2**30:.1f} GiB{limit}{named}{emulated}{gpus}, fingerprint {machine.fingerprint}"
     )
 
 

@@ -17,11 +17,13 @@ from loadplan.fit.simulate import draw, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
 from loadplan.machine import Machine
+from loadplan.scenario.rows_law import always, draw_rows
 from loadplan.scenario.spec import (
     Arrivals,
     BenchBudget,
     LoadBudget,
     PlanRules,
+    RowsPerRequest,
     Scenario,
     ServingChoices,
     Traffic,
@@ -30,6 +32,7 @@ from loadplan.scenario.traffic import schedule
 from loadplan.slo import LatencyLimit, Slo
 
 Times = NDArray[np.float64]
+Rows = NDArray[np.int64]
 MakeBench = Callable[..., BenchRun]
 MakeOverhead = Callable[..., OverheadFit]
 MakeScenario = Callable[..., Scenario]
@@ -55,11 +58,24 @@ MACHINE = Machine(
     flags=(),
     n_cores=2,
     n_usable_cores=2,
+    n_threads_per_core=1,
+    n_sockets=1,
+    n_numa_nodes=1,
+    l1d_cache_bytes=32 << 10,
+    l2_cache_bytes=512 << 10,
+    l3_cache_bytes=32 << 20,
+    n_cores_sharing_l3=2,
     quota_cores=None,
     memory_bytes=8 << 30,
+    memory_limit_bytes=None,
     kernel="6",
+    governor=None,
+    max_frequency_hz=None,
     hypervisor=None,
+    emulator=None,
+    cloud=None,
     instance_type=None,
+    gpus=(),
 )
 EXECUTION = ExecutionConfig(variant="fp32")
 QUIET = LostTime(start_s=np.empty(0), length_s=np.empty(0))
@@ -134,7 +150,7 @@ def make_scenario() -> MakeScenario:
         *,
         max_batch_sizes: tuple[int, ...] = (1, 8, 32),
         batch_windows_s: tuple[float, ...] = (0.0,),
-        n_rows: int = 1,
+        n_rows: int | RowsPerRequest = 1,
         objectives: tuple[Slo, ...] = (Slo(limits=(LatencyLimit(quantile=0.99, limit_s=0.05),)),),
         duration_s: float = 4.0,
         n_threads: tuple[int, ...] = (1,),
@@ -146,7 +162,7 @@ def make_scenario() -> MakeScenario:
             model=None,
             traffic=Traffic(
                 peak_rps=1000.0,
-                n_rows_per_request=n_rows,
+                rows_per_request=always(n_rows) if isinstance(n_rows, int) else n_rows,
                 arrivals=arrivals or Arrivals(),
                 profile="flat",
                 week_shares=(1.0,) * 168,
@@ -178,7 +194,15 @@ def make_scenario() -> MakeScenario:
 def make_run() -> MakeRun:
     """A live run with known times: everything was sent when due and answered right, where it was answered at all."""
 
-    def make(spec: LoadSpec, sent_s: Times, done_s: Times, *, invalid_reasons: tuple[str, ...] = ()) -> LoadRun:
+    def make(
+        spec: LoadSpec,
+        sent_s: Times,
+        done_s: Times,
+        *,
+        n_rows: Rows | None = None,
+        invalid_reasons: tuple[str, ...] = (),
+    ) -> LoadRun:
+        sizes, payload = np.unique(np.ones(sent_s.size) if n_rows is None else n_rows, return_inverse=True)
         is_answered = ~np.isnan(done_s)
         requests = RequestLog(
             due_s=sent_s,
@@ -187,7 +211,7 @@ def make_run() -> MakeRun:
             done_s=done_s,
             outcome=np.where(is_answered, Outcome.OK, Outcome.TIMED_OUT).astype(np.uint8),
             status=np.where(is_answered, 200, 0).astype(np.int16),
-            payload=np.zeros(sent_s.size, dtype=np.int32),
+            payload=payload.astype(np.int32),
         )
         verdict = judge(spec, requests, QUIET)
         if invalid_reasons:
@@ -208,6 +232,7 @@ def make_run() -> MakeRun:
             lost=QUIET,
             verdict=verdict,
             caveats=(),
+            payload_rows=sizes.astype(np.int32),
         )
 
     return make
@@ -231,15 +256,16 @@ def calibrate(make_run: MakeRun) -> Calibrate:
         while (spec := next_run(benched, scenario, runs)) is not None:
             assert spec.setting is not None
             sent_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=rng)
+            n_rows = draw_rows(scenario.traffic.rows_per_request, sent_s.size, rng)
             done_s = simulate(
                 sent_s,
-                np.full(sent_s.size, scenario.traffic.n_rows_per_request, dtype=np.int64),
+                n_rows,
                 service_s=service_s,
                 overhead=truth,
                 serving=spec.setting.serving,
                 noise=scale(draw(rng), truth, service_spread_ratio=service_spread_ratio),
             )
-            runs.append(make_run(spec, sent_s, done_s))
+            runs.append(make_run(spec, sent_s, done_s, n_rows=n_rows))
         return tuple(runs)
 
     return run_all

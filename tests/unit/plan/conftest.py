@@ -10,6 +10,7 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.machine import Machine
+from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import (
     Arrivals,
     BenchBudget,
@@ -31,7 +32,7 @@ def scenario() -> Scenario:
         model=None,
         traffic=Traffic(
             peak_rps=2400.0,
-            n_rows_per_request=1,
+            rows_per_request=always(1),
             arrivals=Arrivals(),
             profile="flat",
             week_shares=(1.0,) * 84 + (0.5,) * 84,
@@ -128,15 +129,28 @@ def fit() -> CapacityFit:
             flags=(),
             n_cores=2,
             n_usable_cores=2,
+            n_threads_per_core=1,
+            n_sockets=1,
+            n_numa_nodes=1,
+            l1d_cache_bytes=32 << 10,
+            l2_cache_bytes=512 << 10,
+            l3_cache_bytes=32 << 20,
+            n_cores_sharing_l3=2,
             quota_cores=None,
             memory_bytes=8 << 30,
+            memory_limit_bytes=None,
             kernel="6",
+            governor=None,
+            max_frequency_hz=None,
             hypervisor=None,
+            emulator=None,
+            cloud=None,
             instance_type=None,
+            gpus=(),
         ),
         basis="simulated",
         arrivals=Arrivals(),
-        n_rows_per_request=1,
+        rows_per_request=always(1),
         plausible=(),
         service_times=(
             ServiceTimeFit(

@@ -35,6 +35,7 @@ from loadplan.machine import Machine
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.report.findings import Findings, Provenance
+from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import (
     Arrivals,
     BenchBudget,
@@ -63,11 +64,24 @@ def machine() -> Machine:
         flags=("avx2", "avx512f"),
         n_cores=2,
         n_usable_cores=2,
+        n_threads_per_core=1,
+        n_sockets=1,
+        n_numa_nodes=1,
+        l1d_cache_bytes=32 << 10,
+        l2_cache_bytes=512 << 10,
+        l3_cache_bytes=32 << 20,
+        n_cores_sharing_l3=2,
         quota_cores=None,
         memory_bytes=8 << 30,
+        memory_limit_bytes=None,
         kernel="6.1",
+        governor=None,
+        max_frequency_hz=None,
         hypervisor=None,
+        emulator=None,
+        cloud=None,
         instance_type=None,
+        gpus=(),
     )
 
 
@@ -79,7 +93,7 @@ def scenario() -> Scenario:
         model=None,
         traffic=Traffic(
             peak_rps=2400.0,
-            n_rows_per_request=1,
+            rows_per_request=always(1),
             arrivals=Arrivals(),
             profile="office_hours",
             week_shares=(1.0,) * 84 + (0.5,) * 84,
@@ -111,7 +125,7 @@ def fit(machine: Machine) -> CapacityFit:
         machine=machine,
         basis="simulated",
         arrivals=Arrivals(),
-        n_rows_per_request=1,
+        rows_per_request=always(1),
         service_times=(
             ServiceTimeFit(
                 execution=SETTING.execution,
@@ -273,6 +287,7 @@ def load_run(
         lost=lost,
         verdict=judge(spec, requests, lost),
         caveats=(),
+ payload_rows=np.ones(1, dtype=np.int32),
     )
 
 
