@@ -35,11 +35,13 @@ def start_server(
     *,
     setting: Setting,
     model_name: str,
+    pads: bool = False,
     cores: Sequence[int] = (),
     ready_limit_s: float = _READY_LIMIT_S,
 ) -> Iterator[ServerHandle]:
     """Serve `model` on a free loopback port with this setting, pinned to `cores` (none named: not pinned).
 
+    `pads`: requests of different lengths share a batch, as the export proved that this model may.
     The server ends with the block, and with this process however it ends.
 
     Raises:
@@ -50,7 +52,7 @@ def start_server(
         log_path = Path(name) / "log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                _command(model, setting=setting, model_name=model_name, cores=cores),
+                _command(model, setting=setting, model_name=model_name, pads=pads, cores=cores),
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -73,7 +75,7 @@ def start_server(
                 process.stdout.close()
 
 
-def _command(model: Path, *, setting: Setting, model_name: str, cores: Sequence[int]) -> list[str]:
+def _command(model: Path, *, setting: Setting, model_name: str, pads: bool, cores: Sequence[int]) -> list[str]:
     execution, serving = setting.execution, setting.serving
     options = {
         "--model": str(model),
@@ -89,7 +91,8 @@ def _command(model: Path, *, setting: Setting, model_name: str, cores: Sequence[
     if cores:
         options["--cores"] = ",".join(map(str, cores))
     pairs = [text for option in options.items() for text in option]
-    return [sys.executable, "-m", "loadplan.serve", *pairs, "--exit-with-parent", str(os.getpid())]
+    flags = ["--pads"] if pads else []
+    return [sys.executable, "-m", "loadplan.serve", *pairs, *flags, "--exit-with-parent", str(os.getpid())]
 
 
 def _environment() -> dict[str, str]:

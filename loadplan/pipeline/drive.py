@@ -56,7 +56,11 @@ def drive(
     invalid: list[str] = []
     for _ in range(_ATTEMPTS):
         with start_server(
-            folder / model.path, setting=spec.setting, model_name=scenario.name, cores=server_cores
+            folder / model.path,
+            setting=spec.setting,
+            model_name=scenario.name,
+            pads=model.pads,
+            cores=server_cores,
         ) as server:
             run = run_load(
                 spec, url=server.url, requests=requests, machine=machine, core=generator_core, on_progress=on_progress

@@ -48,6 +48,11 @@ def _read_config(arguments: list[str], *, parent_pid: int) -> ServeConfig:
     parser.add_argument("--max-body-mib", type=int, default=16, metavar="MIB", help="larger requests get 413")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="intra-op threads of the session")
     parser.add_argument("--provider", default="CPU")
+    parser.add_argument(
+        "--pads",
+        action="store_true",
+        help="pad requests of different lengths with zeros to share a batch; the model must answer them the same",
+    )
     parser.add_argument("--cores", type=_read_cores, default=(), metavar="0,1", help="pin the process to these")
     parser.add_argument(
         "--exit-with-parent",
@@ -69,6 +74,7 @@ def _read_config(arguments: list[str], *, parent_pid: int) -> ServeConfig:
             batch_window_s=options.batch_window_ms * SECONDS_PER_MS,
             max_queue_rows=options.max_queue_rows,
         ),
+        pads=options.pads,
         cores=options.cores,
         max_body_bytes=options.max_body_mib << 20,
         parent_pid=options.exit_with_parent,

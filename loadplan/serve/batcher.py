@@ -9,6 +9,8 @@ as all the HTTP work of a small request, and on one core nothing runs meanwhile.
 2. Form *one* batch: whole requests in order of arrival, until the next one would make it larger than `max_batch_size`
    rows. A single request of more rows than that runs alone, in one inference of its own size. With a batch window,
    and fewer than `max_batch_size` rows waiting, there is no batch until the oldest request is `batch_window_s` old.
+   Where requests differ in length and may not share a batch (`joining`), one of another length ends it as well; the
+   simulator doesn't know that, and the export warns of it.
 3. Run the inference. The loop does nothing else until it returns.
 4. Encode and send the answers, in order, each as soon as it is encoded. Then the next turn: poll the sockets again
    before the next batch, also when requests are still waiting.
@@ -30,11 +32,11 @@ import numpy as np
 
 from loadplan.execution import ServingConfig
 from loadplan.inference import Tensors
+from loadplan.serve.joining import Joining, ShapeKey
 from loadplan.serve.metrics import Counters
 from loadplan.serve.window_timer import WindowTimer
 
 Infer = Callable[[Tensors], Tensors]
-ShapeKey = tuple[tuple[int, ...], ...]
 
 
 class Waiting(Protocol):
@@ -64,13 +66,13 @@ class Waiting(Protocol):
 class Batcher:
     """A bounded queue of rows in front of one inference session. Belongs to one event loop."""
 
-    def __init__(self, infer: Infer, serving: ServingConfig, *, counters: Counters, has_free_axes: bool) -> None:
+    def __init__(self, infer: Infer, serving: ServingConfig, *, counters: Counters, joining: Joining) -> None:
         self._infer = infer
         self._max_batch_size = serving.max_batch_size
         self._window_s = serving.batch_window_s
         self._max_queue_rows = serving.max_queue_rows
         self._counters = counters
-        self._has_free_axes = has_free_axes  # requests of different lengths can't share a batch
+        self._joining = joining
         self._queue: deque[tuple[Waiting, float]] = deque()  # with the time of arrival
         self._loop = asyncio.get_running_loop()
         self._n_turns_due = 0
@@ -124,10 +126,10 @@ class Batcher:
             if waiting.is_gone():
                 self._dequeue().drop()
                 continue
-            if batch and (n_rows + waiting.n_rows > self._max_batch_size or key != self._shape_key(waiting)):
+            if batch and (n_rows + waiting.n_rows > self._max_batch_size or key != self._joining.key(waiting.inputs)):
                 break
             if not batch:
-                key = self._shape_key(waiting)
+                key = self._joining.key(waiting.inputs)
             batch.append(self._dequeue())
             n_rows += waiting.n_rows
         return batch
@@ -137,13 +139,8 @@ class Batcher:
         self._counters.queued_rows -= waiting.n_rows
         return waiting
 
-    def _shape_key(self, waiting: Waiting) -> ShapeKey | None:
-        if not self._has_free_axes:
-            return None
-        return tuple(waiting.inputs[name].shape[1:] for name in sorted(waiting.inputs))
-
     def _run(self, batch: list[Waiting]) -> None:
-        inputs = batch[0].inputs if len(batch) == 1 else _concatenate(batch)
+        inputs = batch[0].inputs if len(batch) == 1 else self._joining.join([waiting.inputs for waiting in batch])
         n_rows = sum(waiting.n_rows for waiting in batch)
         started_s = time.perf_counter()
         try:
@@ -170,10 +167,6 @@ class Batcher:
             return
         for waiting in batch:
             self._run([waiting])
-
-
-def _concatenate(batch: list[Waiting]) -> Tensors:
-    return {name: np.concatenate([waiting.inputs[name] for waiting in batch]) for name in batch[0].inputs}
 
 
 def _check_rows(outputs: Tensors, n_rows: int, n_requests: int) -> None:

@@ -17,6 +17,7 @@ class ServeConfig:
     serving: ServingConfig
     host: str = "127.0.0.1"  # loopback unless asked
     port: int = 0  # 0: a free one
+    pads: bool = False  # pad requests of different lengths to share a batch; only a proved model answers them the same
     cores: tuple[int, ...] = ()  # pin the process to these; empty: leave it where it may run
     max_body_bytes: int = 16 * 1024 * 1024  # a larger request is refused with 413 before it is read to its end
     parent_pid: int | None = None  # end when this process, the parent, has ended; None: outlive it

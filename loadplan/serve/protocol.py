@@ -63,6 +63,7 @@ class Signature:
     n_rows: int | None  # rows every request must have; None: any number
     outputs: tuple[str, ...]
     datatypes: Mapping[str, str]  # of the outputs
+    padded: frozenset[str]  # inputs that are padded to share a batch, so those of one request must be equally long
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,14 @@ class InferRequest:
     id: str | None
 
 
-def read_signature(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> Signature:
-    """The rules for requests to a model with these tensors, whose first axis is the rows."""
+def read_signature(
+    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...], *, padded: frozenset[str] = frozenset()
+) -> Signature:
+    """The rules for requests to a model with these tensors, whose first axis is the rows.
+
+    `padded` names the inputs that are padded to share a batch. Alone the model itself refuses a mask that is shorter
+    than its tokens; padded to the same length, both would get an answer.
+    """
     rules = {spec.name: _input_rule(spec) for spec in inputs}
     fixed_rows = [spec.shape[0] for spec in inputs if spec.shape[0] is not None]
     return Signature(
@@ -84,6 +91,7 @@ def read_signature(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ..
         n_rows=fixed_rows[0] if fixed_rows else None,
         outputs=tuple(spec.name for spec in outputs),
         datatypes={spec.name: DATATYPES[spec.dtype] for spec in outputs},
+        padded=padded,
     )
 
 
@@ -247,6 +255,10 @@ def _count_rows(tensors: Tensors, signature: Signature) -> int:
     n_rows = counts.pop()
     if signature.n_rows not in (None, n_rows):
         raise BadRequest(f"the model takes exactly {signature.n_rows} rows, the request has {n_rows}")
+    lengths = {tensors[name].shape[1] for name in signature.padded}
+    if len(lengths) > 1:
+        named = " and ".join(sorted(signature.padded))
+        raise BadRequest(f"the inputs {named} have different lengths: {sorted(lengths)}")
     return n_rows
 
 

@@ -24,12 +24,14 @@ import uvloop
 import loadplan
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InputError
+from loadplan.execution import padding_problem
 from loadplan.inference import Session, example_text, open_session, run
 from loadplan.serve import protocol
 from loadplan.serve.app import Application, ServedModel
 from loadplan.serve.batcher import Batcher, Infer
 from loadplan.serve.config import ServeConfig, ServerReady
 from loadplan.serve.connection import Connection
+from loadplan.serve.joining import joining_of, sequence_names
 from loadplan.serve.metrics import Counters, batch_sizes_up_to
 from loadplan.serve.readiness import Readiness, blank_rows
 
@@ -107,15 +109,15 @@ async def _serve(
 ) -> None:
     counters = Counters(config.serving.max_batch_size)
     readiness = Readiness(infer, blank_rows(session.inputs, 1, text=example_text(session)))
-    has_free_axes = any(None in spec.shape[1:] for spec in session.inputs)
+    padded = sequence_names(session.inputs) if config.pads else frozenset()
     app = Application(
         ServedModel(
             name=config.name,
-            signature=protocol.read_signature(session.inputs, session.outputs),
+            signature=protocol.read_signature(session.inputs, session.outputs, padded=padded),
             server_metadata=protocol.server_metadata(loadplan.__version__),
             model_metadata=protocol.model_metadata(config.name, session.inputs, session.outputs),
         ),
-        Batcher(infer, config.serving, counters=counters, has_free_axes=has_free_axes),
+        Batcher(infer, config.serving, counters=counters, joining=joining_of(session.inputs, pads=config.pads)),
         counters=counters,
         readiness=readiness,
         max_body_bytes=config.max_body_bytes,
@@ -187,6 +189,13 @@ def _check_batching(session: Session, config: ServeConfig) -> None:
                 where=str(config.model),
                 fix=f"export the model with a dynamic first axis, or serve it with a batch size of {spec.shape[0]}",
             )
+    problem = padding_problem(session.inputs, session.outputs) if config.pads else None
+    if problem is not None:
+        raise InputError(
+            what=f"requests can't be padded to share a batch of this model: {problem}",
+            where=str(config.model),
+            fix="serve it without --pads",
+        )
 
 
 def _warm_up(infer: Infer, session: Session, config: ServeConfig) -> None:

@@ -84,6 +84,14 @@ def test_a_server_that_is_never_ready_is_given_up(doubling_model: Path) -> None:
     assert psutil.Process().children() == before
 
 
+def test_a_server_is_asked_to_pad_only_what_can_be_padded(doubling_model: Path) -> None:
+    with (
+        pytest.raises(EnvironmentFault, match=r"can't be padded to share a batch of this model: its inputs are of one"),
+        start_server(doubling_model, setting=SETTING, model_name="d", pads=True),
+    ):
+        pass
+
+
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     # Until every thread of it is gone, and it waits to be collected.
