@@ -49,6 +49,34 @@ class SegmentQuality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCost:
+    """What one inference asks of a machine, by the graph; `export.cost` says how it is counted."""
+
+    batch_size: int  # rows in the inference
+    n_positions: int | None  # length of each row, the median of all; None where rows have no lengths
+    flops_per_row: float  # operations, of floats or integers; a multiplication and an addition count one each
+    weight_bytes: int  # read once for the whole batch
+    activation_bytes_per_row: float  # read and written between operators, rows of looked-up tables included
+    unknown_operators: tuple[str, ...]  # whose operations aren't known and aren't in flops_per_row
+
+    @property
+    def flops_per_byte(self) -> float:
+        """Arithmetic intensity: operations for each byte of memory traffic."""
+        n_bytes = self.weight_bytes + self.batch_size * self.activation_bytes_per_row
+        return self.batch_size * self.flops_per_row / n_bytes if n_bytes else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningTime:
+    """How long a session takes to open on the file, one thread, the file in the page cache."""
+
+    n_samples: int
+    median_s: float
+    low_s: float  # the fastest and the slowest of the samples
+    high_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedModel:
     """One variant that passed its parity check and the quality gate."""
 
@@ -67,6 +95,9 @@ class ExportedModel:
     quality: tuple[SegmentQuality, ...]
     # Whether rows of different lengths may share a batch, the shorter padded with zeros: measured on the fp32 graph.
     pads: bool = False
+    costs: tuple[ModelCost, ...] = ()  # by batch size; empty where they could not be read
+    costs_unknown: str | None = None  # why not
+    opening: OpeningTime | None = None  # None until all variants are there to be timed in turn
 
     @property
     def is_lossy(self) -> bool:

@@ -24,6 +24,7 @@ from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportedModel, ExportRun, RefusalCause, RefusedVariant, SegmentQuality
 from loadplan.export.company import own_answers
 from loadplan.export.factory import build_model, missing_package
+from loadplan.export.opening import timed
 from loadplan.export.padding import padding_caveats, why_not_padded
 from loadplan.export.parity import check_parity
 from loadplan.export.quality import segment_quality
@@ -109,6 +110,8 @@ def export_model(
     versions = {name: metadata.version(name) for name in packages}
     runtime, _, runtime_number = runtime_version().partition(" ")
     kind = "file" if trained.estimator is None else type(trained.estimator).__name__
+    on_step(ExportStep(doing="timing how fast sessions open"))
+    models = timed(models, models_folder)
     made_of = "; ".join(filter(None, (kind, conversion.note)))
     run = ExportRun(
         source=f"{source.kind} {source.named} ({made_of})",
@@ -163,6 +166,7 @@ def _export_variant(
     from loadplan.export.graph import read_facts
 
     on_step(ExportStep(doing=f"making {variant}", variant=variant))
+    from loadplan.export.cost import model_costs
     serialised, judged = _made(variant, conversion, payloads)
     on_step(ExportStep(doing=f"checking {variant} against its source", variant=variant))
     limits = source.parity[variant]
@@ -185,6 +189,7 @@ def _export_variant(
     return ExportedModel(
         variant=variant,
         path=f"{folder.name}/{path.name}",
+    costs = model_costs(serialised, judged)
         sha256=hashlib.sha256(serialised).hexdigest(),
         n_bytes=len(serialised),
         opset=facts.opset,
@@ -200,6 +205,8 @@ def _export_variant(
     )
 
 
+        costs=costs.by_batch_size,
+        costs_unknown=costs.unknown,
 def _made(variant: str, conversion: Conversion, payloads: PayloadSet) -> tuple[bytes, PayloadSet]:
     """The variant's graph, and the rows that may judge it."""
     if variant == "fp32":

@@ -84,3 +84,15 @@ def test_a_graph_with_nothing_to_fuse_is_no_variant_of_its_own() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     with pytest.raises(InputError, match="ONNX Runtime finds nothing to optimise"):
         make_variant(OPTIMISED, model.SerializeToString(), calibration=[])
+
+
+def test_every_variant_tells_how_long_it_took_to_open_and_what_it_costs(tmp_path: Path) -> None:
+    source = read_scenario(ROOT / "scenarios" / "tabular.yaml").model
+    assert source is not None
+    exported, _ = export_model(source, models_folder=tmp_path)
+    (model,) = exported.models
+    assert model.opening is not None
+    assert model.opening.n_samples >= 3
+    assert 0.0 < model.opening.low_s <= model.opening.median_s <= model.opening.high_s
+    assert [cost.batch_size for cost in model.costs] == [1, 2, 4, 8, 16, 32]
+    assert model.costs_unknown is None
