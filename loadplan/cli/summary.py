@@ -4,7 +4,7 @@ from pathlib import Path
 
 from loadplan.bench.records import BenchRun
 from loadplan.export.artifact import ExportRun, SegmentQuality
-from loadplan.fit.records import CapacityFit, PredictedLatency
+from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import answer_counts
 from loadplan.pipeline.road import RoadEnd
@@ -159,8 +159,8 @@ def fit_lines(fit: CapacityFit) -> list[str]:
     lines = [
         _line(
             "server",
-            f"{_ms(overhead.request_s + overhead.response_s)} per request and {_ms(overhead.batch_s)} per batch "
-            "beside the inference",
+            f"{_ms(overhead.request_s + overhead.response_s)} per request{_per_row(overhead)} and "
+            f"{_ms(overhead.batch_s)} per batch beside the inference",
         ),
         "threads  max batch  window   usable requests/s (interval)",
     ]
@@ -172,6 +172,10 @@ def fit_lines(fit: CapacityFit) -> list[str]:
             f"({capacity.usable_capacity_rps_low:,.0f} to {capacity.usable_capacity_rps_high:,.0f})"
         )
     return [*lines, *(_line("doubt", caveat.what) for caveat in fit.caveats)]
+
+
+def _per_row(overhead: OverheadFit) -> str:
+    return f", {_ms(overhead.row_s)} per row" if overhead.row_s > 0.0 else ""
 
 
 def fleet_name(fleet: Fleet) -> str:

@@ -9,27 +9,39 @@ median counts, because a neighbour who takes the server's core for a while is in
 Seconds; requests.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.execution import Setting
+from loadplan.execution import ServingConfig, Setting
 from loadplan.load.records import Outcome, RequestLog
 
 # With two full batches waiting, the next batch is full whatever arrives.
 _BATCHES_WAITING = 2
 _REQUESTS_WAITING_LEAST = 16
+_REQUESTS_QUEUED_LEAST = 64  # as many as come in one cluster of the bursts that are driven
 N_DEPARTURES_LEAST = 100  # a pace from fewer is too uncertain
 
 
-def requests_in_full_batch(max_batch_size: int, n_rows_per_request: int) -> int:
-    """Whole requests that fit into a batch; a larger one alone fills a batch of its own."""
-    return max(1, max_batch_size // n_rows_per_request)
+def requests_in_full_batch(max_batch_size: int, rows_per_request: float) -> int:
+    """Whole requests of the usual size that fit into a batch; a larger one alone fills a batch of its own."""
+    return max(1, int(max_batch_size // rows_per_request))
 
 
-def backlog_of(setting: Setting, n_rows_per_request: int) -> int:
-    """Requests that must be under way for the server to be certainly saturated."""
-    n_requests = requests_in_full_batch(setting.serving.max_batch_size, n_rows_per_request)
+def backlog_of(setting: Setting, rows_per_request: float) -> int:
+    """Requests that must be under way for the server to be certainly saturated, with so many rows each on average."""
+    n_requests = requests_in_full_batch(setting.serving.max_batch_size, rows_per_request)
     return max(_REQUESTS_WAITING_LEAST, _BATCHES_WAITING * n_requests)
+
+
+def queue_rows(rows_per_request: float) -> int:
+    """Rows that the server lets wait: what it lets by itself, but enough for the requests of a burst.
+
+    The usual bound counts rows, so of requests of hundreds of rows it would hold a handful, and refuse the rest of what
+    a server works off in a moment.
+    """
+    return max(ServingConfig().max_queue_rows, math.ceil(_REQUESTS_QUEUED_LEAST * rows_per_request))
 
 
 def right_answers_s(log: RequestLog) -> NDArray[np.float64]:

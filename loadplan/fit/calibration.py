@@ -10,23 +10,30 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s, requests_in_full_batch, right_answers_s
+from loadplan.fit.backlog import backlog_of, departure_gap_s, queue_rows, requests_in_full_batch, right_answers_s
 from loadplan.fit.records import ServiceTimeFit
 from loadplan.fit.service_time import fit_service_times, service_times_s
+from loadplan.fit.simulate import Rows, full_batches
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
-from loadplan.scenario.spec import Arrivals, Scenario
+from loadplan.scenario.rows_law import draw_rows
+from loadplan.scenario.spec import Arrivals, RowsPerRequest, Scenario
 
 N_RUNS_EXPECTED = 5
 
 _POISSON = Arrivals()
+_N_TYPICAL = 4096
+_SEED = 1  # of typical requests; the runs must not depend on more than the scenario's seed
 _BURST_CV_LEAST = 8.0
 _CLUSTERS_LEAST = 8
 # What a small request costs beside its inference on one core of a virtual machine, until a run tells. Rather too much:
 # bursts at a lower share of the capacity still queue up, at a higher one they overflow the queue.
 _REQUEST_S, _BATCH_S = 80e-6, 100e-6
+_ROW_S = 3e-6  # of each row but the first, of some forty numbers
 _BURST_RATIO = 0.4
 _BURST_RATIO_MOST = 1.2  # an overload opens a connection per waiting request, and then measures the opening
 _LOUDER = 1.7
@@ -94,11 +101,7 @@ def _next_burst(wanted: _Wanted, law: ServiceTimeFit, scenario: Scenario, done: 
     ratio, name = wanted.load_ratio, wanted.name
     while name in done:
         louder = ratio * _LOUDER
-        if (
-            not done[name].verdict.valid
-            or backlog_gap_s(done[name], scenario) is not None
-            or louder > _BURST_RATIO_MOST
-        ):
+        if not done[name].verdict.valid or backlog_gap_s(done[name]) is not None or louder > _BURST_RATIO_MOST:
             return None
         ratio, name = louder, f"{name}-louder"
     return _spec(wanted, name, ratio * saturated_rps, law.execution, scenario)
@@ -121,11 +124,11 @@ def require_enough(runs: Sequence[LoadRun]) -> None:
     )
 
 
-def backlog_gap_s(run: LoadRun, scenario: Scenario) -> float | None:
+def backlog_gap_s(run: LoadRun) -> float | None:
     """Time between departures while requests waited, of a run that was to show it; None where there was no backlog."""
-    if run.spec.purpose != "saturation" or run.spec.setting is None or not run.verdict.valid:
+    if run.spec.purpose != "saturation" or run.spec.setting is None or not run.verdict.valid or run.n_rows is None:
         return None
-    n_waiting = backlog_of(run.spec.setting, scenario.traffic.n_rows_per_request)
+    n_waiting = backlog_of(run.spec.setting, float(run.n_rows.mean()))
     return departure_gap_s(run.requests.sent_s, right_answers_s(run.requests), n_waiting=n_waiting)
 
 
@@ -136,31 +139,41 @@ def _saturated_rps(
     runs: Sequence[LoadRun],
 ) -> float:
     """What the bursts showed for this batch size; for one between theirs, by the costs they imply."""
-    n_rows = scenario.traffic.n_rows_per_request
     gaps_s = {
         run.spec.setting.serving.max_batch_size: gap_s
         for run in runs
-        if run.spec.setting is not None and (gap_s := backlog_gap_s(run, scenario)) is not None
+        if run.spec.setting is not None and (gap_s := backlog_gap_s(run)) is not None
     }
     if max_batch_size in gaps_s:
         return 1.0 / gaps_s[max_batch_size]
-    service_s = service_times_s(law, max(max_batch_size, *gaps_s, n_rows))
+    rows = scenario.traffic.rows_per_request
+    service_s = service_times_s(law, max(max_batch_size, *gaps_s, rows.most))
 
     def inference_s(size: int) -> float:
         """Share of each request in the inference of a full batch."""
-        b = requests_in_full_batch(size, n_rows)
-        return float(service_s[b * n_rows]) / b
+        full = full_batches(_typical_rows(rows, size), size)
+        return float(service_s[full.n_rows].sum()) / int(full.n_requests.sum())
 
     # What a full batch took beside its inference, per request, so that it carries over to another size.
     beside_s = [max(gap_s - inference_s(size), 0.0) for size, gap_s in gaps_s.items()]
     if not beside_s:
-        beside_s = [_REQUEST_S + _BATCH_S / requests_in_full_batch(max_batch_size, n_rows)]
+        per_batch = requests_in_full_batch(max_batch_size, rows.mean)
+        beside_s = [_REQUEST_S + _ROW_S * (rows.mean - 1.0) + _BATCH_S / per_batch]
     return 1.0 / (inference_s(max_batch_size) + sum(beside_s) / len(beside_s))
+
+
+def _typical_rows(rows: RowsPerRequest, max_batch_size: int) -> Rows:
+    """Enough requests for some full batches and for the mean of the law."""
+    n_requests = _N_TYPICAL + 2 * requests_in_full_batch(max_batch_size, rows.mean)
+    return draw_rows(rows, n_requests, np.random.default_rng(_SEED))
 
 
 def _spec(wanted: _Wanted, name: str, rate_rps: float, execution: ExecutionConfig, scenario: Scenario) -> LoadSpec:
     duration_s = max(scenario.load.duration_s, min(_N_REQUESTS_LEAST / rate_rps, _LONGEST_S))
-    setting = Setting(execution=execution, serving=ServingConfig(max_batch_size=wanted.max_batch_size))
+    serving = ServingConfig(
+        max_batch_size=wanted.max_batch_size, max_queue_rows=queue_rows(scenario.traffic.rows_per_request.mean)
+    )
+    setting = Setting(execution=execution, serving=serving)
     return LoadSpec(
         name=name,
         purpose=wanted.purpose,
@@ -178,6 +191,6 @@ def _bursts(setting: Setting, scenario: Scenario, n_requests: float) -> Arrivals
 
     But there must be several clusters in a run, however large the batches are.
     """
-    n_waiting = backlog_of(setting, scenario.traffic.n_rows_per_request)
+    n_waiting = backlog_of(setting, scenario.traffic.rows_per_request.mean)
     n_clustered = min(2.0 * n_waiting, n_requests / _CLUSTERS_LEAST)
     return Arrivals(process="gamma", cv=max(_BURST_CV_LEAST, math.sqrt(n_clustered)))

@@ -19,12 +19,14 @@ from loadplan.bench.records import BenchRun
 from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.fit.backlog import queue_rows
 from loadplan.fit.calibration import backlog_gap_s
 from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.fit.service_time import find_law, fit_service_times, service_time_caveats, service_times_s
 from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
 from loadplan.load.records import LoadRun
+from loadplan.scenario.rows_law import draw_rows
 from loadplan.scenario.spec import Arrivals, Scenario
 from loadplan.scenario.traffic import schedule
 from loadplan.slo import Slo, attainment
@@ -73,11 +75,11 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
             where="fit",
             fix="run the same command again when the machine is quieter, or on one with more cores",
         )
-    n_rows = scenario.traffic.n_rows_per_request
+    rows = scenario.traffic.rows_per_request
+    largest_batch = max(*scenario.serving.max_batch_sizes, rows.most)
     laws = fit_overhead(
         service_times,
         valid,
-        n_rows_per_request=n_rows,
         n_plausible=_N_PLAUSIBLE,
         rng=np.random.default_rng(scenario.load.seed),
     )
@@ -85,7 +87,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         machine=benched.machine,
         basis="simulated",
         arrivals=scenario.traffic.arrivals,
-        n_rows_per_request=n_rows,
+        rows_per_request=rows,
         service_times=service_times,
         overhead=laws.best,
         plausible=laws.plausible,
@@ -93,14 +95,14 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         seed=scenario.load.seed,
         caveats=(
             *benched.caveats,
-            *service_time_caveats(service_times, max(scenario.serving.max_batch_sizes)),
+            *service_time_caveats(service_times, largest_batch),
             *_run_caveats(loads),
-            *_backlog_caveats(valid, scenario),
+            *_backlog_caveats(valid),
         ),
     )
     capacities: list[SettingCapacity] = []
     for law in service_times:
-        worlds = _worlds(fit, law.execution, max(scenario.serving.max_batch_sizes))
+        worlds = _worlds(fit, law.execution, largest_batch)
         capacities += [_capacity(worlds, setting, scenario.objectives) for setting in _settings(law, scenario)]
     return replace(fit, capacities=tuple(capacities))
 
@@ -116,8 +118,12 @@ def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> Predicted
 
 def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
     choices = scenario.serving
+    bound = queue_rows(scenario.traffic.rows_per_request.mean)
     return [
-        Setting(execution=law.execution, serving=ServingConfig(max_batch_size=size, batch_window_s=window_s))
+        Setting(
+            execution=law.execution,
+            serving=ServingConfig(max_batch_size=size, batch_window_s=window_s, max_queue_rows=bound),
+        )
         for size, window_s in product(choices.max_batch_sizes, choices.batch_windows_s)
     ]
 
@@ -125,7 +131,7 @@ def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
 def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> tuple[_World, ...]:
     """The best law first, then every plausible one, each with random numbers of its own; the same for the same fit."""
     law = find_law(fit.service_times, execution)
-    service_s = service_times_s(law, max(n_rows_most, fit.n_rows_per_request))
+    service_s = service_times_s(law, max(n_rows_most, fit.rows_per_request.most))
     spread_ratio = float(np.median(law.spread_ratio))
     # How far the mean of the bench may be off, as one factor for the whole table; 1.96: the interval is one of 95 %.
     half_widths = (np.array(law.mean_s_high) - np.array(law.mean_s_low)) / 2.0 / np.array(law.mean_s)
@@ -142,7 +148,7 @@ def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> t
                 service_s=service_s * factor,
                 noise=scale(draw(rng), overhead, service_spread_ratio=spread_ratio),
                 unit_s=unit_s,
-                n_rows=np.full(unit_s.size, fit.n_rows_per_request, dtype=np.int64),
+                n_rows=draw_rows(fit.rows_per_request, unit_s.size, rng),
                 stray=0.0 if i == 0 else float(rng.standard_normal()),
             )
         )
@@ -236,7 +242,7 @@ def _quantiles_s(world: _World, setting: Setting, rate_rps: float) -> list[float
 
 
 def _saturated_rps(world: _World, setting: Setting) -> float:
-    return saturated_rps(setting, world.overhead, service_s=world.service_s, n_rows=int(world.n_rows[0]))
+    return saturated_rps(setting, world.overhead, service_s=world.service_s, n_rows=world.n_rows)
 
 
 def _interval(best: float, others: Sequence[float]) -> Interval:
@@ -249,8 +255,8 @@ def _reasons(loads: Sequence[LoadRun]) -> list[str]:
     return list(dict.fromkeys(reason for run in loads for reason in run.verdict.invalid_reasons))
 
 
-def _backlog_caveats(loads: Sequence[LoadRun], scenario: Scenario) -> tuple[Caveat, ...]:
-    if any(backlog_gap_s(run, scenario) is not None for run in loads):
+def _backlog_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
+    if any(backlog_gap_s(run) is not None for run in loads):
         return ()
     return (
         Caveat(

@@ -7,7 +7,10 @@ compared are logarithms of the p10 to p99, so a tenth too long weighs the same a
 The decision a reader would question: the costs are not all identifiable one by one (a longer wake is much like a longer
 transfer), so each is held near its start value by a mild prior. Start values of the two that decide on capacity, the
 costs per request and per batch, come in closed form from the runs in which a backlog formed: while batches of b
-requests wait, one request leaves every (S(b) + b c + H) / b. Of the pauses the length is fitted, for each of a few
+requests wait, one request leaves every (S(b) + b c + H) / b. What a row costs beside its inference is asked only where
+the requests of a run differ in their rows, for otherwise it is part of what a request costs: how much longer the third
+with the most rows took than that with the fewest, beyond the difference in S, is the start value, and the medians of
+these two thirds are compared along with the quantiles of all. Of the pauses the length is fitted, for each of a few
 rates at which they may come; the rate itself moves every pause to another request, which no search can follow.
 """
 
@@ -20,23 +23,34 @@ from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s, requests_in_full_batch, right_answers_s
+from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
 from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_s
-from loadplan.fit.simulate import Draws, draw, scale, simulate
+from loadplan.fit.simulate import Draws, Rows, draw, full_batches, scale, simulate
 from loadplan.load.records import LoadRun, Outcome
 from loadplan.load.verdict import clean_windows, due_in_clean_window, invalid_run
 
 Times = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 # How far a quantile strays between repeats of the same run, in logarithms: 2 to 4 % at p50, 6 to 10 % at p95, 12 to
 # 20 % at p99 on a shared virtual machine, and more where few slow requests decide.
 SCATTER = np.array([0.04, 0.04, 0.04, 0.05, 0.07, 0.10, 0.20])
 _THROUGHPUT_SCATTER = 0.03
-# One standard deviation of a cost from its start value, in logarithms: a factor of e, so hardly a constraint. Nobody
-# can tell beforehand how long pauses are.
-_PRIOR = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 3.0])
+# The costs that are searched for, each with one standard deviation of it from its start value, in logarithms: a factor
+# of e, so hardly a constraint. Nobody can tell beforehand how long pauses are.
+_PRIORS = {
+    "request_s": 1.0,
+    "response_s": 1.0,
+    "batch_s": 1.0,
+    "wake_s": 1.0,
+    "transfer_s": 1.0,
+    "cold_ratio": 1.0,
+    "spread_ratio": 1.0,
+    "stall_s": 3.0,
+    "row_s": 1.0,
+}
 _FARTHEST = 4.0  # from its start value, in logarithms: no cost is a fiftieth or fifty times of what is usual
 _N_REQUESTS_LEAST = 30
 _FOR_EVER_S = 1e3
@@ -44,7 +58,12 @@ _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's se
 
 _PAUSE_RATES_PER_S = (6.0, 2.0, 20.0)
 _PAUSED_AT_MOST_RATIO = 0.1  # of the time; more, and a simulated server hardly works
-_NAMES = ("request_s", "response_s", "batch_s", "wake_s", "transfer_s", "cold_ratio", "spread_ratio", "stall_s")
+_ROW_S_LEAST = 0.1e-6  # the start value where the runs show none: the time to look at a number or two
+_THIRDS = (1.0 / 3.0, 2.0 / 3.0)
+_IN_THIRD_LEAST = 10
+_MEDIAN_SCATTER = 0.04  # of the median of a third, as of all
+# Batches of the runs that show backlogs must differ by this many requests to tell the two costs apart.
+_REQUESTS_APART_LEAST = 0.5
 # Start values for what backlogs don't tell; costs of a small request on one core of a virtual machine.
 _START = OverheadFit(
     request_s=30e-6,
@@ -67,13 +86,15 @@ class _Replay:
     run: LoadRun
     setting: Setting
     sent_s: Times  # ascending
-    n_rows: NDArray[np.int64]
+    n_rows: Rows
     service_s: Times
     service_spread_ratio: float
     done_s: Times  # measured; NaN: no answer
-    counts: NDArray[np.bool_]  # of the requests that were sent: those that are compared
+    counts: Mask  # of the requests that were sent: those that are compared
     quantiles_s: Times  # measured
     gap_s: float | None  # measured time between departures under backlog; None: this run has none to speak of
+    thirds: tuple[Mask, ...]  # of those that are compared: with the fewest and the most rows; none where all are alike
+    thirds_s: Times  # measured medians of the two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +102,7 @@ class _Found:
     """Where one search ended."""
 
     start: OverheadFit
-    vector: Times  # logarithms of the costs, in the order of `_NAMES`
+    vector: Times  # logarithms of the costs, in the order of `_names`
     covariance: NDArray[np.float64]
     cost: float
 
@@ -98,7 +119,6 @@ def fit_overhead(
     service_times: Sequence[ServiceTimeFit],
     runs: Sequence[LoadRun],
     *,
-    n_rows_per_request: int,
     n_plausible: int = 0,
     rng: np.random.Generator | None = None,
 ) -> OverheadLaws:
@@ -109,10 +129,11 @@ def fit_overhead(
     the scatter of repeated runs explains.
 
     Raises:
-        InvalidMeasurement: when a run is invalid, says not how its server ran, or has too few answers.
+        InvalidMeasurement: when a run is invalid, says not how its server ran or what it was sent, or has too few
+            answers.
         InputError: when a run's execution was not benchmarked.
     """
-    replays = [_replay(service_times, run, n_rows_per_request) for run in runs]
+    replays = [_replay(service_times, run) for run in runs]
     draws = draw(np.random.default_rng(_SEED))
     start = _start(replays)
     found: _Found | None = None
@@ -135,11 +156,12 @@ def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, war
     from scipy.optimize import least_squares
 
     origin = _to_vector(start)
+    prior = np.array([_PRIORS[name] for name in _names(start)])
 
     def misfit(vector: Times) -> Times:
         overhead = _from_vector(start, vector)
         parts = [_misfit(replay, overhead, draws) for replay in replays]
-        return np.concatenate([*parts, (vector - origin) / _PRIOR])
+        return np.concatenate([*parts, (vector - origin) / prior])
 
     low, high = _bounds(start)
     first = origin if warm is None else np.clip(warm.vector, low, high)
@@ -154,17 +176,20 @@ def _bounds(start: OverheadFit) -> tuple[Times, Times]:
     origin = _to_vector(start)
     low, high = origin - _FARTHEST, origin + _FARTHEST
     longest_s = _PAUSED_AT_MOST_RATIO / start.stall_rate_per_s
-    high[_NAMES.index("stall_s")] = min(high[_NAMES.index("stall_s")], np.log(longest_s))
+    i_stall = _names(start).index("stall_s")
+    high[i_stall] = min(high[i_stall], np.log(longest_s))
     return low, high
 
 
-def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun, n_rows_per_request: int) -> _Replay:
+def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun) -> _Replay:
     error = invalid_run(run)
     if error is not None:
         raise error
-    setting = run.spec.setting
+    setting, all_rows = run.spec.setting, run.n_rows
     if setting is None:
         raise _useless(run, "does not say how its server ran", "let loadplan start the server it calibrates")
+    if all_rows is None:
+        raise _useless(run, "does not say how many rows its requests had", "let loadplan make the requests")
     log = run.requests
     is_sent = ~np.isnan(log.sent_s)
     is_clean = due_in_clean_window(log.due_s, clean_windows(run.lost, duration_s=run.spec.duration_s))
@@ -173,17 +198,21 @@ def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun, n_rows_per_re
     if int(counts.sum()) < _N_REQUESTS_LEAST:
         raise _useless(run, f"has {int(counts.sum())} right answers in clean windows", "let it run for longer")
     law = find_law(service_times, setting.execution)
+    n_rows = all_rows[is_sent]
+    times_s, thirds = (done_s - sent_s)[counts], _thirds(n_rows[counts])
     return _Replay(
         run=run,
         setting=setting,
         sent_s=sent_s,
         done_s=done_s,
-        n_rows=np.full(sent_s.size, n_rows_per_request, dtype=np.int64),
-        service_s=service_times_s(law, max(setting.serving.max_batch_size, n_rows_per_request)),
+        n_rows=n_rows,
+        service_s=service_times_s(law, max(setting.serving.max_batch_size, int(n_rows.max()))),
         service_spread_ratio=float(np.median(law.spread_ratio)),
         counts=counts,
-        quantiles_s=np.quantile((done_s - sent_s)[counts], QUANTILES),
-        gap_s=_measured_gap_s(run, sent_s, done_s, n_waiting=backlog_of(setting, n_rows_per_request)),
+        quantiles_s=np.quantile(times_s, QUANTILES),
+        gap_s=_measured_gap_s(run, sent_s, done_s, n_waiting=backlog_of(setting, float(n_rows.mean()))),
+        thirds=thirds,
+        thirds_s=_medians_s(times_s, thirds),
     )
 
 
@@ -193,40 +222,77 @@ def _measured_gap_s(run: LoadRun, sent_s: Times, done_s: Times, *, n_waiting: in
     return departure_gap_s(sent_s, done_s, n_waiting=n_waiting)
 
 
+def _thirds(n_rows: Rows) -> tuple[Mask, ...]:
+    """Who is in the third with the fewest rows and who in that with the most; nothing where hardly any differ.
+
+    Equal ones are together: where both borders are the same number, what lies beyond it is compared with the rest.
+    """
+    low, high = np.quantile(n_rows, _THIRDS)
+    small, large = n_rows <= low, n_rows >= high
+    if low == high:
+        is_at_top = high == n_rows.max()
+        small, large = (n_rows < high, large) if is_at_top else (small, n_rows > high)
+    return (small, large) if min(small.sum(), large.sum()) >= _IN_THIRD_LEAST else ()
+
+
+def _row_start_s(replays: Sequence[_Replay]) -> float:
+    """What a row costs beside its inference, by how much longer large requests took than small ones; 0: all are alike.
+
+    The middle one of what the runs say that show no backlog.
+    """
+    varied = [replay for replay in replays if replay.thirds]
+    slopes_s = [_slope_s(replay) for replay in varied if replay.gap_s is None]
+    return max(float(np.median(slopes_s)) if slopes_s else 0.0, _ROW_S_LEAST) if varied else 0.0
+
+
+def _slope_s(replay: _Replay) -> float:
+    rows = replay.n_rows[replay.counts]
+    beside_s = (replay.done_s - replay.sent_s)[replay.counts] - replay.service_s[rows]
+    small, large = replay.thirds
+    return float((np.median(beside_s[large]) - np.median(beside_s[small])) / (rows[large].mean() - rows[small].mean()))
+
+
 def _start(replays: Sequence[_Replay]) -> OverheadFit:
     """Costs per request and per batch from the backlogs: H + b c = b gap - S(b), least squares over the runs.
+
+    Where the rows vary, b is the mean of the full batches that they form, and S(b) that of their times, with what the
+    rows cost beside.
 
     With one batch size among them the two can't be told apart, and are split as elsewhere. Without any backlog the fit
     starts from elsewhere's costs, and only the latencies tell what the server carries.
     """
+    usual = replace(_START, row_s=_row_start_s(replays))
     rows, rest_s = [], []
     for replay in replays:
         if replay.gap_s is not None:
-            n_rows = int(replay.n_rows[0])
-            n_requests = requests_in_full_batch(replay.setting.serving.max_batch_size, n_rows)
+            full = full_batches(replay.n_rows, replay.setting.serving.max_batch_size)
+            n_requests = float(full.n_requests.mean())
+            inference_s = float((replay.service_s[full.n_rows] + usual.row_s * full.n_rows).mean())
             rows.append(n_requests)
-            rest_s.append(n_requests * replay.gap_s - float(replay.service_s[n_requests * n_rows]))
+            rest_s.append(n_requests * replay.gap_s - inference_s)
     if not rows:
-        return _START
+        return usual
     share = np.array([_START.request_s + _START.response_s, _START.batch_s])
     share /= share.sum()
     per_request_s, per_batch_s = share * max(rest_s[0] / (share[0] * rows[0] + share[1]), 1e-6)
-    if len(set(rows)) > 1:
+    if max(rows) - min(rows) >= _REQUESTS_APART_LEAST:
         matrix = np.column_stack([rows, np.ones(len(rows))])
         # Relative errors are alike, so a large batch must not outweigh a small one.
-        weight = 1.0 / np.array(rows, dtype=np.float64)
+        weight = 1.0 / np.array(rows)
         solved = np.linalg.lstsq(matrix * weight[:, None], np.array(rest_s) * weight, rcond=None)[0]
         if solved[0] > 0.0:
             per_request_s, per_batch_s = float(solved[0]), max(float(solved[1]), 1e-6)
     incoming = _START.request_s / (_START.request_s + _START.response_s)
     return replace(
-        _START, request_s=incoming * per_request_s, response_s=(1.0 - incoming) * per_request_s, batch_s=per_batch_s
+        usual, request_s=incoming * per_request_s, response_s=(1.0 - incoming) * per_request_s, batch_s=per_batch_s
     )
 
 
 def _misfit(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
-    quantiles_s, gap_s = _predict(replay, overhead, draws)
-    misfit: Times = np.log(quantiles_s / replay.quantiles_s) / SCATTER
+    times_s, gap_s = _predict(replay, overhead, draws)
+    misfit: Times = np.log(_quantiles_s(times_s) / replay.quantiles_s) / SCATTER
+    apart = np.log(_medians_s(times_s, replay.thirds) / replay.thirds_s)
+    misfit = np.concatenate([misfit, apart / _MEDIAN_SCATTER])
     if replay.gap_s is None:
         return misfit
     # A replay without any backlog is of a server that is far too fast.
@@ -235,6 +301,7 @@ def _misfit(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
 
 
 def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> tuple[Times, float | None]:
+    """Response times of the requests that are compared, NaN for one that is refused; and their pace."""
     done_s = simulate(
         replay.sent_s,
         replay.n_rows,
@@ -244,21 +311,29 @@ def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> tuple[Time
         noise=scale(draws, overhead, service_spread_ratio=replay.service_spread_ratio),
     )
     times_s = (done_s - replay.sent_s)[replay.counts]
+    if replay.gap_s is None:
+        return times_s, None
+    n_waiting = backlog_of(replay.setting, float(replay.n_rows.mean()))
+    return times_s, departure_gap_s(replay.sent_s, done_s, n_waiting=n_waiting, n_least=1)
+
+
+def _quantiles_s(times_s: Times) -> Times:
     answered_s = times_s[~np.isnan(times_s)]
     # A replay in which all of them are refused is of a server that is far too slow.
-    quantiles_s = np.quantile(answered_s, QUANTILES) if answered_s.size else np.full(len(QUANTILES), _FOR_EVER_S)
-    if replay.gap_s is None:
-        return quantiles_s, None
-    n_waiting = backlog_of(replay.setting, int(replay.n_rows[0]))
-    return quantiles_s, departure_gap_s(replay.sent_s, done_s, n_waiting=n_waiting, n_least=1)
+    return np.quantile(answered_s, QUANTILES) if answered_s.size else np.full(len(QUANTILES), _FOR_EVER_S)
+
+
+def _medians_s(times_s: Times, thirds: Sequence[Mask]) -> Times:
+    answered_s = (times_s[third & ~np.isnan(times_s)] for third in thirds)
+    return np.array([np.median(each) if each.size else _FOR_EVER_S for each in answered_s])
 
 
 def _residuals(replay: _Replay, overhead: OverheadFit, draws: Draws) -> list[Residual]:
-    quantiles_s, gap_s = _predict(replay, overhead, draws)
+    times_s, gap_s = _predict(replay, overhead, draws)
     name, rate_rps = replay.run.spec.name, replay.run.spec.offered_rate_rps
     residuals = [
         Residual(run=name, offered_rate_rps=rate_rps, quantile=q, measured=float(measured), predicted=float(predicted))
-        for q, measured, predicted in zip(QUANTILES, replay.quantiles_s, quantiles_s, strict=True)
+        for q, measured, predicted in zip(QUANTILES, replay.quantiles_s, _quantiles_s(times_s), strict=True)
     ]
     if gap_s is not None and replay.gap_s is not None:
         residuals.append(
@@ -269,13 +344,18 @@ def _residuals(replay: _Replay, overhead: OverheadFit, draws: Draws) -> list[Res
     return residuals
 
 
+def _names(start: OverheadFit) -> tuple[str, ...]:
+    """The costs that are searched for: all but that of a row where the rows are alike."""
+    return tuple(name for name in _PRIORS if name != "row_s" or start.row_s > 0.0)
+
+
 def _to_vector(overhead: OverheadFit) -> Times:
-    vector: Times = np.log([getattr(overhead, name) for name in _NAMES])
+    vector: Times = np.log([getattr(overhead, name) for name in _names(overhead)])
     return vector
 
 
 def _from_vector(start: OverheadFit, vector: Times) -> OverheadFit:
-    costs: dict[str, Any] = dict(zip(_NAMES, (float(value) for value in np.exp(vector)), strict=True))
+    costs: dict[str, Any] = dict(zip(_names(start), (float(value) for value in np.exp(vector)), strict=True))
     return replace(start, **costs)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import ExecutionConfig, Setting
 from loadplan.machine import Machine
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.spec import Arrivals, RowsPerRequest
 from loadplan.stats import Interval
 
 
@@ -52,6 +52,7 @@ class OverheadFit:
     stall_s: float  # mean length of the rare pauses (scheduler, kernel, neighbours), before the longest are cut
     stall_rate_per_s: float
     residuals: tuple[Residual, ...]
+    row_s: float = 0.0  # per row, before inference; 0 where all requests were alike: it is then part of request_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class CapacityFit:
     machine: Machine
     basis: Basis
     arrivals: Arrivals
-    n_rows_per_request: int  # of the requests that the overhead was fitted on
+    rows_per_request: RowsPerRequest  # of the requests that the overhead was fitted on
     service_times: tuple[ServiceTimeFit, ...]
     overhead: OverheadFit
     plausible: tuple[OverheadFit, ...]  # other overheads that explain the runs about as well, without residuals

@@ -2,8 +2,9 @@
 
 One core, one thread, inference inline. Each turn (`serve.batcher` states the same rule; change both or none):
 
-1. Every request that had arrived when the sockets were polled is read, `request_s` each. One that would make the queue
-   longer than `max_queue_rows` is refused at the price of a request and a response; an empty queue takes any size.
+1. Every request that had arrived when the sockets were polled is read, `request_s` each and `row_s` for each of its
+   rows. One that would make the queue longer than `max_queue_rows` is refused at the price of a request and a response;
+   an empty queue takes any size. Where not even one more row may wait, the rows are not looked at.
 2. One batch: whole requests in order until the next would exceed `max_batch_size` rows, a larger one alone. With a
    window, and fewer rows waiting than that, nothing until the oldest has waited for `batch_window_s`.
 3. `batch_s` + S(rows).
@@ -15,6 +16,9 @@ shorter, for then it was only on its way to sleep. The whole turn after an idle 
 the less its caches remember. Rare pauses stop the server whatever it does. Every cost is multiplied by noise drawn
 beforehand, so the same noise serves every rate and every parameter: differences between two simulations are
 differences between their laws, and searches over either are smooth.
+
+All that a row costs beside the inference falls due in step 1: there the server looks at each value of a request on its
+own, while an answer goes from the array's memory straight into the text of the response.
 
 Seconds throughout. The only module that imports numba; no fastmath, which may turn comparisons with sentinels into
 endless loops. The compiled code is cached on disk, so only the first process on a machine waits for the compiler.
@@ -31,6 +35,7 @@ from loadplan.fit.backlog import requests_in_full_batch
 from loadplan.fit.records import OverheadFit
 
 Times = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 # Idle gaps between which a core goes cold. Sleeping states and caches differ little below the first and no more
 # beyond the second, where inference took 119 µs after < 0.1 ms, 156 µs at 1-2 ms, 319 µs at 5-10 ms, 422 µs above 10 ms
@@ -89,15 +94,39 @@ def scale(draws: Draws, overhead: OverheadFit, *, service_spread_ratio: float) -
     )
 
 
-def saturated_rps(setting: Setting, overhead: OverheadFit, *, service_s: Times, n_rows: int) -> float:
-    """The rate at which the queue grows without end, of requests of `n_rows` rows each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullBatches:
+    """The batches in which a server works off an endless backlog."""
 
-    b / (S(b n_rows) + b (request + response) + batch), with b requests in a full batch, times the share of the time
-    that is not lost to pauses.
+    n_requests: Rows  # (n_batches,)
+    n_rows: Rows  # (n_batches,) of those requests together
+
+
+def full_batches(n_rows: Rows, max_batch_size: int) -> FullBatches:
+    """The batches that the rule of step 2 forms of requests with these rows, which all wait.
+
+    The last one is left out, for more requests might have made it larger, unless it is the only one. Where all requests
+    are alike all batches are, and one of them stands for all.
     """
-    b = requests_in_full_batch(setting.serving.max_batch_size, n_rows)
-    turn_s = float(service_s[b * n_rows]) + b * (overhead.request_s + overhead.response_s) + overhead.batch_s
-    return (1.0 - paused_ratio(overhead)) * b / turn_s
+    if n_rows.min() == n_rows.max():
+        n_whole = requests_in_full_batch(max_batch_size, int(n_rows[0]))
+        return FullBatches(n_requests=np.array([n_whole]), n_rows=n_whole * n_rows[:1])
+    n_requests, rows = _pack(n_rows, max_batch_size)
+    return FullBatches(n_requests=n_requests, n_rows=rows)
+
+
+def saturated_rps(setting: Setting, overhead: OverheadFit, *, service_s: Times, n_rows: Rows) -> float:
+    """The rate at which the queue grows without end, of requests with these rows, (n,), that come over and over.
+
+    n / Σ (S(rows) + requests (request + response) + rows row + batch) over the full batches that they form, times the
+    share of the time that is not lost to pauses. With k rows in each and b = max(1, max_batch_size // k) that is
+    b / (S(b k) + b (request + response) + b k row + batch).
+    """
+    full = full_batches(n_rows, setting.serving.max_batch_size)
+    n_requests = int(full.n_requests.sum())
+    work_s = float(service_s[full.n_rows].sum()) + n_requests * (overhead.request_s + overhead.response_s)
+    work_s += full.n_rows.size * overhead.batch_s + int(full.n_rows.sum()) * overhead.row_s
+    return (1.0 - paused_ratio(overhead)) * n_requests / work_s
 
 
 def paused_ratio(overhead: OverheadFit) -> float:
@@ -107,7 +136,7 @@ def paused_ratio(overhead: OverheadFit) -> float:
 
 def simulate(
     sent_s: Times,
-    n_rows: NDArray[np.int64],
+    n_rows: Rows,
     *,
     service_s: Times,
     overhead: OverheadFit,
@@ -127,6 +156,7 @@ def simulate(
     costs = np.array(
         [
             overhead.request_s,
+            overhead.row_s,
             overhead.response_s,
             overhead.batch_s,
             overhead.wake_s,
@@ -165,6 +195,22 @@ def _rest(until_s, pauses_s, lengths_s, i_pause):  # type: ignore[no-untyped-def
 
 
 @numba.njit(cache=True, nogil=True)
+def _pack(n_rows, max_batch_size):  # type: ignore[no-untyped-def]
+    """Requests and rows of each batch, as `full_batches` says."""
+    n_requests = np.zeros(n_rows.size, np.int64)
+    rows = np.zeros(n_rows.size, np.int64)
+    i_batch = 0
+    for i in range(n_rows.size):
+        if rows[i_batch] > 0 and rows[i_batch] + n_rows[i] > max_batch_size:
+            i_batch += 1
+        rows[i_batch] += n_rows[i]
+        n_requests[i_batch] += 1
+    # A last batch that is full to the row is as good as any.
+    n_whole = i_batch + 1 if rows[i_batch] >= max_batch_size else max(i_batch, 1)
+    return n_requests[:n_whole], rows[:n_whole]
+
+
+@numba.njit(cache=True, nogil=True)
 def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR0915, PLR0917 -- one loop, for the compiler's sake
     arrive_s,
     n_rows,
@@ -178,7 +224,7 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
     pauses_s,
     lengths_s,
 ):
-    request_s, response_s, batch_s, wake_s, cold_ratio, window_s = costs
+    request_s, row_s, response_s, batch_s, wake_s, cold_ratio, window_s = costs
     n = arrive_s.size
     mask = request_z.size - 1
     log_cold = np.log(COLD_TO_S / COLD_FROM_S)
@@ -203,7 +249,10 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
         # 1. Read all that was there when the sockets were polled.
         polled_s = now_s
         while i < n and arrive_s[i] <= polled_s:
-            now_s += request_s * request_z[i & mask] * slow
+            read_s = request_s
+            if queued_rows < max_queue_rows:
+                read_s += row_s * n_rows[i]
+            now_s += read_s * request_z[i & mask] * slow
             if queued_rows > 0 and queued_rows + n_rows[i] > max_queue_rows:
                 now_s += response_s * response_z[i & mask] * slow
                 done_s[i] = np.nan

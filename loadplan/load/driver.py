@@ -98,6 +98,7 @@ def run_load(
         lost=result.lost,
         verdict=judge(spec, result.requests, result.lost, own_fault=result.own_fault),
         caveats=_caveats(spec, result),
+        payload_rows=None if requests.n_rows is None else np.array(requests.n_rows, dtype=np.int32),
     )
 
 

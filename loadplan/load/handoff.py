@@ -28,7 +28,10 @@ class GeneratorJob:
 
 
 def write_job(folder: Path, job: GeneratorJob) -> None:
-    """Write the job; texts among the expected answers become fixed-width arrays."""
+    """Write the job; texts among the expected answers become fixed-width arrays.
+
+    The answers to all payloads lie end to end, with the shape of each beside them: they may differ in size.
+    """
     order, expected = job.order, job.expected
     outputs = {} if expected is None else expected.outputs
     arrays: dict[str, NDArray[np.generic]] = {
@@ -38,7 +41,9 @@ def write_job(folder: Path, job: GeneratorJob) -> None:
         "message_ends": np.cumsum([len(message) for message in order.messages]),
     }
     for i, values in enumerate(outputs.values()):
-        arrays[f"output_{i}"] = values.astype(np.str_) if values.dtype.kind == "O" else values
+        flat = np.concatenate([each.ravel() for each in values])
+        arrays[f"output_{i}"] = flat.astype(np.str_) if flat.dtype.kind == "O" else flat
+        arrays[f"shapes_{i}"] = np.array([each.shape for each in values])
     _save(folder / "job.npz", arrays)
     description = {
         "family": order.family,
@@ -59,7 +64,7 @@ def read_job(folder: Path) -> GeneratorJob:
     with np.load(folder / "job.npz", allow_pickle=False) as arrays:
         messages, ends = arrays["messages"].tobytes(), arrays["message_ends"].tolist()
         names = description["outputs"]
-        outputs = {name: arrays[f"output_{i}"] for i, name in enumerate(names or ())}
+        outputs = {name: _parted(arrays[f"output_{i}"], arrays[f"shapes_{i}"]) for i, name in enumerate(names or ())}
         due_s, payload = arrays["due_s"], arrays["payload"]
     host, port = description["address"]
     order = LoopOrder(
@@ -109,6 +114,11 @@ def read_result(folder: Path) -> LoopResult | None:
             n_answered=summary["n_answered"],
             own_fault=summary["own_fault"],
         )
+
+
+def _parted(flat: NDArray[np.generic], shapes: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
+    parts = np.split(flat, np.cumsum(shapes.prod(axis=1))[:-1])
+    return tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
 
 
 def _save(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:

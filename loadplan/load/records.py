@@ -109,3 +109,9 @@ class LoadRun:
     lost: LostTime
     verdict: LoadVerdict
     caveats: tuple[Caveat, ...]
+    payload_rows: NDArray[np.int32] | None  # rows of each payload; None: nobody told what is in the requests
+
+    @property
+    def n_rows(self) -> NDArray[np.int64] | None:
+        """Rows of each due request."""
+        return None if self.payload_rows is None else self.payload_rows[self.requests.payload].astype(np.int64)

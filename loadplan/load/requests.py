@@ -1,9 +1,13 @@
 """Requests made ready before a run: bytes to send, and the answers they must get.
 
-Nothing is encoded while the clock runs. Payload i carries the rows i·k … i·k + k - 1 of the payload set, counted
-round, so that every row is sent and the last request is as large as the others.
+Nothing is encoded while the clock runs. The rows of the payload set are dealt out one after the other, counted round:
+where all requests carry k rows, payload i holds the rows i·k … i·k + k - 1, so that every row is sent and the last
+request is as large as the others. Where their number varies, the payloads together follow its law as closely as they
+can (its quantiles, in an order drawn once), and each is sent as often as the others: so a run of a few hundred requests
+has the law's mean and p95, where as many independent draws would miss them by several percent.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
@@ -13,13 +17,22 @@ import orjson
 from numpy.typing import NDArray
 
 from loadplan.errors import InputError
-from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.payloads import PayloadSet, inputs_of
+from loadplan.scenario.rows_law import spread_rows
+from loadplan.scenario.spec import RowsPerRequest
 
 # The server computes in the variant's precision and batches rows as they come, so the last digits differ from the
 # source model's and from one another; the export's parity check has already bounded that error far more tightly.
 # 1e-4 and 1e-3 are far above it and far below what a wrong row would show.
 ABS_TOLERANCE = 1e-4
 REL_TOLERANCE = 1e-3
+
+# Payloads whose sizes vary: enough for the mean of a law to come out within a percent, fewer where they would fill the
+# memory. A number in JSON takes 10 to 20 bytes, so these are at most 80 MB, and as much again in the generator.
+_N_PAYLOADS = 512
+_N_PAYLOADS_LEAST = 64
+_VALUES_MOST = 4_000_000
+_SEED = 1  # of their order; the payloads must not depend on the scenario's seed
 
 # Open Inference Protocol v2, "Tensor Data Types".
 _V2_TYPES = {
@@ -42,7 +55,7 @@ _V2_TYPES = {
 class ExpectedAnswers:
     """The right answer to every payload, and how far floating-point outputs may stray from it."""
 
-    outputs: Mapping[str, NDArray[np.generic]]  # by output name: (n_payloads, n_rows, …)
+    outputs: Mapping[str, tuple[NDArray[np.generic], ...]]  # by output name, one per payload: (its rows, …)
     abs_tolerance: float = ABS_TOLERANCE  # whole numbers and text must be the same
     rel_tolerance: float = REL_TOLERANCE
 
@@ -55,32 +68,34 @@ class PreparedRequests:
     path: str  # with the query, if any
     headers: tuple[tuple[str, str], ...]  # without Host and Content-Length, which belong to the connection
     bodies: tuple[bytes, ...]  # one per payload
+    n_rows: tuple[int, ...] | None  # of each payload; None: nobody told what is in them
     expected: ExpectedAnswers | None  # None: only the status counts
 
 
 def v2_requests(
-    payloads: PayloadSet, *, model: str, n_rows_per_request: int, abs_tolerance: float = ABS_TOLERANCE
+    payloads: PayloadSet, *, model: str, rows_per_request: RowsPerRequest, abs_tolerance: float = ABS_TOLERANCE
 ) -> PreparedRequests:
-    """Requests of `n_rows_per_request` rows for the Open Inference Protocol v2 over HTTP with JSON.
+    """Requests of so many rows for the Open Inference Protocol v2 over HTTP with JSON.
 
     `abs_tolerance` is widened by callers whose variant may differ more from its source, such as int8.
 
     Raises:
         InputError: when there are no rows, or an input has a type that the protocol's JSON can't carry here.
     """
-    rows = _rows_of_requests(payloads.n_rows, n_rows_per_request)
+    rows = _rows_of_requests(payloads, rows_per_request)
     types = {name: _v2_type(name, values) for name, values in payloads.inputs.items()}
     bodies = tuple(
-        orjson.dumps({"inputs": [_v2_input(name, types[name], v[i]) for name, v in payloads.inputs.items()]})
-        for i in rows
+        orjson.dumps({"inputs": [_v2_input(name, types[name], v) for name, v in inputs_of(payloads, own).items()]})
+        for own in rows
     )
     return PreparedRequests(
         method="POST",
         path=f"/v2/models/{quote(model, safe='')}/infer",
         headers=(("Content-Type", "application/json"),),
         bodies=bodies,
+        n_rows=tuple(own.size for own in rows),
         expected=ExpectedAnswers(
-            outputs={name: values[rows] for name, values in payloads.expected.items()},
+            outputs={name: tuple(values[own] for own in rows) for name, values in payloads.expected.items()},
             abs_tolerance=max(abs_tolerance, ABS_TOLERANCE),
         ),
     )
@@ -94,6 +109,7 @@ def plain_requests(url: str, *, body: bytes | None = None, headers: Sequence[tup
         path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
         headers=tuple(headers),
         bodies=(body or b"",),
+        n_rows=None,
         expected=None,
     )
 
@@ -121,16 +137,29 @@ def wire_messages(requests: PreparedRequests, *, host: str) -> tuple[bytes, ...]
     )
 
 
-def _rows_of_requests(n_rows: int, n_rows_per_request: int) -> NDArray[np.intp]:
-    """(n_requests, n_rows_per_request) row numbers, counted round."""
-    if n_rows < 1 or n_rows_per_request < 1:
+def _rows_of_requests(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> tuple[NDArray[np.intp], ...]:
+    """The row numbers of each payload, counted round."""
+    if payloads.n_rows < 1 or rows_per_request.most < 1:
         raise InputError(
-            what=f"{n_rows} payload rows can't be sent {n_rows_per_request} at a time",
+            what=f"{payloads.n_rows} payload rows can't be sent {rows_per_request.most} at a time",
             where="the payloads",
             fix="give at least one row of input data, and at least one row per request",
         )
-    n_requests = -(-n_rows // n_rows_per_request)
-    return np.arange(n_requests * n_rows_per_request).reshape(n_requests, n_rows_per_request) % n_rows
+    sizes = spread_rows(rows_per_request, _n_payloads(payloads, rows_per_request))
+    if not rows_per_request.is_constant:
+        sizes = np.random.default_rng(_SEED).permutation(sizes)
+    ends = np.cumsum(sizes)
+    return tuple(np.arange(end - size, end) % payloads.n_rows for size, end in zip(sizes, ends, strict=True))
+
+
+def _n_payloads(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> int:
+    """As many as it takes to send every row; where the sizes vary also enough for their law, and what memory holds."""
+    n_for_all = math.ceil(payloads.n_rows / rows_per_request.mean)
+    if rows_per_request.is_constant:
+        return n_for_all
+    n_values = sum(values.size for part in (payloads.inputs, payloads.expected) for values in part.values())
+    n_held = math.floor(_VALUES_MOST / (rows_per_request.mean * max(n_values, 1) / payloads.n_rows))
+    return max(min(max(n_for_all, _N_PAYLOADS), n_held), _N_PAYLOADS_LEAST)
 
 
 def _v2_type(name: str, values: NDArray[np.generic]) -> str:

@@ -43,6 +43,7 @@ class _Circumstances:
     lost: LostTime
     verdict: LoadVerdict
     caveats: tuple[Caveat, ...]
+    payload_rows: NDArray[np.int32] | None
 
 
 def load_columns(run: LoadRun) -> Columns:
@@ -59,6 +60,7 @@ def load_metadata(run: LoadRun) -> dict[str, str]:
         lost=run.lost,
         verdict=run.verdict,
         caveats=run.caveats,
+        payload_rows=run.payload_rows,
     )
     return {_KEY: dumps(circumstances)}
 
@@ -85,11 +87,15 @@ def load_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Mapp
         lost=said.lost,
         verdict=said.verdict,
         caveats=said.caveats,
+        payload_rows=said.payload_rows,
     )
 
 
 def to_frame(run: LoadRun) -> "pd.DataFrame":
-    """The requests as a pandas table, outcomes by name; the response time is NaN where there was no right answer."""
+    """The requests as a pandas table, outcomes by name; the response time is NaN where there was no right answer.
+
+    The rows of each request stand in `n_rows`, where they are known.
+    """
     import pandas as pd
 
     log = run.requests
@@ -98,4 +104,6 @@ def to_frame(run: LoadRun) -> "pd.DataFrame":
     frame["outcome"] = pd.Categorical.from_codes(log.outcome.astype(np.int8), categories=names)
     frame["response_time_s"] = np.where(log.outcome == np.uint8(Outcome.OK), log.done_s - log.due_s, np.nan)
     frame["send_delay_s"] = log.sent_s - log.due_s
+    if run.n_rows is not None:
+        frame["n_rows"] = run.n_rows
     return frame

@@ -50,7 +50,7 @@ def drive(
     requests = v2_requests(
         right,
         model=scenario.name,
-        n_rows_per_request=scenario.traffic.n_rows_per_request,
+        rows_per_request=scenario.traffic.rows_per_request,
         abs_tolerance=tolerance,
     )
     invalid: list[str] = []

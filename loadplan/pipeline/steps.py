@@ -1,9 +1,10 @@
 """One function per stage of the road: what its result depends on, how it is made, and how it is read again."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from loadplan.bench.grid import bench_cells
@@ -13,7 +14,8 @@ from loadplan.catalog.reader import load_catalog
 from loadplan.errors import InputError, LoadplanError
 from loadplan.export import onnx_file
 from loadplan.export.artifact import ExportRun
-from loadplan.export.runner import export_model
+from loadplan.export.isolated import export_isolated
+from loadplan.export.runner import ExportStep
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.records import CapacityFit
@@ -72,14 +74,16 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
     path = road.folder.path
     inputs = {
         "model": hashlib.sha256(model_bytes(source)).hexdigest(),
-        "source": digest(replace(source, folder=".")),
+        "source": digest(replace(source, folder=".", time_limit_s=0.0)),  # patience changes no graph
         **{name: version(name) for name in _CONVERTERS},
         "runtime": runtime_version(),
     }
 
     def make() -> Made:
         (path / artifacts.MODELS).mkdir(exist_ok=True)
-        exported, payloads = export_model(source, models_folder=path / artifacts.MODELS)
+        exported, payloads = export_isolated(
+            source, models_folder=path / artifacts.MODELS, on_step=partial(_export_progress, road, source, count())
+        )
         (path / artifacts.PAYLOADS).parent.mkdir(exist_ok=True)
         save_payloads(path / artifacts.PAYLOADS, payloads)
         write_record(path / artifacts.EXPORT, exported, schema="loadplan.export/1")
@@ -141,7 +145,7 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
         **made_by(road, "export", "bench"),
         "serving": digest(scenario.serving),
         "load": digest(scenario.load),
-        "rows": str(scenario.traffic.n_rows_per_request),
+        "rows": digest(scenario.traffic.rows_per_request),
         "machine": road.machine.fingerprint,
         "locust": version("locust"),
     }
@@ -179,7 +183,7 @@ def fit(road: Road, benched: BenchRun, loads: Sequence[LoadRun]) -> CapacityFit:
         **made_by(road, "bench", "load"),
         "objectives": digest(scenario.objectives),
         "serving": digest(scenario.serving),
-        "traffic": digest((scenario.traffic.arrivals, scenario.traffic.n_rows_per_request)),
+        "traffic": digest((scenario.traffic.arrivals, scenario.traffic.rows_per_request)),
         "seed": str(scenario.load.seed),
         **{name: version(name) for name in ("numpy", "scipy", "numba")},
     }
@@ -235,7 +239,7 @@ def verify(
         **made_by(road, "export", "fit"),
         "run": digest(spec),
         "objectives": digest(scenario.objectives),
-        "rows": str(scenario.traffic.n_rows_per_request),
+        "rows": digest(scenario.traffic.rows_per_request),
         "machine": road.machine.fingerprint,
     }
 
@@ -320,6 +324,11 @@ def model_bytes(source: ModelSource) -> bytes:
 def canonical(scenario: Scenario) -> str:
     """The resolved scenario as text, without where it lies on this machine."""
     return codec.dumps(_portable(scenario))
+
+
+def _export_progress(road: Road, source: ModelSource, n_begun: Iterator[int], step: ExportStep) -> None:
+    """Two steps for all variants together, two for each, and one more at the end; lost variants begin them anew."""
+    road.observer.progress(min(next(n_begun) / (3 + 2 * len(source.variants)), 1.0), step.doing)
 
 
 def _load_progress(road: Road, spec: LoadSpec, n_done: int, done_ratio: float) -> None:

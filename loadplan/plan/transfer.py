@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadplan.catalog.instance_type import CpuFamily
+from loadplan.fit.backlog import requests_in_full_batch
 from loadplan.fit.records import CapacityFit, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.plan.microarchitecture import core_peak_gflops
 from loadplan.slo import LatencyLimit
@@ -80,11 +81,15 @@ def speed_ratio(here: CpuFamily, there: CpuFamily, *, inference_share: float) ->
 
 
 def inference_share(fit: CapacityFit, capacity: SettingCapacity) -> float:
-    """Share of inference in the time of a full batch: S(b) / (S(b) + b (request + response) + batch)."""
+    """Share of inference in the time of a full batch: S(b k) / (S(b k) + b (request + response) + b k row + batch).
+
+    b is the number of requests of the usual size, k rows, that fit into it.
+    """
     law = next(law for law in fit.service_times if law.execution == capacity.setting.execution)
-    n_rows = capacity.setting.serving.max_batch_size
+    n_requests = requests_in_full_batch(capacity.setting.serving.max_batch_size, fit.rows_per_request.mean)
+    n_rows, overhead = n_requests * fit.rows_per_request.mean, fit.overhead
     inference_s = _service_time_s(law, n_rows)
-    overhead_s = n_rows * (fit.overhead.request_s + fit.overhead.response_s) + fit.overhead.batch_s
+    overhead_s = n_requests * (overhead.request_s + overhead.response_s) + n_rows * overhead.row_s + overhead.batch_s
     return inference_s / (inference_s + overhead_s)
 
 
@@ -172,8 +177,8 @@ def _crossing(curve: Sequence[PredictedLatency], latencies_s: Sequence[float], a
     return curve[i - 1].offered_rate_rps + share * (curve[i].offered_rate_rps - curve[i - 1].offered_rate_rps)
 
 
-def _service_time_s(law: ServiceTimeFit, n_rows: int) -> float:
-    return _interpolate(float(n_rows), [float(size) for size in law.batch_sizes], law.mean_s)
+def _service_time_s(law: ServiceTimeFit, n_rows: float) -> float:
+    return _interpolate(n_rows, [float(size) for size in law.batch_sizes], law.mean_s)
 
 
 def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:

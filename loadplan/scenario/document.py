@@ -7,11 +7,12 @@ no true and false for counts, no unknown key. Contradictions between keys raise 
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from loadplan.scenario.model_keys import bool_or_types, wrong_keys
 from loadplan.scenario.profiles import WEEK_PROFILES
+from loadplan.scenario.rows_law import P95_OF_MEAN_AT_MOST, usual_most
 
 # Keys and words of later versions: said to be missing, rather than mistaken for a misspelling. List positions are
 # left out of the paths.
@@ -21,7 +22,6 @@ NOT_YET: dict[str, str] = {
     "plan.today": "not supported yet; a plan is not compared with what runs now",
 }
 NOT_YET_WORDS: dict[str, frozenset[str]] = {
-    "model.source": frozenset({"torch", "transformers"}),
     "traffic.arrivals.process": frozenset({"markov", "trace"}),
     "plan.purchase": frozenset({"commit_1y", "commit_3y", "owned"}),
 }
@@ -34,6 +34,9 @@ PositiveInt = Annotated[int, Field(ge=1, le=_MAX_COUNT)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # safe as the name of a folder
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 LimitMs = Annotated[float, Field(gt=0, le=_MAX_MS)]
+
+# Name the branch of a key that takes two shapes in pydantic's errors; no file holds a control character.
+NUMBER_TAG, LAW_TAG = "\0number", "\0law"
 
 # Defaults of lists, which pydantic copies for every scenario.
 DEFAULT_THREADS = [1, 2]
@@ -101,11 +104,11 @@ class Parity(_Section):
     """The parity limit of each variant."""
 
     fp32: Fp32Limit = Field(default_factory=Fp32Limit)
+    fp32_optimised: Fp32Limit = Field(default_factory=Fp32Limit)
     fp16: Fp16Limit = Field(default_factory=Fp16Limit)
     int8_dynamic: Int8Limit = Field(default_factory=Int8Limit)
     int8_static: Int8Limit = Field(default_factory=Int8Limit)
 
-    fp32_optimised: Fp32Limit = Field(default_factory=Fp32Limit)
 
 class QualitySection(_Section):
     """A variant is refused when it may have lost more, overall or in any segment of 300 rows or more."""
@@ -121,7 +124,7 @@ class QualitySection(_Section):
 class Model(_Section):
     """What is served."""
 
-    source: Literal["sklearn", "xgboost", "lightgbm", "onnx"] = Field(
+    source: Literal["sklearn", "xgboost", "lightgbm", "torch", "transformers", "onnx"] = Field(
         description="framework that the model comes from; onnx is a ready file"
     )
     factory: str | None = Field(
@@ -187,11 +190,52 @@ class ArrivalsSection(_Section):
         return self
 
 
+class RowsSection(_Section):
+    """Rows that vary from request to request: a lognormal law; each draw is rounded up to whole rows."""
+
+    mean: float = Field(ge=1, le=_MAX_COUNT, description="rows of a request on average")
+    p95: float = Field(ge=1, le=_MAX_COUNT, description="rows that one request in twenty exceeds")
+    most: PositiveInt | None = Field(
+        default=None,
+        alias="max",
+        description="rows of a request at most; by default what one in a thousand would exceed",
+    )
+
+    @model_validator(mode="after")
+    def _is_a_law(self) -> Self:
+        wrong: list[_Contradiction] = []
+        if self.p95 <= self.mean:
+            text = f"p95 {self.p95:g} is not above mean {self.mean:g}; where all requests are alike, write their number"
+            wrong.append((("p95", "mean"), text))
+        elif self.p95 > P95_OF_MEAN_AT_MOST * self.mean:
+            text = (
+                f"no lognormal law has a p95 of {self.p95 / self.mean:.3g} times its mean; "
+                f"{P95_OF_MEAN_AT_MOST:.2f} times is the most"
+            )
+            wrong.append((("p95", "mean"), text))
+        if self.most is not None and self.most < self.p95:
+            wrong.append((("max", "p95"), f"max {self.most} is below p95 {self.p95:g}, so p95 can't be reached"))
+        if wrong:
+            raise contradiction(*wrong)
+        return self
+
+    @property
+    def largest(self) -> int:
+        """Rows of the largest request."""
+        return self.most if self.most is not None else min(usual_most(self.mean, self.p95), _MAX_COUNT)
+
+
+def _kind_of_rows(value: object) -> str:
+    return LAW_TAG if isinstance(value, dict | RowsSection) else NUMBER_TAG
+
+
 class TrafficSection(_Section):
     """What the callers send."""
 
     peak_rps: float = Field(gt=0, le=1e8, description="requests per second in the busiest hour")
-    rows_per_request: PositiveInt = Field(default=1, description="rows that each request carries")
+    rows_per_request: Annotated[
+        Annotated[PositiveInt, Tag(NUMBER_TAG)] | Annotated[RowsSection, Tag(LAW_TAG)], Discriminator(_kind_of_rows)
+    ] = Field(default=1, description="rows that each request carries: a number, or {mean: 120, p95: 300, max: 400}")
     arrivals: ArrivalsSection = Field(default_factory=ArrivalsSection)
     profile: str = Field(
         default="office_hours",
@@ -266,7 +310,8 @@ class BenchSection(_Section):
         default=None,
         min_length=1,
         max_length=64,
-        description="rows; by default 1, 2, 3, 4, 6, 8, 12, 16, 24, 32 and so on, up to the largest max_batch_size",
+        description="rows; by default 1, 2, 3, 4, 6, 8, 12, 16, 24, 32 and so on, up to the largest max_batch_size "
+        "or request",
     )
     budget_s: float = Field(default=15.0, gt=0, le=86_400, description="time for all of it")
 
@@ -314,26 +359,21 @@ class Document(_Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        largest_batch = max(self.serving.max_batch_size)
-        wrong: list[_Contradiction] = []
-        if self.traffic.rows_per_request > largest_batch:
-            wrong.append(
-                (
-                    ("traffic.rows_per_request", "serving.max_batch_size"),
-                    f"a request of {self.traffic.rows_per_request} rows fits in no max_batch_size",
-                )
-            )
-        if self.bench.batch_sizes is not None and max(self.bench.batch_sizes) < largest_batch:
-            wrong.append(
-                (
-                    ("bench.batch_sizes", "serving.max_batch_size"),
-                    f"max_batch_size {largest_batch} is above the largest batch that is benchmarked",
-                )
-            )
-        wrong += _windows_against_limits(self)
+        wrong = [*_bench_against_batches(self), *_windows_against_limits(self)]
         if wrong:
             raise contradiction(*wrong)
         return self
+
+    @property
+    def largest_request(self) -> int:
+        """Rows of the largest request; one of more rows than max_batch_size runs alone."""
+        rows = self.traffic.rows_per_request
+        return rows if isinstance(rows, int) else rows.largest
+
+    @property
+    def largest_batch(self) -> int:
+        """Rows of the largest inference that the server will run."""
+        return max(*self.serving.max_batch_size, self.largest_request)
 
 
 _Contradiction = tuple[tuple[str, ...], str]
@@ -342,6 +382,22 @@ _Contradiction = tuple[tuple[str, ...], str]
 def contradiction(*found: _Contradiction) -> PydanticCustomError:
     """One error for several contradictions: the keys that disagree, relative to the section, and what is wrong."""
     return PydanticCustomError("contradiction", "keys contradict each other", {"found": list(found)})
+
+
+def _bench_against_batches(document: Document) -> list[_Contradiction]:
+    # How long an inference takes that is larger than any that was timed, nobody knows.
+    if document.bench.batch_sizes is None:
+        return []
+    timed = max(document.bench.batch_sizes)
+    served = max(document.serving.max_batch_size)
+    wrong: list[_Contradiction] = []
+    if timed < served:
+        text = f"max_batch_size {served} is above the largest batch that is benchmarked"
+        wrong.append((("bench.batch_sizes", "serving.max_batch_size"), text))
+    if timed < document.largest_request:
+        text = f"a request of {document.largest_request} rows is above the largest batch that is benchmarked"
+        wrong.append((("bench.batch_sizes", "traffic.rows_per_request"), text))
+    return wrong
 
 
 def _windows_against_limits(document: Document) -> list[_Contradiction]:

@@ -4,16 +4,17 @@ import difflib
 import re
 import types
 from collections.abc import Iterable
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from loadplan.errors import InputError
-from loadplan.scenario.document import NOT_YET, NOT_YET_WORDS, Document
+from loadplan.scenario.document import LAW_TAG, NOT_YET, NOT_YET_WORDS, NUMBER_TAG, Document
 from loadplan.scenario.yaml_tree import Mark, Mistake, Path, Tree
 
 _MAX_SHOWN = 50
+_TAGS = {NUMBER_TAG, LAW_TAG}
 _MAX_ECHO_CHARACTERS = 60
 
 _EXPECTED = {
@@ -43,7 +44,7 @@ def from_pydantic(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
     """Each error at its place in the file; those of one contradiction become one line for each."""
     mistakes: list[Mistake] = []
     for error in errors:
-        path: Path = tuple(error["loc"])
+        path: Path = tuple(part for part in error["loc"] if part not in _TAGS)
         if error["type"] == "contradiction":
             mistakes += [_contradiction(path, keys, text, tree) for keys, text in error["ctx"]["found"]]
         elif error["type"] == "extra_forbidden":
@@ -202,6 +203,6 @@ def _model_at(path: Path) -> type[BaseModel] | None:
 def _section_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if get_origin(annotation) in {list, Union, types.UnionType}:
+    if get_origin(annotation) in {list, Union, types.UnionType, Annotated}:
         return next((found for part in get_args(annotation) if (found := _section_in(part)) is not None), None)
     return None

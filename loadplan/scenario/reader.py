@@ -21,10 +21,12 @@ from loadplan.scenario.document import (
     Objective,
     ParityLimit,
     PlanSection,
+    RowsSection,
     TrafficSection,
 )
 from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
 from loadplan.scenario.profiles import WEEK_PROFILES
+from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import (
     Arrivals,
     BenchBudget,
@@ -33,6 +35,7 @@ from loadplan.scenario.spec import (
     ParityLimits,
     PlanRules,
     QualityGate,
+    RowsPerRequest,
     Scenario,
     ServingChoices,
     Traffic,
@@ -138,12 +141,18 @@ def _traffic(traffic: TrafficSection, *, folder: Path, where: str) -> Traffic:
     shares = named() if named is not None else read_week(_inside(profile, folder, where, key="traffic.profile"))
     return Traffic(
         peak_rps=traffic.peak_rps,
-        n_rows_per_request=traffic.rows_per_request,
+        rows_per_request=_rows(traffic.rows_per_request),
         arrivals=_arrivals(traffic.arrivals),
         profile=profile,
         week_shares=shares,
         growth_per_month_ratio=traffic.growth_per_month_ratio,
     )
+
+
+def _rows(rows: int | RowsSection) -> RowsPerRequest:
+    if isinstance(rows, int):
+        return always(rows)
+    return RowsPerRequest(mean=rows.mean, p95=rows.p95, most=rows.largest)
 
 
 def _inside(name: str, folder: Path, where: str, *, key: str) -> Path:
@@ -176,7 +185,7 @@ def _objective(objective: Objective) -> Slo:
 def _batch_sizes(document: Document) -> tuple[int, ...]:
     if document.bench.batch_sizes is not None:
         return tuple(sorted(document.bench.batch_sizes))
-    largest = max(document.serving.max_batch_size)
+    largest = document.largest_batch
     return (*(size for size in _BATCH_LADDER if size < largest), largest)
 
 

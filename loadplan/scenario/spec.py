@@ -7,7 +7,7 @@ from typing import Literal
 from loadplan.catalog.price import PurchaseKind
 from loadplan.slo import Slo
 
-ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "onnx"]
+ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "torch", "transformers", "onnx"]
 QualityMetric = Literal["accuracy", "mae"]
 ArrivalProcess = Literal["constant", "poisson", "gamma"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
@@ -61,11 +61,25 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsPerRequest:
+    """How many rows a request carries: always as many, or a lognormal law fixed by its mean and its p95."""
+
+    mean: float  # of the law, before its draws are rounded up and cut
+    p95: float  # equal to the mean where all requests are alike
+    most: int  # no request carries more
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all requests are alike."""
+        return self.p95 == self.mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """What the callers send."""
 
     peak_rps: float  # requests per second in the busiest hour
-    n_rows_per_request: int
+    rows_per_request: RowsPerRequest
     arrivals: Arrivals
     profile: str  # name of the week profile, or the file it was read from
     week_shares: tuple[float, ...]  # 168 shares of the peak; hour 0 is Monday 00:00 UTC; the largest is 1

@@ -19,6 +19,7 @@ from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests
 from loadplan.load.verdict import clean_windows, due_in_clean_window
 from loadplan.machine import read_machine, usable_cores
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import Arrivals
 from loadplan.stats import percentile
 
@@ -79,7 +80,7 @@ def show(rate_rps: float, law: dict[str, object], *, checks_answers: bool) -> bo
 def _checked() -> PreparedRequests:
     x = np.random.default_rng(1).normal(size=(1000, 32)).astype(np.float32)
     payloads = PayloadSet(inputs={"x": x}, expected={"y": 2.0 * x[:, 0]}, segments=("",) * 1000, labels=None)
-    return v2_requests(payloads, model="m", n_rows_per_request=1)
+    return v2_requests(payloads, model="m", rows_per_request=always(1))
 
 
 def main() -> None:

@@ -56,6 +56,11 @@ def line(*, fixed_s: float, row_s: float, most: int) -> Times:
     return fixed_s + row_s * np.arange(most + 1, dtype=np.float64)
 
 
+def alike(n_rows: int) -> Rows:
+    """Requests for some full batches of any size that is served here."""
+    return np.full(100, n_rows, dtype=np.int64)
+
+
 def ones(sent_s: Times) -> Rows:
     return np.ones(sent_s.size, dtype=np.int64)
 
@@ -169,7 +174,7 @@ def test_an_overloaded_server_answers_at_the_saturated_rate(max_batch_size: int,
         execution=ExecutionConfig(variant="fp32"),
         serving=ServingConfig(max_batch_size=max_batch_size, max_queue_rows=NO_END),
     )
-    assert saturated_rps(setting, law, service_s=table_s, n_rows=1) == pytest.approx(expected_rps)
+    assert saturated_rps(setting, law, service_s=table_s, n_rows=alike(1)) == pytest.approx(expected_rps)
     sent_s = poisson(1.5 * expected_rps, int(60.0 * expected_rps), seed=8)
     noise = scale(draw(np.random.default_rng(9), n_pauses=20_000), law, service_spread_ratio=0.2)
     done_s = simulate(sent_s, ones(sent_s), service_s=table_s, overhead=law, serving=setting.serving, noise=noise)
@@ -185,7 +190,7 @@ def test_larger_requests_saturate_a_server_in_batches_of_as_many_as_fit() -> Non
     )
     table_s = line(fixed_s=0.0, row_s=10e-6, most=32)
     n = 30_000
-    assert saturated_rps(setting, law, service_s=table_s, n_rows=10) == pytest.approx(3 / 500e-6)
+    assert saturated_rps(setting, law, service_s=table_s, n_rows=alike(10)) == pytest.approx(3 / 500e-6)
     done_s = simulate(
         np.zeros(n),
         np.full(n, 10, dtype=np.int64),
@@ -201,7 +206,7 @@ def test_a_request_larger_than_the_batch_saturates_a_server_alone() -> None:
     setting = Setting(execution=ExecutionConfig(variant="fp32"), serving=ServingConfig(max_batch_size=4))
     law = overhead(request_s=30e-6, response_s=20e-6, batch_s=50e-6)
     table_s = line(fixed_s=0.0, row_s=10e-6, most=10)
-    assert saturated_rps(setting, law, service_s=table_s, n_rows=10) == pytest.approx(1 / 200e-6)
+    assert saturated_rps(setting, law, service_s=table_s, n_rows=alike(10)) == pytest.approx(1 / 200e-6)
 
 
 def test_pauses_take_their_share_of_the_time_of_a_busy_server() -> None:

@@ -6,6 +6,7 @@ from loadplan.report.glossary import GLOSSARY
 from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, text
 from loadplan.report.sections.measured import machine_text
 from loadplan.report.view import counted, given_ms, objectives_text, percent, rate, usd
+from loadplan.scenario.spec import RowsPerRequest
 
 
 def question_section(known: Findings) -> Section:
@@ -20,7 +21,7 @@ def question_section(known: Findings) -> Section:
     batches = _list(serving.max_batch_sizes)
     rows = (
         ("traffic", f"{rate(traffic.peak_rps)} at the peak, {traffic.arrivals.process} arrivals"),
-        ("rows in a request", str(traffic.n_rows_per_request)),
+        ("rows in a request", _rows(traffic.rows_per_request)),
         ("week", f"{traffic.profile}, {growth}"),
         ("objectives", objectives_text(known.scenario)),
         ("providers and regions", f"{', '.join(rules.providers)}; {', '.join(rules.regions)}"),
@@ -98,6 +99,12 @@ def checking_section(known: Findings, provenance: Provenance) -> Section:
 def glossary_section() -> Section:
     """The words of this page."""
     return Section(name="words", title="Words", blocks=(Fold(title="What the words mean", blocks=(GLOSSARY,)),))
+
+
+def _rows(rows: RowsPerRequest) -> str:
+    if rows.is_constant:
+        return str(rows.most)
+    return f"{rows.mean:g} on average, p95 {rows.p95:g}, {rows.most} at most (lognormal)"
 
 
 def _list(values: tuple[int, ...]) -> str:

@@ -135,9 +135,12 @@ def _table(residuals: list[Residual]) -> Table:
 
 
 def _parameters(overhead: OverheadFit) -> Facts:
+    # Where all requests have as many rows, these are part of what a request costs.
+    of_rows = (("per row, before inference", ms(overhead.row_s)),) if overhead.row_s > 0.0 else ()
     return Facts(
         rows=(
             ("per request, before inference", ms(overhead.request_s)),
+            *of_rows,
             ("per request, after inference", ms(overhead.response_s)),
             ("per batch", ms(overhead.batch_s)),
             ("waking an idle server", ms(overhead.wake_s)),

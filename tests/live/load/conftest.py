@@ -21,6 +21,7 @@ from loadplan.load.records import LoadSpec
 from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
 from loadplan.machine import Machine, read_machine
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import Arrivals
 
 _FAKE = Path(__file__).parents[2] / "fakes" / "fake_server.py"
@@ -85,7 +86,7 @@ def doubling() -> PreparedRequests:
     """Forty requests of one row, to which the fake server answers y = 2 x."""
     x = np.linspace(1.0, 40.0, 40, dtype=np.float32)[:, None]
     payloads = PayloadSet(inputs={"x": x}, expected={"y": 2.0 * x[:, 0]}, segments=("",) * 40, labels=None)
-    return v2_requests(payloads, model="m", n_rows_per_request=1)
+    return v2_requests(payloads, model="m", rows_per_request=always(1))
 
 
 @pytest.fixture(scope="session")

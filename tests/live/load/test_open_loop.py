@@ -110,6 +110,7 @@ def test_a_rate_beyond_the_generator_is_invalid_and_shows_no_latency(
         lost=result.lost,
         verdict=verdict,
         caveats=(),
+        payload_rows=np.ones(1, dtype=np.int32),
     )
     for show in (latency_summary, response_times_s):
         with pytest.raises(Exception, match="load run is invalid"):

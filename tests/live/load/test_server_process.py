@@ -22,6 +22,7 @@ from loadplan.load.requests import v2_requests
 from loadplan.load.server_process import start_server
 from loadplan.machine import Machine
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.rows_law import always
 
 SETTING = Setting(
     execution=ExecutionConfig(variant="fp32"),
@@ -49,7 +50,7 @@ def test_the_embedded_server_is_driven_and_every_answer_is_right(
 ) -> None:
     x = np.random.default_rng(3).normal(size=(50, 3)).astype(np.float32)
     payloads = PayloadSet(inputs={"x": x}, expected={"y": 2.0 * x}, segments=("",) * 50, labels=None)
-    requests = v2_requests(payloads, model="d", n_rows_per_request=2)
+    requests = v2_requests(payloads, model="d", rows_per_request=always(2))
     with start_server(doubling_model, setting=SETTING, model_name="d") as server:
         assert psutil.pid_exists(server.pid)
         run = run_load(

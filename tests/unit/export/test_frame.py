@@ -14,6 +14,7 @@ from loadplan.inference import example_text, open_session
 from loadplan.load.requests import v2_requests
 from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import ModelSource, ParityLimits
 
 HEADER = """\
@@ -77,7 +78,7 @@ def test_the_requests_of_mixed_columns_can_be_stored_and_sent(tmp_path: Path) ->
     _, payloads = export(tmp_path, MIXED, RETURN)
     save_payloads(tmp_path / "samples.npz", payloads)
     stored = load_payloads(tmp_path / "samples.npz")
-    body = v2_requests(stored, model="shop", n_rows_per_request=2).bodies[0].decode()
+    body = v2_requests(stored, model="shop", rows_per_request=always(2)).bodies[0].decode()
     words = list(payloads.segments[:2])
     assert f'{{"name":"city","datatype":"BYTES","shape":[2,1],"data":["{words[0]}","{words[1]}"]}}' in body
     assert '{"name":"visits","datatype":"FP32","shape":[2,1],"data":[' in body

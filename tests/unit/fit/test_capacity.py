@@ -22,6 +22,7 @@ from loadplan.fit.capacity import fit_capacity, predict
 from loadplan.fit.overhead import OverheadLaws
 from loadplan.fit.records import CapacityFit, OverheadFit, SettingCapacity
 from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import Arrivals, Scenario
 from loadplan.slo import LatencyLimit, Slo
 
@@ -184,6 +185,12 @@ def test_the_scenarios_own_arrivals_decide(
     assert bursts < 0.8 * poisson
 
 
+@pytest.fixture
+def short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,024 rows may wait, whatever the requests."""
+    monkeypatch.setattr("loadplan.fit.backlog._REQUESTS_QUEUED_LEAST", 1)
+
+
 def accepted(rho: float) -> float:
     """Of requests of 600 rows one waits at most, besides the one in service, in a queue of 1,024 rows.
 
@@ -202,6 +209,7 @@ def accepted(rho: float) -> float:
     ],
     ids=["5 % may fail", "20 % may fail", "refusals miss the limit"],
 )
+@pytest.mark.usefixtures("short_queue")
 def test_refused_requests_count_as_failed_and_as_misses(
     make_bench: MakeBench,
     run: LoadRun,
@@ -218,6 +226,7 @@ def test_refused_requests_count_as_failed_and_as_misses(
     assert found.usable_capacity_rps == pytest.approx(min(rho, HIGHEST_RATIO) / SERVICE_S, rel=0.04)
 
 
+@pytest.mark.usefixtures("short_queue")
 def test_without_leave_to_fail_one_refusal_is_too_many(
     make_bench: MakeBench, run: LoadRun, make_scenario: MakeScenario, know: Know, make_overhead: MakeOverhead
 ) -> None:
@@ -225,6 +234,21 @@ def test_without_leave_to_fail_one_refusal_is_too_many(
     scenario = make_scenario(max_batch_sizes=(1,), n_rows=600, objectives=(slo(0.5, 1.0),))
     (found,) = fit_capacity(make_bench({600: SERVICE_S}), [run], scenario).capacities
     assert found.usable_capacity_rps == 0.0
+
+
+@pytest.mark.parametrize(("n_rows", "bound"), [(1, 1024), (16, 1024), (17, 1088), (600, 38_400)])
+def test_the_queue_holds_sixty_four_requests_however_large_they_are(
+    make_bench: MakeBench,
+    run: LoadRun,
+    make_scenario: MakeScenario,
+    know: Know,
+    make_overhead: MakeOverhead,
+    n_rows: int,
+    bound: int,
+) -> None:
+    know(make_overhead())
+    fit = fit_capacity(make_bench({600: SERVICE_S}), [run], make_scenario(max_batch_sizes=(1,), n_rows=n_rows))
+    assert fit.capacities[0].setting.serving.max_queue_rows == bound
 
 
 def test_every_objective_must_hold(
@@ -441,7 +465,7 @@ def test_from_the_runs_of_a_known_server_its_usable_capacity_is_found_for_every_
 
 
 def test_the_fit_says_what_it_rests_on(server: Server, fitted: CapacityFit) -> None:
-    assert (fitted.machine, fitted.seed, fitted.n_rows_per_request) == (server.bench.machine, 1, 1)
+    assert (fitted.machine, fitted.seed, fitted.rows_per_request) == (server.bench.machine, 1, always(1))
     assert (fitted.basis, fitted.arrivals) == ("simulated", server.scenario.traffic.arrivals)
     assert fitted.caveats == ()
     assert {residual.run for residual in fitted.overhead.residuals} == {run.spec.name for run in server.runs}

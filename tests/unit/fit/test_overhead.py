@@ -37,11 +37,11 @@ def setting(max_batch_size: int) -> Setting:
 
 
 def fitted(server: Server, runs: Sequence[LoadRun], **options: Any) -> OverheadLaws:
-    return fit_overhead(fit_service_times(server.bench), runs, n_rows_per_request=1, **options)
+    return fit_overhead(fit_service_times(server.bench), runs, **options)
 
 
 def carried_rps(server: Server, law: OverheadFit, max_batch_size: int) -> float:
-    return saturated_rps(setting(max_batch_size), law, service_s=server.service_s, n_rows=1)
+    return saturated_rps(setting(max_batch_size), law, service_s=server.service_s, n_rows=np.ones(64, dtype=np.int64))
 
 
 def response_times_s(server: Server, law: OverheadFit, max_batch_size: int, *, rate_rps: float) -> Times:

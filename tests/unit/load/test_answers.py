@@ -10,9 +10,12 @@ from loadplan.load.requests import ExpectedAnswers
 
 EXPECTED = ExpectedAnswers(
     outputs={
-        "label": np.array([[3, 1], [2, 2]], dtype=np.int64),
-        "p": np.array([[[0.1, 0.9], [0.5, 0.5]], [[0.0, 1.0], [1.0, 0.0]]], dtype=np.float32),
-        "word": np.array([["a", "b"], ["c", "d"]], dtype=np.object_),
+        "label": (np.array([3, 1], dtype=np.int64), np.array([2, 2], dtype=np.int64)),
+        "p": (
+            np.array([[0.1, 0.9], [0.5, 0.5]], dtype=np.float32),
+            np.array([[0.0, 1.0], [1.0, 0.0]], dtype=np.float32),
+        ),
+        "word": (np.array(["a", "b"], dtype=np.object_), np.array(["c", "d"], dtype=np.object_)),
     }
 )
 

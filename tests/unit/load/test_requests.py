@@ -8,6 +8,7 @@ import pytest
 from loadplan.errors import InputError
 from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.rows_law import always
 
 
 def payloads(n_rows: int) -> PayloadSet:
@@ -21,25 +22,26 @@ def body(requests: PreparedRequests, i: int) -> dict[str, list[dict[str, object]
 
 
 def test_a_request_says_name_type_shape_and_data() -> None:
-    requests = v2_requests(payloads(3), model="digits", n_rows_per_request=1)
+    requests = v2_requests(payloads(3), model="digits", rows_per_request=always(1))
     assert (requests.method, requests.path) == ("POST", "/v2/models/digits/infer")
     assert body(requests, 2) == {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [4.0, 5.0]}]}
 
 
 def test_rows_are_counted_round_so_that_each_is_sent_and_all_requests_are_as_large() -> None:
-    requests = v2_requests(payloads(3), model="m", n_rows_per_request=2)
+    requests = v2_requests(payloads(3), model="m", rows_per_request=always(2))
     assert [body(requests, i)["inputs"][0]["data"] for i in range(2)] == [[0, 1, 2, 3], [4, 5, 0, 1]]
 
 
 def test_the_expected_answers_follow_their_rows() -> None:
-    requests = v2_requests(payloads(3), model="m", n_rows_per_request=2)
+    requests = v2_requests(payloads(3), model="m", rows_per_request=always(2))
     assert requests.expected is not None
-    assert requests.expected.outputs["y"].tolist() == [[1.0, 5.0], [9.0, 1.0]]
+    assert [answers.tolist() for answers in requests.expected.outputs["y"]] == [[1.0, 5.0], [9.0, 1.0]]
+    assert requests.n_rows == (2, 2)
 
 
 def test_no_rows_is_an_input_error() -> None:
     with pytest.raises(InputError, match="0 payload rows"):
-        v2_requests(payloads(0), model="m", n_rows_per_request=1)
+        v2_requests(payloads(0), model="m", rows_per_request=always(1))
 
 
 def test_one_write_holds_the_whole_request() -> None:

@@ -49,18 +49,30 @@ RUN = LoadRun(
         n_failed=2,
     ),
     caveats=(Caveat(code="load.timed_out", what="1 request", fix="wait", number=1.0),),
+    payload_rows=np.array([1, 400, 7], dtype=np.int32),
 )
 
 
 def test_a_run_is_the_same_after_parquet(tmp_path: Path) -> None:
     write_columns(tmp_path / "idle.parquet", load_columns(RUN), metadata=load_metadata(RUN))
     back = load_from_columns(*read_columns(tmp_path / "idle.parquet"))
+    assert back.payload_rows is not None
+    assert back.payload_rows.dtype == np.int32
+    assert back.payload_rows.tolist() == [1, 400, 7]
     for original, other in ((RUN.requests, back.requests), (RUN.lost, back.lost)):
         for field in fields(original):
             first, second = getattr(original, field.name), getattr(other, field.name)
             assert first.dtype == second.dtype
             np.testing.assert_array_equal(first, second)
-    assert replace(back, requests=RUN.requests, lost=RUN.lost) == RUN
+    assert replace(back, requests=RUN.requests, lost=RUN.lost, payload_rows=RUN.payload_rows) == RUN
+
+
+def test_a_run_of_requests_that_nobody_looked_into_has_no_rows(tmp_path: Path) -> None:
+    unknown = replace(RUN, payload_rows=None)
+    write_columns(tmp_path / "idle.parquet", load_columns(unknown), metadata=load_metadata(unknown))
+    back = load_from_columns(*read_columns(tmp_path / "idle.parquet"))
+    assert back.n_rows is None
+    assert "n_rows" not in to_frame(back)
 
 
 def test_a_table_of_something_else_is_refused() -> None:
@@ -75,5 +87,6 @@ def test_a_table_of_something_else_is_refused() -> None:
 def test_the_frame_names_the_outcomes_and_has_no_response_time_without_an_answer() -> None:
     frame = to_frame(RUN)
     assert frame["outcome"].tolist() == ["ok", "timed_out", "not_sent"]
+    assert frame["n_rows"].tolist() == [7, 1, 400]
     assert frame["response_time_s"][0] == pytest.approx(0.03)
     assert frame["response_time_s"].isna().tolist() == [False, True, True]

@@ -54,6 +54,7 @@ def drive(plan: Plan, fit: CapacityFit, scenario: Scenario) -> Drive:
             lost=lost,
             verdict=judge(spec, log, lost),
             caveats=(),
+            payload_rows=np.ones(1, dtype=np.int32),
         )
 
     return driven

@@ -287,7 +287,7 @@ def load_run(
         lost=lost,
         verdict=judge(spec, requests, lost),
         caveats=(),
- payload_rows=np.ones(1, dtype=np.int32),
+        payload_rows=np.ones(1, dtype=np.int32),
     )
 
 

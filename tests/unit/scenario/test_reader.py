@@ -7,7 +7,7 @@ import pytest
 
 from loadplan.errors import InputError
 from loadplan.scenario.reader import json_schema, read_scenario
-from loadplan.scenario.spec import Arrivals, ParityLimits, QualityGate
+from loadplan.scenario.spec import Arrivals, ParityLimits, QualityGate, RowsPerRequest
 
 MINIMAL = """\
 traffic:
@@ -88,6 +88,23 @@ def test_each_variant_has_limits_of_its_own_and_what_is_given_wins(tmp_path: Pat
     assert scenario.model.quality == QualityGate(metric="mae", max_drop=2.0)
 
 
+@pytest.mark.parametrize(
+    ("written", "rows"),
+    [
+        ("99", RowsPerRequest(mean=99.0, p95=99.0, most=99)),
+        ("{mean: 120, p95: 300, max: 400}", RowsPerRequest(mean=120.0, p95=300.0, most=400)),
+        # s = 1.6449 - sqrt(1.6449² - 2 ln 2.5) = 0.7106, so p99.9 is 120 exp(3.0902 s - s² / 2) = 837.9.
+        ("{mean: 120, p95: 300}", RowsPerRequest(mean=120.0, p95=300.0, most=838)),
+    ],
+)
+def test_the_rows_of_requests_are_a_number_or_a_law_and_the_largest_is_benchmarked(
+    tmp_path: Path, written: str, rows: RowsPerRequest
+) -> None:
+    scenario = read_scenario(write(tmp_path, MINIMAL.replace("300\n", f"300\n  rows_per_request: {written}\n")))
+    assert scenario.traffic.rows_per_request == rows
+    assert scenario.bench.batch_sizes[-1] == rows.most
+
+
 def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: Path) -> None:
     scenario = read_scenario(write(tmp_path, MINIMAL + "serving: {max_batch_size: [1, 10]}\n"))
     assert scenario.bench.batch_sizes == (1, 2, 3, 4, 6, 8, 10)
@@ -112,6 +129,17 @@ def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: 
         ("peak_rps: 300", "profile: constant", "2:3 traffic.peak_rps: missing; expected requests per second"),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  rows_per_request: yes\n", "expected a whole number, read 'yes'"),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  rows_per_request: 1.5\n", "expected a whole number, read '1.5'"),
+        (
+            "peak_rps: 300",
+            "rows_per_request: {mean: 9, p95: 20, mx: 30}\n  peak_rps: 3",
+            "mx: unknown key; did you mean max?",
+        ),
+        ("peak_rps: 300", "rows_per_request: {mean: 9}\n  peak_rps: 3", "p95: missing; expected rows that one"),
+        (
+            "peak_rps: 300",
+            "rows_per_request: {mean: 9, p95: x}\n  peak_rps: 3",
+            "2:36 traffic.rows_per_request.p95: expected",
+        ),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  profile: ofice_hours\n", "read 'ofice_hours'"),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  arrivals: {process: poison}\n", "did you mean poisson?"),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  arrivals: {process: gamma}\n", "gamma needs the key cv"),
@@ -161,7 +189,14 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
         (MINIMAL.replace("300\n", "300\n  arrivals:\n    process: poisson\n    cv: 2\n"), "5:9 ", "in line 4"),
         (MINIMAL + "serving:\n  max_batch_size: [8]\nbench:\n  batch_sizes: [4]\n", "8:16 ", "in line 6"),
         (MINIMAL + "serving:\n  batch_window_ms: [60]\n", "6:20 ", "in line 4"),
-        (MINIMAL.replace("300\n", "300\n  rows_per_request: 99\n"), "3:21 ", "serving.max_batch_size by default"),
+        (
+            MINIMAL.replace("300\n", "300\n  rows_per_request: 99\n") + "bench: {batch_sizes: [32]}\n",
+            "6:22 ",
+            "in line 3",
+        ),
+        (MINIMAL.replace("300\n", "300\n  rows_per_request: {mean: 9, p95: 8}\n"), "3:36 ", "mean in line 3"),
+        (MINIMAL.replace("300\n", "300\n  rows_per_request: {mean: 9, p95: 40}\n"), "3:36 ", "3.87 times is the most"),
+        (MINIMAL.replace("300\n", "300\n  rows_per_request: {mean: 9, p95: 20, max: 19}\n"), "3:45 ", "p95 in line 3"),
         (MINIMAL + "traffic: {peak_rps: 4}\n", "5:1 ", "first in line 1"),
     ],
     ids=[
@@ -169,7 +204,10 @@ def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> N
         "cv of a Poisson process",
         "batches served but not benchmarked",
         "window as long as the limit",
-        "rows that fit no batch",
+        "requests larger than any batch that is benchmarked",
+        "a p95 below the mean",
+        "a p95 that no lognormal law has",
+        "a largest request below the p95",
         "key given twice",
     ],
 )
