@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,8 +16,15 @@ def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends, however that happens. Called by the child."""
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent or parent == 1:  # it ended before the kernel was asked
-        os.kill(os.getpid(), signal.SIGKILL)
+    if os.getppid() != parent or (parent == 1 and not _is_first_process_python()):
+        os.kill(os.getpid(), signal.SIGKILL)  # the parent ended before the kernel was asked
+
+
+def _is_first_process_python() -> bool:
+    """Whether loadplan is the first process itself, as in a container, and not the system's that adopts orphans."""
+    with suppress(OSError):
+        return Path("/proc/1/exe").samefile(sys.executable)
+    return False
 
 
 def stop(process: subprocess.Popen[bytes], *, grace_s: float) -> None:

@@ -55,9 +55,10 @@ class ExportStep:
 
 
 OnStep = Callable[[ExportStep], None]
+BUILDING = "building the model"  # where the user's own code runs
 
 
-def _unheard(_: ExportStep) -> None:
+def unheard(_: ExportStep) -> None:
     """Nobody watches."""
 
 
@@ -71,7 +72,7 @@ class _RefusedError(Exception):
 
 
 def export_model(
-    source: ModelSource, *, models_folder: Path, on_step: OnStep = _unheard
+    source: ModelSource, *, models_folder: Path, on_step: OnStep = unheard
 ) -> tuple[ExportRun, PayloadSet]:
     """Write `<variant>.onnx` for every variant asked for, and return what describes them and the requests to send.
 
@@ -138,7 +139,7 @@ def _given(
         on_step(ExportStep(doing="looking at the model file"))
         trained, conversion, doubts = onnx_file.read_model(source)
         return trained, conversion, onnx_file.PACKAGES, doubts
-    on_step(ExportStep(doing="building the model"))
+    on_step(ExportStep(doing=BUILDING))
     trained = build_model(source)
     on_step(ExportStep(doing="converting the model"))
     return trained, *_convert(source, trained), ()
