@@ -4,9 +4,12 @@ Threads are always set (ONNX Runtime would size its pool by the machine's cores,
 and a provider that was asked for and fell back to the CPU is an error: a CPU figure never stands under a GPU's name.
 """
 
+import contextlib
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +29,17 @@ Tensors = dict[str, NDArray[np.generic]]
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn")
 # `[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:/source/model.cc:256 Model::Model(const Path&) Too new`
 _RUNTIME_NOISE = re.compile(
-    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed: ?)?(/\S+:\d+ .*?\) (?=[A-Z]))?"
+    r"^(\[ONNXRuntimeError\] : \d+ : \w+ : )?(Load model from .*? failed: ?)?(/\S+:\d+ .*?\) (?=[A-Z\[]))?"
+    r"(\[ONNXRuntimeError\] : \d+ : \w+ : )?(\[ERROR\] \[\w+\] )?(Failed to load library \S+ with error: )?"
 )
+# `2026-11-25 22:56:11.53 [E:onnxruntime:Default, provider_bridge_ort.cc:2458 operator()] what went wrong`
+_LOGGED_ERROR = re.compile(r"\[E:onnxruntime:[^\]]*\] (.+)")
+_NOTHING_ON_PROVIDER = "assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled"
+# Providers are called here as people call them; the runtime's own spelling differs in one of them.
+_RUNTIME_SPELLING = {"TensorRT": "Tensorrt"}
+# Providers that number their devices, and take the number as an option.
+_NUMBERS_DEVICES = ("CUDA", "TensorRT", "MIGraphX", "ROCM", "CANN")
+_OPENVINO = "OpenVINO"  # names its devices: CPU, GPU.0, NPU
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -50,8 +62,13 @@ class Session:
     handle: Any  # onnxruntime.InferenceSession, which has no usable types
 
 
-def open_session(model: Path, execution: ExecutionConfig) -> Session:
+def open_session(model: Path, execution: ExecutionConfig, *, device_index: int | None = None) -> Session:
     """Load an ONNX file on the provider and with the threads asked for.
+
+    Args:
+        model: the file.
+        execution: provider and threads.
+        device_index: which of the provider's devices; None: the one that the provider takes by itself.
 
     Raises:
         EnvironmentFault: when no usable ONNX Runtime is installed, or the provider can't run the model here.
@@ -66,11 +83,15 @@ def open_session(model: Path, execution: ExecutionConfig) -> Session:
     if execution.is_optimised_offline:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # errors are raised; written as well, a bad client could fill a server's log
-    provider = f"{execution.provider}ExecutionProvider"
+    provider = f"{_RUNTIME_SPELLING.get(execution.provider, execution.provider)}ExecutionProvider"
+    choice = _device_choice(execution.provider, device_index)
     if execution.provider != "CPU":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
-        handle = ort.InferenceSession(str(model), sess_options=options, providers=[provider])
+        # The Python wrapper's own fall-back would print to standard output and hide what went wrong.
+        handle = ort.InferenceSession(
+            str(model), sess_options=options, providers=[(provider, choice)], enable_fallback=False
+        )
     except Exception as error:  # onnxruntime raises its own unrelated classes; the message tells which case it is
         raise _refusal(error, model, execution) from error
     if handle.get_providers()[0] != provider:
@@ -98,10 +119,47 @@ def example_text(session: Session) -> dict[str, str]:
     }
 
 
-def reason_of(error: Exception) -> str:
+def listed_providers() -> tuple[str, ...]:
+    """The providers that the installed ONNX Runtime was built with; whether they work is another question.
+
+    Raises:
+        EnvironmentFault: when no usable ONNX Runtime is installed.
+    """
+    names = [name.removesuffix("ExecutionProvider") for name in load_runtime().get_available_providers()]
+    known = {spelling: name for name, spelling in _RUNTIME_SPELLING.items()}
+    return tuple(known.get(name, name) for name in names)
+
+
+def has_devices(provider: str) -> bool:
+    """Whether the provider tells its devices apart."""
+    return provider == _OPENVINO or provider in _NUMBERS_DEVICES
+
+
+def device_name(provider: str, device_index: int) -> str | None:
+    """The provider's own name of a device, where it has names; None too where there is no such device."""
+    names = _openvino_devices() if provider == _OPENVINO else ()
+    return names[device_index] if device_index < len(names) else None
+
+
+def reason_of(error: BaseException) -> str:
     """What the runtime says in one line, without its codes, source files and C++ signatures."""
-    said = _RUNTIME_NOISE.sub("", " ".join(str(error).split()))
-    return said[:300] or type(error).__name__
+    return _plain(str(error)) or type(error).__name__
+
+
+def reason_in_log(log: str) -> str | None:
+    """Why a provider took nothing, from what the runtime logged when it was created; None: it doesn't say.
+
+    The error that is raised only says that nodes were left to the CPU; the missing library is named in the log alone.
+    """
+    errors = (match[1] for match in _LOGGED_ERROR.finditer(log))
+    return next((_plain(said) for said in errors if _NOTHING_ON_PROVIDER not in said), None)
+
+
+def _plain(text: str) -> str:
+    said = _RUNTIME_NOISE.sub("", " ".join(text.split()))
+    if _NOTHING_ON_PROVIDER in said:
+        return "it leaves nodes of the model to the CPU"
+    return said.replace("\x1b[m", "").strip()[:300]
 
 
 def load_runtime() -> "ModuleType":
@@ -127,8 +185,40 @@ def load_runtime() -> "ModuleType":
             where="this Python environment",
             fix=f"run: pip install --force-reinstall --no-deps {installed[0]}",
         )
+    if installed == ["onnxruntime-gpu"]:
+        _load_cuda_libraries()
     runtime: ModuleType = onnxruntime
     return runtime
+
+
+@cache
+def _load_cuda_libraries() -> None:
+    """Load the CUDA and cuDNN that `loadplan[gpu]` or PyTorch installed: the runtime looks in system folders only."""
+    import onnxruntime
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what is missing; opening a session will say so
+        onnxruntime.preload_dlls()
+
+
+def _device_choice(provider: str, device_index: int | None) -> dict[str, str]:
+    if device_index is None:
+        return {}
+    if provider in _NUMBERS_DEVICES:
+        return {"device_id": str(device_index)}
+    name = device_name(provider, device_index)
+    if name is None:
+        raise EnvironmentFault(
+            what=f"the provider {provider} has no device {device_index}",
+            where="this machine",
+            fix="ask for a device that the provider has, or for none",
+        )
+    return {"device_type": name}
+
+
+def _openvino_devices() -> tuple[str, ...]:
+    from onnxruntime.capi import _pybind_state
+
+    return tuple(_pybind_state.get_available_openvino_device_ids())
 
 
 def runtime_version() -> str:
