@@ -108,11 +108,11 @@ def export_model(
             refusals[variant] = refusal
     if not models:
         raise _none_left(refusals)
+    on_step(ExportStep(doing="timing how fast sessions open"))
+    models = timed(models, models_folder)
     versions = {name: metadata.version(name) for name in packages}
     runtime, _, runtime_number = runtime_version().partition(" ")
     kind = "file" if trained.estimator is None else type(trained.estimator).__name__
-    on_step(ExportStep(doing="timing how fast sessions open"))
-    models = timed(models, models_folder)
     made_of = "; ".join(filter(None, (kind, conversion.note)))
     run = ExportRun(
         source=f"{source.kind} {source.named} ({made_of})",
@@ -164,10 +164,10 @@ def _export_variant(
     folder: Path,
     on_step: OnStep,
 ) -> ExportedModel:
+    from loadplan.export.cost import model_costs
     from loadplan.export.graph import read_facts
 
     on_step(ExportStep(doing=f"making {variant}", variant=variant))
-    from loadplan.export.cost import model_costs
     serialised, judged = _made(variant, conversion, payloads)
     on_step(ExportStep(doing=f"checking {variant} against its source", variant=variant))
     limits = source.parity[variant]
@@ -187,10 +187,10 @@ def _export_variant(
     path = folder / f"{variant}.onnx"
     write_bytes(path, serialised)
     facts = read_facts(serialised)
+    costs = model_costs(serialised, judged)
     return ExportedModel(
         variant=variant,
         path=f"{folder.name}/{path.name}",
-    costs = model_costs(serialised, judged)
         sha256=hashlib.sha256(serialised).hexdigest(),
         n_bytes=len(serialised),
         opset=facts.opset,
@@ -203,11 +203,11 @@ def _export_variant(
         batch_spread=parity.batch_spread,
         quality=quality,
         pads=pads,
+        costs=costs.by_batch_size,
+        costs_unknown=costs.unknown,
     )
 
 
-        costs=costs.by_batch_size,
-        costs_unknown=costs.unknown,
 def _made(variant: str, conversion: Conversion, payloads: PayloadSet) -> tuple[bytes, PayloadSet]:
     """The variant's graph, and the rows that may judge it."""
     if variant == "fp32":
