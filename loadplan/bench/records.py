@@ -26,7 +26,7 @@ class CellRound:
     i_round: int
     service_times_s: NDArray[np.float64]  # (n_calls,), single calls in order, robbed calls already dropped
     lost_ratio: float  # share of the visit's time that neighbours stole
-    dropped_ratio: float  # share of the calls that were dropped for it
+    dropped_ratio: float  # share of the calls that were dropped for it, or made again where rows differ in length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,10 @@ decides which cell is visited when; this process only times. It ends when its pa
 A sample is the time from the end of one call to the end of the next on the monotonic clock, so the clock is read once
 a call; with keeping the reading that adds about 0.1 µs to each. The input changes from call to call. Calls during
 which a neighbour had the core are dropped, the share of them is told (`noise` says how they are found and why).
+
+Where rows differ in length, a visit's calls have the lengths of the traffic (`length_mix`). A robbed call is then known
+by another call of the same batch, and made again before it is dropped: long ones are robbed most, and without them the
+mean would be that of shorter rows.
 """
 
 import gc
@@ -13,6 +17,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -20,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.bench.handoff import BenchJob, Lack, Visit
+from loadplan.bench.length_mix import STRATA_MOST, LengthMix, as_if_alike, draw, length_mix
 from loadplan.bench.records import BenchCell, CellRound
 from loadplan.child_process import die_with_parent
 from loadplan.errors import EnvironmentFault, InvalidMeasurement, LoadplanError
@@ -27,6 +34,7 @@ from loadplan.execution import ExecutionConfig
 from loadplan.inference import Session, Tensors, open_session, reason_of, run
 from loadplan.noise import lost_ratio, robbed_calls
 from loadplan.scenario.payload_file import load_payloads
+from loadplan.scenario.payloads import inputs_of
 from loadplan.store import codec
 
 # Long enough for many calls, short enough that a visit lies within one mood of the machine.
@@ -35,6 +43,10 @@ _CALLS_LEAST = 5
 _CALLS_MOST = 1000  # of a 10 µs model; more would only swell the journal
 # Several different inputs in turn: a constant one would flatter caches and branch predictors.
 _N_FEEDS = 8
+# Of batches of different lengths: calls of each, one to know the other by, and how often a robbed one is made again.
+_PASSES_LEAST = 2
+_TRIES_AGAIN = 3
+_SEED = 20261126
 # The first calls of a session allocate and tune. The first calls of a later visit find other cells' weights in the
 # caches, and the core awake for less than they need.
 _FIRST_WARM_UP_S, _FIRST_WARM_UP_CALLS = 0.01, 3
@@ -66,45 +78,67 @@ class _Bench:
     def __init__(self, job: BenchJob) -> None:
         self._cells = job.cells
         self._models = {variant: Path(path) for variant, path in job.models.items()}
-        inputs = load_payloads(Path(job.payloads)).inputs
+        payloads = load_payloads(Path(job.payloads))
         # Text as Python strings, as the server feeds it: the runtime reads NumPy's own text at another speed.
-        self._rows = {name: rows.astype(object) if rows.dtype.kind == "U" else rows for name, rows in inputs.items()}
+        as_fed = {name: v.astype(object) if v.dtype.kind == "U" else v for name, v in payloads.inputs.items()}
+        self._payloads = replace(payloads, inputs=as_fed)
         self._sessions: dict[ExecutionConfig, Session] = {}
         self._feeds: dict[int, tuple[Tensors, ...]] = {}
+        self._mixes: dict[int, LengthMix] = {}
         self._warm: set[BenchCell] = set()
 
     def visit(self, i_cell: int, i_round: int) -> Visit:
         """Time one cell for about 20 ms."""
         cell = self._cells[i_cell]
         try:
-            durations_s = self._time(cell)
+            times = self._time(cell, i_round)
         except EnvironmentFault as error:
             return Visit(lack=Lack(what=error.what, where=error.where, fix=error.fix))
         except LoadplanError as error:
             return Visit(failure=error.what)
         except Exception as error:  # whatever the runtime raises belongs to this cell alone
             return Visit(failure=reason_of(error))
-        robbed = robbed_calls(durations_s)
-        return Visit(
-            times=CellRound(
-                cell=cell,
-                i_round=i_round,
-                service_times_s=durations_s[~robbed],
-                lost_ratio=lost_ratio(durations_s),
-                dropped_ratio=float(robbed.mean()),
-            )
+        return Visit(times=times)
+
+    def _time(self, cell: BenchCell, i_round: int) -> CellRound:
+        session = self._session(cell.execution)
+        if self._payloads.lengths is not None:
+            return self._time_mix(cell, i_round, session, self._mix_of(cell.batch_size, self._payloads.lengths))
+        feeds = self._feeds_of(cell.batch_size)
+        n_calls = min(max(round(_VISIT_S / self._warmed(cell, session, feeds)), _CALLS_LEAST), _CALLS_MOST)
+        durations_s = _time_calls(session, list(islice(cycle(feeds), n_calls)))
+        return _round(cell, i_round, durations_s, robbed_calls(durations_s), lost=lost_ratio(durations_s))
+
+    def _time_mix(self, cell: BenchCell, i_round: int, session: Session, mix: LengthMix) -> CellRound:
+        """A drawn mix, the same for every variant and number of threads, so that they can be compared."""
+        usual_s = self._warmed(cell, session, (inputs_of(self._payloads, mix.usual),))
+        n_feeds = min(max(round(_VISIT_S / usual_s / _PASSES_LEAST), mix.n_strata_least), STRATA_MOST)
+        drawn = draw(mix, n_feeds, np.random.default_rng((_SEED, cell.batch_size, i_round)))
+        feeds = [inputs_of(self._payloads, rows) for rows in drawn]
+        first_s = _time_calls(session, feeds)
+        n_passes = max(min(round(_VISIT_S / first_s.sum()), _CALLS_MOST // n_feeds), _PASSES_LEAST)
+        durations_s = np.stack([first_s, *(_time_calls(session, feeds) for _ in range(n_passes - 1))])
+        robbed, lost = _robbed_of_mix(durations_s)
+        n_robbed_at_first = int(robbed.sum())
+        for _ in range(_TRIES_AGAIN):
+            again = [feeds[i] for i in np.nonzero(robbed)[1]]
+            if not again:
+                break
+            durations_s[robbed] = _time_calls(session, again)
+            robbed, _ = _robbed_of_mix(durations_s)
+        return replace(
+            _round(cell, i_round, durations_s.ravel(), robbed.ravel(), lost=lost),
+            dropped_ratio=n_robbed_at_first / durations_s.size,
         )
 
-    def _time(self, cell: BenchCell) -> NDArray[np.float64]:
-        session, feeds = self._session(cell.execution), self._feeds_of(cell.batch_size)
+    def _warmed(self, cell: BenchCell, session: Session, feeds: Sequence[Tensors]) -> float:
+        """Seconds of the shortest call."""
         if cell in self._warm:
-            shortest_s = _warm_up(session, feeds, least_s=_WARM_UP_S, least_calls=_WARM_UP_CALLS)
-        else:
-            _require_numbers(run(session, feeds[0]))
-            shortest_s = _warm_up(session, feeds, least_s=_FIRST_WARM_UP_S, least_calls=_FIRST_WARM_UP_CALLS)
-            self._warm.add(cell)
-        n_calls = min(max(round(_VISIT_S / shortest_s), _CALLS_LEAST), _CALLS_MOST)
-        return _time_calls(session, feeds, n_calls)
+            return _warm_up(session, feeds, least_s=_WARM_UP_S, least_calls=_WARM_UP_CALLS)
+        _require_numbers(run(session, feeds[0]))
+        shortest_s = _warm_up(session, feeds, least_s=_FIRST_WARM_UP_S, least_calls=_FIRST_WARM_UP_CALLS)
+        self._warm.add(cell)
+        return shortest_s
 
     def _session(self, execution: ExecutionConfig) -> Session:
         if execution not in self._sessions:
@@ -113,13 +147,34 @@ class _Bench:
 
     def _feeds_of(self, batch_size: int) -> tuple[Tensors, ...]:
         if batch_size not in self._feeds:
-            n_rows = len(next(iter(self._rows.values())))
+            n_rows = self._payloads.n_rows
             starts = np.linspace(0, n_rows, _N_FEEDS, endpoint=False).astype(np.intp)
             rows = [(start + np.arange(batch_size)) % n_rows for start in starts]
-            self._feeds[batch_size] = tuple(
-                {name: np.ascontiguousarray(values[index]) for name, values in self._rows.items()} for index in rows
-            )
+            self._feeds[batch_size] = tuple(inputs_of(self._payloads, index) for index in rows)
         return self._feeds[batch_size]
+
+    def _mix_of(self, batch_size: int, lengths: NDArray[np.int64]) -> LengthMix:
+        if batch_size not in self._mixes:
+            self._mixes[batch_size] = length_mix(lengths, batch_size, np.random.default_rng((_SEED, batch_size)))
+        return self._mixes[batch_size]
+
+
+def _round(
+    cell: BenchCell, i_round: int, durations_s: NDArray[np.float64], robbed: NDArray[np.bool_], *, lost: float
+) -> CellRound:
+    return CellRound(
+        cell=cell,
+        i_round=i_round,
+        service_times_s=durations_s[~robbed],
+        lost_ratio=lost,
+        dropped_ratio=float(robbed.mean()),
+    )
+
+
+def _robbed_of_mix(durations_s: NDArray[np.float64]) -> tuple[NDArray[np.bool_], float]:
+    """Which calls of a mix were robbed, in the shape (n_passes, n_feeds), and the share of time that was lost."""
+    alike_s = as_if_alike(durations_s).ravel()
+    return robbed_calls(alike_s).reshape(durations_s.shape), lost_ratio(alike_s)
 
 
 def _require_numbers(outputs: Tensors) -> None:
@@ -130,7 +185,7 @@ def _require_numbers(outputs: Tensors) -> None:
             )
 
 
-def _warm_up(session: Session, feeds: tuple[Tensors, ...], *, least_s: float, least_calls: int) -> float:
+def _warm_up(session: Session, feeds: Sequence[Tensors], *, least_s: float, least_calls: int) -> float:
     """Call until the session, its memory and the core are warm; seconds of the shortest call."""
     begin_s = before_s = time.perf_counter()
     shortest_s, n_calls = float("inf"), 0
@@ -142,14 +197,13 @@ def _warm_up(session: Session, feeds: tuple[Tensors, ...], *, least_s: float, le
     return shortest_s
 
 
-def _time_calls(session: Session, feeds: tuple[Tensors, ...], n_calls: int) -> NDArray[np.float64]:
-    """Seconds of single calls one after the other, (n_calls,)."""
+def _time_calls(session: Session, feeds: Sequence[Tensors]) -> NDArray[np.float64]:
+    """Seconds of single calls one after the other, one for each of the feeds."""
     infer, names = session.handle.run, [spec.name for spec in session.outputs]
     clock_ns = time.perf_counter_ns
-    turns = list(islice(cycle(feeds), n_calls))
     stamps_ns = [clock_ns()]
     keep = stamps_ns.append
-    for feed in turns:
+    for feed in feeds:
         infer(names, feed)
         keep(clock_ns())
     # Whole nanoseconds until after the difference: a float doesn't hold them over the age of the machine's clock.

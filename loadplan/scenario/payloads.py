@@ -22,6 +22,7 @@ class PayloadSet:
     expected: Mapping[str, NDArray[np.generic]]  # by ONNX output name, from the source framework
     segments: tuple[str, ...]  # one name per row; all "" where the model has no segments
     labels: NDArray[np.generic] | None  # the truth, where the data has one
+    groups: NDArray[np.int64] | None = None  # (n_rows,) of a ranker: number of the list in which each row was ranked
     lengths: NDArray[np.int64] | None = None  # (n_rows,) positions of each row that are real; None: all rows are alike
     sequences: tuple[str, ...] = ()  # the inputs whose second axis runs along these positions
 
@@ -33,11 +34,9 @@ class PayloadSet:
 
 def inputs_of(payloads: PayloadSet, rows: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
     """The inputs of one inference or request over these rows, as long as the longest of them."""
-    if payloads.lengths is None:
-        return {name: values[rows] for name, values in payloads.inputs.items()}
-    longest = int(payloads.lengths[rows].max())
+    longest = None if payloads.lengths is None else int(payloads.lengths[rows].max())
     return {
-        name: np.ascontiguousarray(values[rows, :longest]) if name in payloads.sequences else values[rows]
+        name: np.ascontiguousarray(values[rows, :longest] if name in payloads.sequences else values[rows])
         for name, values in payloads.inputs.items()
     }
 
@@ -49,6 +48,7 @@ def take_rows(payloads: PayloadSet, rows: NDArray[np.intp]) -> PayloadSet:
         expected={name: values[rows] for name, values in payloads.expected.items()},
         segments=tuple(payloads.segments[row] for row in rows),
         labels=None if payloads.labels is None else payloads.labels[rows],
+        groups=None if payloads.groups is None else payloads.groups[rows],
         lengths=None if payloads.lengths is None else payloads.lengths[rows],
         sequences=payloads.sequences,
     )
