@@ -109,6 +109,7 @@ def test_a_gpu_that_the_driver_knows_and_cuda_does_not_start_is_told(
     assert found == [(0, "L4", None), (1, "L4", None), (2, "L4", "CUDA failure 101: invalid device ordinal")]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("environment", "names"),
     [
