@@ -48,9 +48,19 @@ def answer(session: Session, payloads: PayloadSet, batches: Sequence[Rows]) -> T
 
     Raises:
         ObjectiveMissed: when the model fails on a batch.
+        InputError: as `joined`.
+    """
+    whole = joined([_run(session, payloads, rows) for rows in batches])
+    back = np.argsort(np.concatenate(batches))
+    return {name: values[back] for name, values in whole.items()}
+
+
+def joined(parts: Sequence[Tensors]) -> Tensors:
+    """The answers to several batches as one.
+
+    Raises:
         InputError: when an answer is as long as its row, so that answers to rows of different lengths differ in shape.
     """
-    parts = [_run(session, payloads, rows) for rows in batches]
     for name, first in parts[0].items():
         other = next((part[name].shape for part in parts if part[name].shape[1:] != first.shape[1:]), None)
         if other is not None:
@@ -59,8 +69,7 @@ def answer(session: Session, payloads: PayloadSet, batches: Sequence[Rows]) -> T
                 where="the answers to rows of different lengths",
                 fix="give rows of one length, or serve a model that answers all alike (the mean of their positions)",
             )
-    back = np.argsort(np.concatenate(batches))
-    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _run(session: Session, payloads: PayloadSet, rows: Rows) -> Tensors:

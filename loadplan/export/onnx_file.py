@@ -11,14 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, TensorSpec
+from loadplan.export.company import joined
 from loadplan.export.guard import ModelFile, inspect_model
 from loadplan.export.source import Conversion, TrainedModel
 from loadplan.inference import Tensors, open_session, reason_of, run
-from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.payloads import PayloadSet, filled_beyond, inputs_of
 from loadplan.scenario.rows_file import read_rows
 from loadplan.scenario.spec import ModelSource
 from loadplan.scenario.synthetic import synthetic_payloads
@@ -62,10 +64,14 @@ def read_model(source: ModelSource) -> tuple[TrainedModel, Conversion, tuple[Cav
         inputs=dict(payloads.inputs),
         answers=dict(payloads.expected),
         label_output=_label_output(payloads),
+        lengths=payloads.lengths,
+        sequences=payloads.sequences,
     )
     segments = payloads.segments if any(payloads.segments) else None
     rows = next(iter(payloads.inputs.values()))
-    return TrainedModel(estimator=None, rows=rows, labels=payloads.labels, segments=segments), conversion, caveats
+    groups = None if payloads.groups is None else payloads.groups.tolist()
+    trained = TrainedModel(estimator=None, rows=rows, labels=payloads.labels, segments=segments, groups=groups)
+    return trained, conversion, caveats
 
 
 def identity(source: ModelSource) -> bytes:
@@ -115,7 +121,30 @@ def _rows(source: ModelSource, given: ModelFile) -> tuple[PayloadSet, tuple[Cave
     for spec in given.inputs:
         _require_fit(spec, payloads, path)
     order = [spec.name for spec in given.inputs]
-    return replace(payloads, inputs={name: payloads.inputs[name] for name in order}), ()
+    payloads = replace(payloads, inputs={name: payloads.inputs[name] for name in order})
+    return payloads if payloads.lengths is None else _with_lengths(payloads, payloads.lengths, given, path), ()
+
+
+def _with_lengths(payloads: PayloadSet, lengths: NDArray[np.int64], given: ModelFile, path: Path) -> PayloadSet:
+    """The rows, knowing which of the model's inputs run along their positions."""
+    sequences = tuple(spec.name for spec in given.inputs if spec.shape[1:2] == (None,))
+    longest, problem = int(lengths.max()), None
+    if not sequences:
+        problem = "lengths of the rows are given, but no input of the model has a free second axis"
+    for name in sequences:
+        width, filled = payloads.inputs[name].shape[1], filled_beyond(payloads.inputs[name], lengths)
+        if width < longest:
+            problem = f"the rows of the input {name!r} have {width} positions, the longest is said to have {longest}"
+        elif filled is not None:
+            problem = f"row {filled} of the input {name!r} is not zero beyond its length, {lengths[filled]}"
+    if problem is not None:
+        raise InputError(
+            what=problem,
+            where=str(path),
+            fix="give in `lengths` how many positions of each row are real, and zeros beyond them in every input",
+        )
+    cut = {name: rows[:, :longest] if name in sequences else rows for name, rows in payloads.inputs.items()}
+    return replace(payloads, inputs=cut, sequences=sequences)
 
 
 def _require_names(found: Iterable[str], wanted: tuple[TensorSpec, ...], kind: str, path: Path) -> None:
@@ -156,7 +185,7 @@ def _own_answers(copy: Path, payloads: PayloadSet, model: Path) -> Tensors:
     parts: list[Tensors] = []
     for row in range(payloads.n_rows):
         try:
-            answers = run(session, {name: rows[row : row + 1] for name, rows in payloads.inputs.items()})
+            answers = run(session, inputs_of(payloads, np.array([row])))
         except Exception as error:  # onnxruntime raises its own unrelated classes
             raise InputError(
                 what=f"the model fails on row {row}: {reason_of(error)}",
@@ -171,7 +200,7 @@ def _own_answers(copy: Path, payloads: PayloadSet, model: Path) -> Tensors:
                 fix="serve a model whose answers have one row for each input row",
             )
         parts.append(answers)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts)
 
 
 def _label_output(payloads: PayloadSet) -> str | None:

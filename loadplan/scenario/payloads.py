@@ -41,6 +41,18 @@ def inputs_of(payloads: PayloadSet, rows: NDArray[np.intp]) -> dict[str, NDArray
     }
 
 
+def filled_beyond(values: NDArray[np.generic], lengths: NDArray[np.int64]) -> int | None:
+    """The first row that isn't zero (of text: empty) beyond its length; None where all are.
+
+    Args:
+        values: (n_rows, n_positions, …).
+        lengths: (n_rows,).
+    """
+    is_filled = (values != np.zeros(1, dtype=values.dtype)).reshape(*values.shape[:2], -1).any(axis=2)
+    is_wrong = (is_filled & (np.arange(values.shape[1]) >= lengths[:, np.newaxis])).any(axis=1)
+    return int(is_wrong.argmax()) if is_wrong.any() else None
+
+
 def take_rows(payloads: PayloadSet, rows: NDArray[np.intp]) -> PayloadSet:
     """The set with these rows only."""
     return PayloadSet(

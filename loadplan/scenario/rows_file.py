@@ -1,8 +1,10 @@
 """Rows that a user brings for a ready model: a NumPy archive of arrays by input name, read without pickle.
 
-Members: one array for each input of the model, all of the same length; on request the right answers as
-`expected.<output>`, the truth as `labels`, and one name per row as `segments`. The archive is hostile until read: no
-array is allocated before its header was compared with what the archive holds, and that is bounded.
+Members: one array for each input of the model, all with as many rows; on request the right answers as
+`expected.<output>`, the truth as `labels`, one name per row as `segments`, the list in which each was ranked as
+`groups`, and where rows differ in length how many positions of each are real as `lengths`, zeros beyond them. An input
+that has one of these names is written as `inputs.<name>`. The archive is hostile until read: no array is allocated
+before its header was compared with what the archive holds, and that is bounded.
 """
 
 import io
@@ -60,23 +62,28 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[np
 
 
 def _payloads(arrays: dict[str, NDArray[np.generic]], path: Path) -> PayloadSet:
-    labels, segments = arrays.pop("labels", None), arrays.pop("segments", None)
+    beside = {name: arrays.pop(name, None) for name in ("labels", "segments", "groups", "lengths")}
+    labels, segments, groups, lengths = beside.values()
     expected = {name.removeprefix(_EXPECTED): rows for name, rows in arrays.items() if name.startswith(_EXPECTED)}
     inputs = {name.removeprefix(_INPUT): rows for name, rows in arrays.items() if not name.startswith(_EXPECTED)}
-    lengths = {
+    counts = {
         name: len(values) if values.ndim else 0
-        for name, values in {**arrays, "labels": labels, "segments": segments}.items()
+        for name, values in {**arrays, **beside}.items()
         if values is not None
     }
-    if not inputs or 0 in lengths.values() or len(set(lengths.values())) != 1:
-        said = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "nothing"
+    if not inputs or 0 in counts.values() or len(set(counts.values())) != 1:
+        said = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"
         raise _refusal(f"its arrays need one first axis of rows; they have {said}", path)
+    if lengths is not None and (lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.min() < 1):
+        raise _refusal("its lengths are not one whole number from 1 up for each row", path)
     n_rows = len(next(iter(inputs.values())))
     return PayloadSet(
         inputs=inputs,
         expected=expected,
         segments=("",) * n_rows if segments is None else tuple(str(name) for name in segments),
         labels=labels,
+        groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
+        lengths=None if lengths is None else lengths.astype(np.int64),
     )
 
 

@@ -24,7 +24,8 @@ def synthetic_payloads(inputs: Sequence[TensorSpec], *, n_rows: int, rng: np.ran
             raise InputError(
                 what=f"rows can't be made up for the input {spec.name!r}: shape {list(spec.shape)}, type {spec.dtype}",
                 where="the model's signature",
-                fix="write a scenario whose factory brings real samples",
+                fix="bring rows in a scenario: as model.payload: rows.npz, with `lengths` where they differ in it, or "
+                "by a factory",
             )
         if spec.shape[0] not in {None, 1}:
             raise InputError(

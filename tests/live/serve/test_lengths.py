@@ -34,7 +34,7 @@ def encoder(tmp_path: Path) -> Path:
     return _saved(nodes, tmp_path, ["batch", 2])
 
 
-def _saved(nodes: list[onnx.NodeProto], folder: Path, output: list[object]) -> Path:
+def _saved(nodes: list[onnx.NodeProto], folder: Path, output: list[str | int | None]) -> Path:
     graph = helper.make_graph(
         nodes,
         "encoder",

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from loadplan.errors import InputError, ObjectiveMissed
 from loadplan.execution import ExecutionConfig
 from loadplan.export.parity import check_parity, padding_holds
+from loadplan.export.variants import calibration_batches, calibration_rows
 from loadplan.inference import Session, open_session
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ParityLimits
@@ -26,7 +27,7 @@ VECTORS = np.array([[i, 10 - i] for i in range(10)], dtype=np.float32)
 Open = Callable[..., Session]
 
 
-def saved(path: Path, nodes: list[onnx.NodeProto], *, masked: bool, output: list[object]) -> Path:
+def saved(path: Path, nodes: list[onnx.NodeProto], *, masked: bool, output: list[str | int | None]) -> Path:
     names = ["ids", "mask"] if masked else ["ids"]
     graph = helper.make_graph(
         nodes,
@@ -37,7 +38,7 @@ def saved(path: Path, nodes: list[onnx.NodeProto], *, masked: bool, output: list
             numpy_helper.from_array(VECTORS, "vectors"),
             numpy_helper.from_array(np.array([1], dtype=np.int64), "one"),
             numpy_helper.from_array(np.array([2], dtype=np.int64), "two"),
-            numpy_helper.from_array(np.float32(0.5), "half"),
+            numpy_helper.from_array(np.array(0.5, dtype=np.float32), "half"),
             numpy_helper.from_array(np.array(4, dtype=np.int64), "four"),
         ],
     )
@@ -87,7 +88,9 @@ ROWS = ([1, 2, 6], [4], [7, 8, 9, 3, 1], [2, 2], [5, 5, 5, 5], [9], [1, 9, 8], [
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Open:
-    def make(nodes: list[onnx.NodeProto], *, masked: bool = True, output: tuple[object, ...] = ("batch", 2)) -> Session:
+    def make(
+        nodes: list[onnx.NodeProto], *, masked: bool = True, output: tuple[str | int | None, ...] = ("batch", 2)
+    ) -> Session:
         path = saved(tmp_path / "tokens.onnx", nodes, masked=masked, output=list(output))
         return open_session(path, ExecutionConfig(variant="fp32"))
 
@@ -185,3 +188,14 @@ def test_the_largest_batch_of_long_rows_is_bounded(opened: Open) -> None:
     given = sentences(*([*long[: 4096 - i]] for i in range(20)))
     checks = check_parity(opened(masked_mean()), given, variant="fp32", limits=LIMITS, pads=True).checks
     assert [(check.batch_size, check.n_rows) for check in checks] == [(1, 20), (2, 20), (7, 20), (8, 8)]
+
+
+def test_calibrating_batches_are_as_long_as_their_longest_row() -> None:
+    rows = [[1 + i % 9] * (1 + i % 50) for i in range(400)]
+    given = sentences(*rows, [7] * 90)
+    chosen = calibration_rows(given.n_rows)
+    assert 400 not in chosen  # the longest row of all isn't among them
+    batches = calibration_batches(given)
+    assert [len(batch["ids"]) for batch in batches] == [32, 32, 16]
+    for batch, own in zip(batches, (chosen[:32], chosen[32:64], chosen[64:]), strict=True):
+        assert batch["ids"].shape[1] == max(len(rows[row]) for row in own) == batch["mask"].sum(axis=1).max()
