@@ -23,7 +23,7 @@ def same_model_section(known: Findings) -> Section | None:
         return None
     blocks: list[Block] = [Text(text=f"Source: {known.export.source}.")]
     for model in known.export.models:
-        blocks += [_summary(model), _parity(model)]
+        blocks += [_summary(model), *_lengths(model), _parity(model)]
         if model.quality:
             blocks.append(_quality(model))
     blocks += [_refused(refusal) for refusal in known.export.refused]
@@ -53,6 +53,21 @@ def _summary(model: ExportedModel) -> Text:
         f"source model in {percent(lost.source_value)}.",
         tone="plain" if change <= 0.0 else "doubt",
     )
+
+
+def _lengths(model: ExportedModel) -> list[Text]:
+    """How long the rows were, and in what company they were compared; nothing where all rows are alike."""
+    shortest = min((check.shortest for check in model.parity if check.shortest is not None), default=None)
+    longest = max((check.longest for check in model.parity if check.longest is not None), default=None)
+    if shortest is None or longest is None:
+        return []
+    company = "padded in batches of mixed lengths" if model.pads else "with rows of its own length, as it is served"
+    return [
+        Text(
+            text=f"Variant {model.variant} was compared on rows of {shortest:,} to {longest:,} positions: each alone "
+            f"at its own length, and {company} (measured)."
+        )
+    ]
 
 
 def _likeness(model: ExportedModel) -> str:
