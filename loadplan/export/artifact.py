@@ -9,6 +9,7 @@ from loadplan.scenario.spec import ParityLimits, QualityMetric
 
 # Within the limit, beyond it, too few rows to tell, or no limit was set.
 QualityVerdict = Literal["held", "lost", "too_few", "not_judged"]
+LOWER_IS_BETTER = frozenset({"mae"})
 RefusalCause = Literal["unsuitable", "making", "parity", "quality"]
 
 
@@ -42,10 +43,21 @@ class SegmentQuality:
     segment: str  # "" is all rows
     n_rows: int
     metric: QualityMetric
-    value: float  # a share of right answers, or an error in the target's unit
-    source_value: float  # the same, of the source model
-    drop_bound: float  # upper end of the one-sided 95 % interval of what was lost; below 0 where it surely got better
+    # A share of right answers, an area, a gain, or an error in the target's unit. None where the metric isn't defined
+    # on these rows: auc of one class, ndcg of lists without a relevant row.
+    value: float | None
+    source_value: float | None  # the same, of the source model
+    # Upper end of the one-sided 95 % interval of what was lost; below 0 where it surely got better.
+    drop_bound: float | None
     verdict: QualityVerdict
+
+    @property
+    def dropped(self) -> float | None:
+        """What these rows lost, in the metric's unit; below 0 where they gained."""
+        if self.value is None or self.source_value is None:
+            return None
+        gain = self.value - self.source_value
+        return gain if self.metric in LOWER_IS_BETTER else -gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

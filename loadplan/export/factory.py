@@ -6,11 +6,11 @@ importable only while it runs: two scenarios with a `helpers.py` each don't meet
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,29 @@ from numpy.typing import NDArray
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError
 from loadplan.export.frame import is_frame, problem_of_frame
 from loadplan.export.source import TrainedModel
-from loadplan.scenario.spec import ModelSource
+from loadplan.export.tensors import problem_of_tensors
+from loadplan.scenario.spec import ModelSource, ModelSourceKind
 
 # The import name of each framework that an extra brings.
 _EXTRA_OF_PACKAGE = {
     "sklearn": "sklearn",
     "skl2onnx": "sklearn",
+    "skops": "sklearn",
     "onnx": "sklearn",
     "onnxmltools": "boosting",
     "xgboost": "boosting",
     "lightgbm": "boosting",
+    "torch": "torch",
+    "onnxscript": "torch",
+    "transformers": "transformers",
 }
+_ROWS_WANTED: Mapping[ModelSourceKind, str] = MappingProxyType(
+    {
+        "torch": "return held-out rows as an array of finite numbers, or a mapping from the name of each input to one",
+        "transformers": "return held-out sentences: TrainedModel(estimator=TextEncoder(…), rows=[…])",
+    }
+)
+_TABLE_WANTED = "return held-out rows as a table of finite numbers; a DataFrame may have columns of text as well"
 
 
 def build_model(source: ModelSource) -> TrainedModel:
@@ -50,7 +62,7 @@ def build_model(source: ModelSource) -> TrainedModel:
         )
     try:
         # What the user's code prints is for people, and standard output may be for a machine.
-        with _importable(path.parent), redirect_stdout(sys.stderr):
+        with importable(path.parent), redirect_stdout(sys.stderr):
             trained = _function(path, function_name)()
     except LoadplanError:
         raise
@@ -62,7 +74,7 @@ def build_model(source: ModelSource) -> TrainedModel:
             where=where,
             fix="run the function alone in Python and mend it",
         ) from error
-    return _checked(trained, where)
+    return _checked(trained, source.kind, where)
 
 
 def missing_package(error: ModuleNotFoundError, where: str) -> EnvironmentFault:
@@ -96,7 +108,7 @@ def _load(path: Path) -> ModuleType:
 
 
 @contextmanager
-def _importable(folder: Path) -> Iterator[None]:
+def importable(folder: Path) -> Iterator[None]:
     """Let the factory import its neighbours; afterwards neither the folder nor they can be imported by others."""
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
@@ -110,25 +122,21 @@ def _importable(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _checked(trained: object, where: str) -> TrainedModel:
+def _checked(trained: object, kind: ModelSourceKind, where: str) -> TrainedModel:
     if not isinstance(trained, TrainedModel):
         raise InputError(
             what=f"the factory returned {type(trained).__name__}, not a TrainedModel",
             where=where,
             fix="return loadplan.export.source.TrainedModel(estimator=…, rows=…)",
         )
-    problem = problem_of_frame(trained.rows) if is_frame(trained.rows) else _problem_of_rows(trained)
+    problem = problem_of_rows(trained, kind)
     if problem is not None:
-        raise InputError(
-            what=problem,
-            where=where,
-            fix="return held-out rows as a table of finite numbers; a DataFrame may have columns of text as well",
-        )
+        raise InputError(what=problem, where=where, fix=_ROWS_WANTED.get(kind, _TABLE_WANTED))
     beside = (("labels", trained.labels), ("segments", trained.segments), ("groups", trained.groups))
     for name, values in beside:
-        if values is not None and len(values) != len(trained.rows):
+        if values is not None and len(values) != trained.n_rows:
             raise InputError(
-                what=f"the factory returned {len(trained.rows)} rows and {len(values)} {name}",
+                what=f"the factory returned {trained.n_rows} rows and {len(values)} {name}",
                 where=where,
                 fix=f"return one of the {name} for each row, or none at all",
             )
@@ -141,8 +149,30 @@ def _as_array(labels: object) -> NDArray[np.generic]:
     return values.astype(np.str_) if values.dtype.kind == "O" else values
 
 
-def _problem_of_rows(trained: TrainedModel) -> str | None:
-    rows = np.asarray(trained.rows)
+def problem_of_rows(trained: TrainedModel, kind: ModelSourceKind) -> str | None:
+    """What each source takes: tensors, sentences, or a table."""
+    if trained.lengths is not None and kind != "torch":
+        return f"lengths of rows mean nothing to source {kind}"
+    if kind == "torch":
+        return problem_of_tensors(trained.rows, trained.lengths)
+    if kind == "transformers":
+        return _problem_of_sentences(trained.rows)
+    return problem_of_frame(trained.rows) if is_frame(trained.rows) else _problem_of_table(trained.rows)
+
+
+def _problem_of_sentences(rows: object) -> str | None:
+    if isinstance(rows, str) or not isinstance(rows, Sequence):
+        return f"the rows are of the type {type(rows).__name__}, not a list of sentences"
+    if not rows:
+        return "there are no rows"
+    row = next(
+        (row for row, sentence in enumerate(rows) if not isinstance(sentence, str) or not sentence.strip()), None
+    )
+    return None if row is None else f"row {row} is {rows[row]!r:.40}, not a sentence"
+
+
+def _problem_of_table(given: object) -> str | None:
+    rows = np.asarray(given)
     if rows.ndim != 2 or 0 in rows.shape:
         return f"the rows have the shape {rows.shape}, not (rows, features)"
     if not (np.issubdtype(rows.dtype, np.number) or rows.dtype == np.bool_):

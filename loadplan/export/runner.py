@@ -40,6 +40,8 @@ _MODULES: Mapping[ModelSourceKind, str] = MappingProxyType(
         "sklearn": "loadplan.export.sklearn",
         "xgboost": "loadplan.export.xgboost",
         "lightgbm": "loadplan.export.lightgbm",
+        "torch": "loadplan.export.torch",
+        "transformers": "loadplan.export.transformers",
     }
 )
 # Less is rounding; this much a caller may notice.
@@ -89,7 +91,7 @@ def export_model(
     payloads = PayloadSet(
         inputs=conversion.inputs,
         expected=conversion.answers,
-        segments=tuple(trained.segments) if trained.segments is not None else ("",) * len(trained.rows),
+        segments=tuple(trained.segments) if trained.segments is not None else ("",) * trained.n_rows,
         labels=trained.labels,
         lengths=conversion.lengths,
         sequences=conversion.sequences,
@@ -142,7 +144,8 @@ def _given(
     on_step(ExportStep(doing=BUILDING))
     trained = build_model(source)
     on_step(ExportStep(doing="converting the model"))
-    return trained, *_convert(source, trained), ()
+    conversion, packages = _convert(source, trained)
+    return trained, conversion, packages, conversion.caveats
 
 
 def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tuple[str, ...]]:

@@ -156,7 +156,6 @@ def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: 
         ("traffic:", "plan: {regions: [eastus, eastus]}\ntraffic:", "'eastus' stands in this list twice"),
         ("traffic:", "name: ../etc\ntraffic:", "name: expected letters, digits"),
         ("traffic:", "schema: true\ntraffic:", "schema: expected 1, read 'true'"),
-        ("traffic:", "model: {source: torch, factory: 'a:b'}\ntraffic:", "'torch' is not supported yet"),
         (
             "traffic:",
             "model: {source: onnx, file: a.onnx, factory: 'a:b'}\ntraffic:",
