@@ -15,6 +15,7 @@ from loadplan.verify import Verdict
 
 _N_RUNNERS_UP = 3
 _N_CAVEATS = 4
+_METRICS = {"auc": "area under the ROC curve", "mae": "mean absolute error", "ndcg": "NDCG"}
 
 
 def road_summary(end: RoadEnd) -> str:
@@ -105,9 +106,11 @@ def export_lines(run: ExportRun, folder: Path) -> list[str]:
 
 
 def _quality(quality: SegmentQuality) -> str:
+    if quality.value is None:
+        return f"{quality.metric} isn't defined on"
     if quality.metric == "accuracy":
         return f"{quality.value:.1%} right of"
-    return f"mean absolute error {quality.value:.4g} over"
+    return f"{_METRICS[quality.metric]} {quality.value:.4g} over"
 
 
 def bench_lines(run: BenchRun) -> list[str]:

@@ -16,22 +16,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError, ObjectiveMissed
 from loadplan.execution import ExecutionConfig
-from loadplan.export.artifact import ExportedModel, ExportRun, RefusalCause, RefusedVariant, SegmentQuality
-from loadplan.export.company import own_answers
+from loadplan.export.artifact import ExportedModel, ExportRun, RefusalCause, RefusedVariant
 from loadplan.export.factory import build_model, missing_package
+from loadplan.export.gate import lost_quality, quality_of, require_judgeable
 from loadplan.export.opening import timed
 from loadplan.export.padding import padding_caveats, why_not_padded
 from loadplan.export.parity import check_parity
-from loadplan.export.quality import segment_quality
 from loadplan.export.source import Conversion, TrainedModel
-from loadplan.inference import Session, load_runtime, open_session, runtime_version
+from loadplan.inference import load_runtime, open_session, runtime_version
 from loadplan.scenario.payloads import PayloadSet, take_rows
-from loadplan.scenario.spec import ModelSource, ModelSourceKind, QualityMetric
+from loadplan.scenario.spec import ModelSource, ModelSourceKind
 from loadplan.store.files import write_bytes
 
 # The module that converts models of each framework: `convert` and PACKAGES, what decides the bytes of the graph.
@@ -93,10 +91,11 @@ def export_model(
         expected=conversion.answers,
         segments=tuple(trained.segments) if trained.segments is not None else ("",) * trained.n_rows,
         labels=trained.labels,
+        groups=None if trained.groups is None else np.unique(np.asarray(trained.groups), return_inverse=True)[1],
         lengths=conversion.lengths,
         sequences=conversion.sequences,
     )
-    _require_judgeable(source, trained, conversion)
+    require_judgeable(source, trained, conversion, payloads)
     unpadded = why_not_padded(conversion.onnx, payloads, source.parity.get("fp32"))
     models: list[ExportedModel] = []
     refusals: dict[str, _RefusedError] = {}
@@ -185,8 +184,10 @@ def _export_variant(
             parity = check_parity(session, judged, variant=variant, limits=limits, pads=pads)
         except ObjectiveMissed as error:
             raise _RefusedError("parity", error) from error
-        quality = _quality(session, source, conversion, judged)
-    _require_quality(variant, quality, source)
+        quality = quality_of(session, source, conversion, judged)
+    lost = lost_quality(variant, quality, source.quality)
+    if lost is not None:
+        raise _RefusedError("quality", lost)
     path = folder / f"{variant}.onnx"
     write_bytes(path, serialised)
     facts = read_facts(serialised)
@@ -280,74 +281,3 @@ def _company_caveats(models: Sequence[ExportedModel]) -> list[Caveat]:
         for model in models
         if model.batch_spread > _SPREAD_WORTH_SAYING
     ]
-
-
-def _require_judgeable(source: ModelSource, trained: TrainedModel, conversion: Conversion) -> None:
-    """A quality gate needs the truth, segments, and answers that its metric is made for."""
-    if source.quality is None:
-        return
-    missing = [name for name in ("labels", "segments") if getattr(trained, name) is None]
-    if missing:
-        raise InputError(
-            what=f"model.quality needs {' and '.join(missing)}, which the factory returned none of",
-            where=source.named,
-            fix=f"return them in TrainedModel({', '.join(f'{name}=…' for name in missing)}), or remove model.quality",
-        )
-    metric = _metric(conversion)
-    if metric != source.quality.metric:
-        raise InputError(
-            what=f"model.quality.metric {source.quality.metric} doesn't fit what the model answers",
-            where=source.named,
-            fix="remove model.quality" if metric is None else f"use the metric {metric}",
-        )
-
-
-def _metric(conversion: Conversion) -> QualityMetric | None:
-    """Classes are right or wrong, one number per row is near or far; other answers have no truth to compare with."""
-    if conversion.label_output is not None:
-        return "accuracy"
-    is_number = len(conversion.answers) == 1 and all(
-        values.ndim <= 2 and values.size == len(values) for values in conversion.answers.values()
-    )
-    return "mae" if is_number else None
-
-
-def _quality(
-    session: Session, source: ModelSource, conversion: Conversion, judged: PayloadSet
-) -> tuple[SegmentQuality, ...]:
-    """Empty where there is no truth to compare with."""
-    metric = _metric(conversion)
-    if judged.labels is None or metric is None:
-        return ()
-    output = conversion.label_output or next(iter(conversion.answers))
-
-    def flat(answers: NDArray[np.generic]) -> NDArray[np.generic]:
-        return answers.reshape(judged.n_rows)
-
-    return segment_quality(
-        flat(own_answers(session, judged)[output]),
-        source_predicted=flat(judged.expected[output]),
-        labels=flat(judged.labels),
-        segments=judged.segments,
-        metric=metric,
-        gate=source.quality,
-        generator=np.random.default_rng(0),
-    )
-
-
-def _require_quality(variant: str, quality: Sequence[SegmentQuality], source: ModelSource) -> None:
-    lost = [part for part in quality if part.verdict == "lost"]
-    if not lost or source.quality is None:
-        return
-    worst = max(lost, key=lambda part: part.drop_bound)
-    where = f"segment {worst.segment}" if worst.segment else "all rows"
-    raise _RefusedError(
-        "quality",
-        ObjectiveMissed(
-            what=f"variant {variant} may have lost {worst.drop_bound:.2g} of {worst.metric} in {where} (one-sided 95 % "
-            f"bound on {worst.n_rows} rows; {source.quality.max_drop:g} may be lost): {worst.value:.4g}, its source "
-            f"{worst.source_value:.4g}",
-            where="the quality gate",
-            fix=f"leave out {variant}, or raise model.quality.max_drop if this loss is acceptable",
-        ),
-    )

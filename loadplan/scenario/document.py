@@ -113,8 +113,9 @@ class Parity(_Section):
 class QualitySection(_Section):
     """A variant is refused when it may have lost more, overall or in any segment of 300 rows or more."""
 
-    metric: Literal["accuracy", "mae"] = Field(
-        description="accuracy: share of right classes; mae: mean absolute error of a regressor"
+    metric: Literal["accuracy", "auc", "mae", "ndcg"] = Field(
+        description="accuracy: share of right classes; auc: area under the ROC curve, of scores against two classes; "
+        "mae: mean absolute error of a number; ndcg: order of a ranker within each list of the factory's groups"
     )
     max_drop: float = Field(
         default=0.005, ge=0, le=1e12, description="0.005 is half a point of accuracy; for mae in the target's unit"

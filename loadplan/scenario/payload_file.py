@@ -2,7 +2,7 @@
 
 The same payloads give the same bytes, because the archive's members carry no time; the run folder's hashes rest on
 that. Members: `inputs.<name>` or, for inputs as long as the row, `sequences.<name>`; `expected.<name>`; `segments`;
-`labels` and `lengths` where there are any.
+`labels`, `groups` and `lengths` where there are any.
 """
 
 import io
@@ -41,6 +41,8 @@ def save_payloads(path: Path, payloads: PayloadSet) -> None:
     }
     if payloads.labels is not None:
         arrays["labels"] = payloads.labels
+    if payloads.groups is not None:
+        arrays["groups"] = payloads.groups
     if payloads.lengths is not None:
         arrays["lengths"] = payloads.lengths
     unstorable = [name for name, values in arrays.items() if values.dtype.hasobject]
@@ -77,6 +79,7 @@ def load_payloads(path: Path) -> PayloadSet:
         expected=expected,
         segments=tuple(str(name) for name in arrays["segments"]),
         labels=arrays.get("labels"),
+        groups=arrays.get("groups"),
         lengths=arrays.get("lengths"),
         sequences=sequences,
     )

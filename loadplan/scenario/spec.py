@@ -8,7 +8,7 @@ from loadplan.catalog.price import PurchaseKind
 from loadplan.slo import Slo
 
 ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "torch", "transformers", "onnx"]
-QualityMetric = Literal["accuracy", "mae"]
+QualityMetric = Literal["accuracy", "auc", "mae", "ndcg"]
 ArrivalProcess = Literal["constant", "poisson", "gamma"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
 

@@ -7,14 +7,19 @@ users for whom a variant got worse.
 import math
 from collections.abc import Callable
 
-from loadplan.export.artifact import ExportedModel, ParityCheck, RefusedVariant, SegmentQuality
+from loadplan.export.artifact import LOWER_IS_BETTER, ExportedModel, ParityCheck, RefusedVariant, SegmentQuality
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Section, Table, Text, number, text
 from loadplan.report.view import digits, percent
 
 _Z_95 = 1.959964  # two-sided 95 % of the normal distribution
 _VERDICTS = {"held": "within the limit", "lost": "beyond the limit", "too_few": "can't tell", "not_judged": "no limit"}
-_METRICS = {"accuracy": "share of right answers", "mae": "mean absolute error"}
+_METRICS = {
+    "accuracy": "share of right answers",
+    "auc": "area under the ROC curve",
+    "mae": "mean absolute error",
+    "ndcg": "NDCG",
+}
 
 
 def same_model_section(known: Findings) -> Section | None:
@@ -32,26 +37,46 @@ def same_model_section(known: Findings) -> Section | None:
 
 def _summary(model: ExportedModel) -> Text:
     error = f"{_likeness(model)} (measured)" if model.parity else "its answers were not compared"
-    segments = [quality for quality in model.quality if quality.segment] or list(model.quality)
     said = f"Variant {model.variant}: {error}"
+    measured = [quality for quality in model.quality if quality.value is not None]
+    segments = [quality for quality in measured if quality.segment] or measured
     if not segments:
-        return Text(text=f"{said}; the rows carry no labels, so nothing is known of its quality.", tone="doubt")
-    lost = max(segments, key=lambda one: (_change(one), -_goodness(one)))
-    change = _change(lost)
-    if lost.metric == "mae":
-        moved = "no segment's error grew; the largest is" if change <= 0.0 else "its error grew most in"
-        return Text(
-            text=f"{said}; {moved} {_named(lost)}: {digits(lost.value)} on average over {lost.n_rows:,} rows, the "
-            f"source model's {digits(lost.source_value)}.",
-            tone="plain" if change <= 0.0 else "doubt",
-        )
-    moved = "no segment lost accuracy" if change <= 0.0 else f"it lost most, {percent(change)} of its rows, in"
-    where = f"the weakest is {_named(lost)}" if change <= 0.0 else _named(lost)
-    joined = f"{moved}; {where}" if change <= 0.0 else f"{moved} {where}"
-    return Text(
-        text=f"{said}; {joined}: right in {percent(lost.value)} ({_span(lost)}) of {lost.n_rows:,} rows, the "
-        f"source model in {percent(lost.source_value)}.",
-        tone="plain" if change <= 0.0 else "doubt",
+        return Text(text=f"{said}; {_nothing_known(model)}, so nothing is known of its quality.", tone="doubt")
+    worst = max(segments, key=lambda one: (one.dropped or 0.0, -_goodness(one)))
+    is_worse = (worst.dropped or 0.0) > 0.0
+    found = _accuracy_of(worst) if worst.metric == "accuracy" else _figure_of(worst)
+    return Text(text=f"{said}; {_moved(worst)} {_named(worst)}: {found}.", tone="doubt" if is_worse else "plain")
+
+
+def _nothing_known(model: ExportedModel) -> str:
+    if model.quality:
+        return f"{model.quality[0].metric} isn't defined on its rows"
+    return "the rows carry no labels that its answers could be compared with"
+
+
+def _moved(worst: SegmentQuality) -> str:
+    """What changed in the segment that fared worst, up to its name."""
+    dropped = worst.dropped or 0.0
+    if worst.metric == "accuracy":
+        lost = f"it lost most, {percent(dropped)} of its rows, in"
+        return lost if dropped > 0.0 else "no segment lost accuracy; the weakest is"
+    if worst.metric in LOWER_IS_BETTER:
+        return "its error grew most in" if dropped > 0.0 else "no segment's error grew; the largest is"
+    noun = _METRICS[worst.metric]
+    return f"its {noun} fell most in" if dropped > 0.0 else f"no segment's {noun} fell; the lowest is"
+
+
+def _accuracy_of(quality: SegmentQuality) -> str:
+    return (
+        f"right in {_value(quality, quality.value)} ({_span(quality)}) of {quality.n_rows:,} rows, the source model in "
+        f"{_value(quality, quality.source_value)}"
+    )
+
+
+def _figure_of(quality: SegmentQuality) -> str:
+    return (
+        f"{_value(quality, quality.value)} over {quality.n_rows:,} rows, the source model's "
+        f"{_value(quality, quality.source_value)}"
     )
 
 
@@ -96,14 +121,9 @@ def _refused(refusal: RefusedVariant) -> Text:
     return Text(text=f"Variant {refusal.variant} was refused and is no choice here: {refusal.reason}.", tone="doubt")
 
 
-def _change(quality: SegmentQuality) -> float:
-    """What was lost, in the metric's unit."""
-    return _goodness(quality, of_source=True) - _goodness(quality)
-
-
-def _goodness(quality: SegmentQuality, *, of_source: bool = False) -> float:
-    value = quality.source_value if of_source else quality.value
-    return value if quality.metric == "accuracy" else -value
+def _goodness(quality: SegmentQuality) -> float:
+    value = quality.value or 0.0
+    return -value if quality.metric in LOWER_IS_BETTER else value
 
 
 def _parity(model: ExportedModel) -> Table:
@@ -158,7 +178,7 @@ def _quality(model: ExportedModel) -> Table:
                 _value(quality, quality.value),
                 _span(quality),
                 _value(quality, quality.source_value),
-                _value(quality, max(quality.drop_bound, 0.0)),
+                _value(quality, None if quality.drop_bound is None else max(quality.drop_bound, 0.0)),
                 _VERDICTS[quality.verdict],
             )
             for quality in model.quality
@@ -166,7 +186,9 @@ def _quality(model: ExportedModel) -> Table:
     )
 
 
-def _value(quality: SegmentQuality, value: float) -> str:
+def _value(quality: SegmentQuality, value: float | None) -> str:
+    if value is None:
+        return "not defined"
     return percent(value) if quality.metric == "accuracy" else digits(value)
 
 

@@ -15,6 +15,7 @@ PAYLOADS = PayloadSet(
     expected={"label": np.array([1, 0, 1]), "probabilities": np.ones((3, 2), dtype=np.float32) / 2},
     segments=("light", "heavy", ""),
     labels=np.array(["a", "b", "ö"]),
+    groups=np.array([0, 0, 1]),
 )
 
 
@@ -29,6 +30,8 @@ def test_payloads_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert back.segments == PAYLOADS.segments
     assert back.labels is not None
     assert back.labels.tolist() == ["a", "b", "ö"]
+    assert back.groups is not None
+    assert back.groups.tolist() == [0, 0, 1]
 
 
 def test_rows_without_labels_stay_without(tmp_path: Path) -> None:
