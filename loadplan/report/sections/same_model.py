@@ -201,7 +201,7 @@ def _span(quality: SegmentQuality) -> str:
     n, share, square = quality.n_rows, quality.value, _Z_95 * _Z_95
     if quality.metric != "accuracy":
         return "not a share"
-    if n == 0:
+    if n == 0 or share is None:
         return "no rows"
     middle = (share + square / (2 * n)) / (1 + square / n)
     half = _Z_95 * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)
