@@ -20,7 +20,9 @@ from loadplan.load.records import Outcome, RequestLog
 # With two full batches waiting, the next batch is full whatever arrives.
 _BATCHES_WAITING = 2
 _REQUESTS_WAITING_LEAST = 16
-_REQUESTS_QUEUED_LEAST = 64  # as many as come in one cluster of the bursts that are driven
+# As many as come in one cluster of the bursts that are driven: twice the backlog.
+_BATCHES_QUEUED_LEAST = 4
+_REQUESTS_QUEUED_LEAST = 64
 N_DEPARTURES_LEAST = 100  # a pace from fewer is too uncertain
 
 
@@ -35,13 +37,14 @@ def backlog_of(setting: Setting, rows_per_request: float) -> int:
     return max(_REQUESTS_WAITING_LEAST, _BATCHES_WAITING * n_requests)
 
 
-def queue_rows(rows_per_request: float) -> int:
-    """Rows that the server lets wait: what it lets by itself, but enough for the requests of a burst.
+def queue_rows(max_batch_size: int, rows_per_request: float) -> int:
+    """Rows that the server lets wait: what it lets by itself, but enough for the bursts that are driven.
 
     The usual bound counts rows, so of requests of hundreds of rows it would hold a handful, and refuse the rest of what
     a server works off in a moment.
     """
-    return max(ServingConfig().max_queue_rows, math.ceil(_REQUESTS_QUEUED_LEAST * rows_per_request))
+    of_requests = math.ceil(_REQUESTS_QUEUED_LEAST * rows_per_request)
+    return max(ServingConfig().max_queue_rows, of_requests, _BATCHES_QUEUED_LEAST * max_batch_size)
 
 
 def right_answers_s(log: RequestLog) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ _CLUSTERS_LEAST = 8
 # What a small request costs beside its inference on one core of a virtual machine, until a run tells. Rather too much:
 # bursts at a lower share of the capacity still queue up, at a higher one they overflow the queue.
 _REQUEST_S, _BATCH_S = 80e-6, 100e-6
-_ROW_S = 3e-6  # of each row but the first, of some forty numbers
+_ROW_S = 10e-6  # of each row but the first, of some hundred numbers
 _BURST_RATIO = 0.4
 _BURST_RATIO_MOST = 1.2  # an overload opens a connection per waiting request, and then measures the opening
 _LOUDER = 1.7
@@ -170,10 +170,9 @@ def _typical_rows(rows: RowsPerRequest, max_batch_size: int) -> Rows:
 
 def _spec(wanted: _Wanted, name: str, rate_rps: float, execution: ExecutionConfig, scenario: Scenario) -> LoadSpec:
     duration_s = max(scenario.load.duration_s, min(_N_REQUESTS_LEAST / rate_rps, _LONGEST_S))
-    serving = ServingConfig(
-        max_batch_size=wanted.max_batch_size, max_queue_rows=queue_rows(scenario.traffic.rows_per_request.mean)
-    )
-    setting = Setting(execution=execution, serving=serving)
+    size = wanted.max_batch_size
+    bound = queue_rows(size, scenario.traffic.rows_per_request.mean)
+    setting = Setting(execution=execution, serving=ServingConfig(max_batch_size=size, max_queue_rows=bound))
     return LoadSpec(
         name=name,
         purpose=wanted.purpose,

@@ -118,11 +118,13 @@ def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> Predicted
 
 def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
     choices = scenario.serving
-    bound = queue_rows(scenario.traffic.rows_per_request.mean)
+    mean_rows = scenario.traffic.rows_per_request.mean
     return [
         Setting(
             execution=law.execution,
-            serving=ServingConfig(max_batch_size=size, batch_window_s=window_s, max_queue_rows=bound),
+            serving=ServingConfig(
+                max_batch_size=size, batch_window_s=window_s, max_queue_rows=queue_rows(size, mean_rows)
+            ),
         )
         for size, window_s in product(choices.max_batch_sizes, choices.batch_windows_s)
     ]

@@ -282,6 +282,11 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
         solved = np.linalg.lstsq(matrix * weight[:, None], np.array(rest_s) * weight, rcond=None)[0]
         if solved[0] > 0.0:
             per_request_s, per_batch_s = float(solved[0]), max(float(solved[1]), 1e-6)
+    if usual.row_s > 0.0:
+        # The requests of a burst are few and their rows stray, so what is left beside the inference is uncertain, and
+        # the search would not come back from a start far too low.
+        per_request_s = max(per_request_s, _START.request_s + _START.response_s)
+        per_batch_s = max(per_batch_s, _START.batch_s)
     incoming = _START.request_s / (_START.request_s + _START.response_s)
     return replace(
         usual, request_s=incoming * per_request_s, response_s=(1.0 - incoming) * per_request_s, batch_s=per_batch_s

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import Draws, Noise, draw, paused_ratio, saturated_rps, scale, simulate
+from loadplan.scenario.rows_law import draw_rows
+from loadplan.scenario.spec import RowsPerRequest
 
 Times = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -200,6 +202,27 @@ def test_larger_requests_saturate_a_server_in_batches_of_as_many_as_fit() -> Non
         noise=silent(law),
     )
     assert n / done_s[-1] == pytest.approx(3 / 500e-6)
+
+
+def test_requests_of_mixed_sizes_saturate_a_server_in_the_batches_that_they_form() -> None:
+    """The whole work of 50,000 requests that all wait, some of them larger than a batch."""
+    law = overhead(request_s=30e-6, response_s=20e-6, batch_s=50e-6, row_s=3e-6)
+    setting = Setting(
+        execution=ExecutionConfig(variant="fp32"), serving=ServingConfig(max_batch_size=64, max_queue_rows=NO_END)
+    )
+    table_s = line(fixed_s=100e-6, row_s=5e-6, most=100)
+    n_rows = draw_rows(RowsPerRequest(mean=20.0, p95=60.0, most=100), 50_000, np.random.default_rng(4))
+    assert n_rows.max() > 64
+    done_s = simulate(
+        np.zeros(n_rows.size),
+        n_rows,
+        service_s=table_s,
+        overhead=law,
+        serving=setting.serving,
+        noise=silent(law),
+    )
+    carried_rps = n_rows.size / done_s[-1]
+    assert saturated_rps(setting, law, service_s=table_s, n_rows=n_rows) == pytest.approx(carried_rps, rel=1e-3)
 
 
 def test_a_request_larger_than_the_batch_saturates_a_server_alone() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -23,6 +24,7 @@ from loadplan.load.server_process import start_server
 from loadplan.machine import Machine
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
+from loadplan.scenario.spec import RowsPerRequest
 
 SETTING = Setting(
     execution=ExecutionConfig(variant="fp32"),
@@ -64,6 +66,32 @@ def test_the_embedded_server_is_driven_and_every_answer_is_right(
     assert not psutil.pid_exists(server.pid)
     with pytest.raises(URLError):
         urlopen(server.url)
+
+
+def test_requests_of_mixed_sizes_share_batches_and_every_answer_is_right(
+    doubling_model: Path, make_spec: Callable[..., LoadSpec], machine: Machine
+) -> None:
+    """From one row to forty, on a server whose batches hold eight; the largest ones run alone."""
+    x = np.random.default_rng(4).normal(size=(500, 3)).astype(np.float32)
+    payloads = PayloadSet(inputs={"x": x}, expected={"y": 2.0 * x}, segments=("",) * 500, labels=None)
+    requests = v2_requests(payloads, model="d", rows_per_request=RowsPerRequest(mean=6.0, p95=18.0, most=40))
+    setting = replace(SETTING, serving=replace(SETTING.serving, max_queue_rows=4096))
+    with start_server(doubling_model, setting=setting, model_name="d") as server:
+        run = run_load(
+            make_spec(rate_rps=600.0, duration_s=1.5, timeout_s=5.0),
+            url=server.url,
+            requests=requests,
+            machine=machine,
+            core=None,
+        )
+        with urlopen(f"{server.url}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    assert (run.requests.outcome == Outcome.OK).all()
+    assert run.n_rows is not None
+    assert (run.n_rows.min(), run.n_rows.max()) == (1, 40)
+    told = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("loadplan_batch_rows_"))
+    assert float(told["loadplan_batch_rows_sum"]) == run.n_rows.sum()
+    assert float(told["loadplan_batch_rows_count"]) < run.requests.n_requests
 
 
 def test_a_server_that_fails_at_its_start_says_why(tmp_path: Path) -> None:

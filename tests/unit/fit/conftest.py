@@ -103,6 +103,7 @@ def make_overhead() -> MakeOverhead:
                 "spread_ratio",
                 "stall_s",
                 "stall_rate_per_s",
+                "row_s",
             ),
             0.0,
         )

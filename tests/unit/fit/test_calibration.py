@@ -10,7 +10,7 @@ from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.scenario.spec import Arrivals, Scenario
+from loadplan.scenario.spec import Arrivals, RowsPerRequest, Scenario
 
 MakeBench = Callable[..., BenchRun]
 MakeScenario = Callable[..., Scenario]
@@ -20,7 +20,7 @@ Answer = Callable[..., LoadRun]
 # S(b) in seconds
 TABLE_S = {1: 0.2e-3, 8: 0.8e-3, 32: 2.4e-3}
 GUESSED_REQUEST_S, GUESSED_BATCH_S = 80e-6, 100e-6  # beside inference, until a run tells
-GUESSED_ROW_S = 3e-6  # of each row but the first
+GUESSED_ROW_S = 10e-6  # of each row but the first
 
 
 @pytest.fixture
@@ -146,6 +146,22 @@ def test_larger_requests_fill_a_batch_with_fewer(bench: BenchRun, make_scenario:
     spec = following(bench, scenario, [])
     beside_s = GUESSED_REQUEST_S + 7 * GUESSED_ROW_S + GUESSED_BATCH_S / 4
     assert spec.offered_rate_rps == pytest.approx(0.4 / (TABLE_S[32] / 4 + beside_s))
+
+
+def test_requests_that_differ_in_their_rows_are_taken_as_they_come(
+    make_bench: MakeBench, make_scenario: MakeScenario
+) -> None:
+    """Every inference takes a millisecond, whatever its rows, so that only the number of batches counts."""
+    rows = RowsPerRequest(mean=120.0, p95=300.0, most=400)
+    alone = following(make_bench({1: 1e-3, 400: 1e-3}), make_scenario(n_rows=rows, max_batch_sizes=(1,)), [])
+    beside_s = GUESSED_REQUEST_S + 119 * GUESSED_ROW_S + GUESSED_BATCH_S
+    assert alone.offered_rate_rps == pytest.approx(0.4 / (1e-3 + beside_s))
+    assert alone.setting is not None
+    assert alone.setting.serving.max_queue_rows == 64 * 120
+    # A batch is closed by a request that doesn't fit, so fewer than 3,000 / 118 are in one, and more than one less.
+    together = following(make_bench({1: 1e-3, 3000: 1e-3}), make_scenario(n_rows=rows, max_batch_sizes=(3000,)), [])
+    beside_s = GUESSED_REQUEST_S + 119 * GUESSED_ROW_S + GUESSED_BATCH_S / 25
+    assert 0.4 / (1e-3 / 23.5 + beside_s) < together.offered_rate_rps < 0.4 / (1e-3 / 25.5 + beside_s)
 
 
 def test_one_batch_size_needs_its_bursts_once(bench: BenchRun, make_scenario: MakeScenario, answer: Answer) -> None:

@@ -236,18 +236,22 @@ def test_without_leave_to_fail_one_refusal_is_too_many(
     assert found.usable_capacity_rps == 0.0
 
 
-@pytest.mark.parametrize(("n_rows", "bound"), [(1, 1024), (16, 1024), (17, 1088), (600, 38_400)])
-def test_the_queue_holds_sixty_four_requests_however_large_they_are(
+@pytest.mark.parametrize(
+    ("n_rows", "size", "bound"),
+    [(1, 1, 1024), (16, 1, 1024), (17, 1, 1088), (600, 1, 38_400), (1, 256, 1024), (1, 600, 2400)],
+)
+def test_the_queue_holds_four_batches_and_sixty_four_requests_however_large_they_are(
     make_bench: MakeBench,
     run: LoadRun,
     make_scenario: MakeScenario,
     know: Know,
     make_overhead: MakeOverhead,
     n_rows: int,
+    size: int,
     bound: int,
 ) -> None:
     know(make_overhead())
-    fit = fit_capacity(make_bench({600: SERVICE_S}), [run], make_scenario(max_batch_sizes=(1,), n_rows=n_rows))
+    fit = fit_capacity(make_bench({600: SERVICE_S}), [run], make_scenario(max_batch_sizes=(size,), n_rows=n_rows))
     assert fit.capacities[0].setting.serving.max_queue_rows == bound
 
 

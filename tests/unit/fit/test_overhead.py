@@ -12,20 +12,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.overhead import QUANTILES, OverheadLaws, fit_overhead
 from loadplan.fit.records import OverheadFit, Residual
-from loadplan.fit.service_time import fit_service_times
+from loadplan.fit.service_time import fit_service_times, service_times_s
 from loadplan.fit.simulate import draw, paused_ratio, saturated_rps, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.rows_law import draw_rows
+from loadplan.scenario.spec import Arrivals, RowsPerRequest, Scenario
 from loadplan.scenario.traffic import schedule
 from loadplan.stats import percentile
 
 Times = NDArray[np.float64]
 Calibrate = Callable[..., tuple[LoadRun, ...]]
+MakeBench = Callable[..., BenchRun]
 MakeRun = Callable[..., LoadRun]
+MakeScenario = Callable[..., Scenario]
 MakeSpec = Callable[..., LoadSpec]
 Server = Any  # conftest.KnownServer: modules of tests don't import each other
 
@@ -95,6 +99,49 @@ def test_the_latency_is_recovered_where_nothing_was_calibrated(
 
 def test_a_server_that_never_pauses_is_hardly_given_any(laws: OverheadLaws) -> None:
     assert paused_ratio(laws.best) < 0.01
+
+
+def test_where_all_requests_are_alike_a_row_is_part_of_the_request(laws: OverheadLaws) -> None:
+    assert {law.row_s for law in (laws.best, *laws.plausible)} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes", "row_s"),
+    [
+        pytest.param(RowsPerRequest(mean=6.0, p95=18.0, most=40), (1, 32), 15e-6, id="small requests"),
+        pytest.param(
+            RowsPerRequest(mean=120.0, p95=300.0, most=400),
+            (1, 128, 512),
+            3e-6,
+            id="a ranker's candidates",
+            marks=pytest.mark.nightly,
+        ),
+    ],
+)
+def test_what_a_row_costs_is_recovered_where_requests_differ_in_their_rows(
+    make_bench: MakeBench,
+    make_scenario: MakeScenario,
+    server: Server,
+    calibrate: Calibrate,
+    rows: RowsPerRequest,
+    sizes: tuple[int, ...],
+    row_s: float,
+) -> None:
+    most = max(*sizes, rows.most)
+    bench = make_bench({b: 0.15e-3 + 2e-6 * b for b in (1, 8, 32, most)}, spread_ratio=0.1)
+    scenario = make_scenario(max_batch_sizes=sizes, n_rows=rows, duration_s=2.0)
+    service_times = fit_service_times(bench)
+    service_s = service_times_s(service_times[0], most)
+    truth = replace(server.overhead, row_s=row_s)
+    runs = calibrate(bench, scenario, truth, service_s=service_s, service_spread_ratio=0.1)
+    law = fit_overhead(service_times, runs).best
+    assert law.row_s == pytest.approx(row_s, rel=0.15)
+    n_rows = draw_rows(rows, 20_000, np.random.default_rng(5))
+    for size in sizes:
+        found_rps, true_rps = (
+            saturated_rps(setting(size), each, service_s=service_s, n_rows=n_rows) for each in (law, truth)
+        )
+        assert found_rps == pytest.approx(true_rps, rel=0.03)
 
 
 def test_a_server_far_from_the_usual_is_recovered_too(server: Server, calibrate: Calibrate) -> None:
@@ -233,6 +280,11 @@ def test_a_run_that_says_not_how_its_server_ran_is_refused(
         fitted(server, (run,))
     assert "does not say how its server ran" in caught.value.what
     assert caught.value.where == "load run theirs"
+
+
+def test_a_run_that_says_not_what_it_sent_is_refused(server: Server) -> None:
+    with pytest.raises(InvalidMeasurement, match="does not say how many rows its requests had"):
+        fitted(server, (replace(server.runs[0], payload_rows=None),))
 
 
 def test_too_few_right_answers_are_refused(server: Server, make_run: MakeRun, make_spec: MakeSpec) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadplan.execution import ServingConfig
 from loadplan.fit.records import OverheadFit
-from loadplan.fit.simulate import Noise, draw, scale, simulate
+from loadplan.fit.simulate import Noise, draw, full_batches, scale, simulate
 from loadplan.scenario.spec import Arrivals
 from loadplan.scenario.traffic import schedule
 
@@ -54,6 +54,7 @@ def turns(make_overhead: MakeOverhead) -> Turns:
         bound: int = 1000,
         wake: float = 0.0,
         transfer: float = 0.0,
+        row: float = 0.0,
         with_noise: Noise | None = None,
     ) -> list[float | None]:
         done_s = simulate(
@@ -66,6 +67,7 @@ def turns(make_overhead: MakeOverhead) -> Turns:
                 batch_s=4 * TICK_S,
                 wake_s=wake * TICK_S,
                 transfer_s=transfer * TICK_S,
+                row_s=row * TICK_S,
             ),
             serving=ServingConfig(max_batch_size=batch, batch_window_s=window * TICK_S, max_queue_rows=bound),
             noise=with_noise or noise(),
@@ -114,6 +116,52 @@ def test_a_request_larger_than_a_batch_runs_alone(turns: Turns) -> None:
 
 def test_a_request_that_fits_does_not_overtake_one_that_does_not(turns: Turns) -> None:
     assert turns([10] * 3, [2, 2, 1], batch=3) == [26, 41, 43]
+
+
+def test_requests_of_mixed_sizes_are_batched_whole_and_in_order(turns: Turns) -> None:
+    # Read by 16. Five rows by 16 + 4 + 13 and two answers; five by 37 + 4 + 13 and two; seven alone by 58 + 4 + 17 and
+    # one; the last by 81 + 4 + 5 and one.
+    assert turns([10] * 6, [3, 2, 4, 1, 7, 1], batch=5) == [35, 37, 56, 58, 81, 92]
+
+
+def test_each_row_costs_beside_its_inference_while_its_request_is_read(turns: Turns) -> None:
+    # Read by 10 + 1 + 3 x 2.
+    assert turns([10], [3], row=2) == [17 + 4 + 9 + 2]
+    # Both are read before the first is inferred: by 10 + 7 + 5, then 4 + 13.
+    assert turns([10, 10], [3, 2], row=2) == [41, 43]
+    # Rows scatter with the request that they belong to.
+    assert turns([10], [3], row=2, with_noise=noise(request=(3.0,))) == [10 + 21 + 4 + 9 + 2]
+
+
+def test_the_rows_of_a_refused_request_cost_unless_the_queue_is_full_anyway(turns: Turns) -> None:
+    # Three rows read by 17. Two more don't fit and are refused by 17 + 5 + 2; then 4 + 9 and an answer.
+    assert turns([10, 10], [3, 2], row=2, bound=4) == [39, None]
+    # The queue is full: nobody looks at the rows, so it is refused by 17 + 1 + 2.
+    assert turns([10, 10], [3, 2], row=2, bound=3) == [35, None]
+
+
+@pytest.mark.parametrize(
+    ("rows", "n_requests", "n_rows"),
+    [
+        ([3, 2, 4, 1, 7, 1, 1], [2, 2, 1], [5, 5, 7]),
+        ([3, 2, 4, 1], [2, 2], [5, 5]),
+        ([4, 4, 1, 3], [1, 2], [4, 5]),
+        ([1, 2], [2], [3]),
+        ([9], [1], [9]),
+    ],
+    ids=["last one not full", "last one full", "the rest does not count", "only one", "larger than a batch"],
+)
+def test_an_endless_backlog_is_worked_off_in_full_batches(
+    rows: list[int], n_requests: list[int], n_rows: list[int]
+) -> None:
+    full = full_batches(np.array(rows, dtype=np.int64), 5)
+    assert (full.n_requests.tolist(), full.n_rows.tolist()) == (n_requests, n_rows)
+
+
+@pytest.mark.parametrize(("k", "n_requests"), [(1, 32), (10, 3), (32, 1), (33, 1)])
+def test_of_requests_that_are_alike_one_batch_stands_for_all(k: int, n_requests: int) -> None:
+    full = full_batches(np.full(5, k, dtype=np.int64), 32)
+    assert (full.n_requests.tolist(), full.n_rows.tolist()) == ([n_requests], [n_requests * k])
 
 
 def test_a_batch_is_full_at_exactly_its_size(turns: Turns) -> None:

@@ -9,6 +9,7 @@ from loadplan.errors import InputError
 from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
+from loadplan.scenario.spec import RowsPerRequest
 
 
 def payloads(n_rows: int) -> PayloadSet:
@@ -37,6 +38,69 @@ def test_the_expected_answers_follow_their_rows() -> None:
     assert requests.expected is not None
     assert [answers.tolist() for answers in requests.expected.outputs["y"]] == [[1.0, 5.0], [9.0, 1.0]]
     assert requests.n_rows == (2, 2)
+
+
+RANKER = RowsPerRequest(mean=120.0, p95=300.0, most=400)
+
+
+def test_requests_whose_rows_vary_follow_the_law_and_carry_rows_side_by_side_with_their_answers() -> None:
+    requests = v2_requests(payloads(1000), model="m", rows_per_request=RANKER)
+    assert requests.n_rows is not None
+    assert requests.expected is not None
+    sizes = np.array(requests.n_rows)
+    assert len(requests.bodies) == sizes.size == len(requests.expected.outputs["y"]) == 512
+    assert (sizes.min() >= 1, sizes.max()) == (True, 400)
+    # Mean of the law cut at 400: 120 - 120 Φ(-1.34) + 400 Φ(-2.05) = 117.3, and half a row for rounding up.
+    assert sizes.mean() == pytest.approx(117.8, abs=0.5)
+    assert np.quantile(sizes, 0.95) == pytest.approx(300.0, abs=3.0)
+    first = 0
+    for i, size in enumerate(requests.n_rows):
+        rows = np.arange(first, first + size) % 1000
+        (given,) = body(requests, i)["inputs"]
+        assert given["shape"] == [size, 2]
+        assert given["data"] == np.column_stack([2 * rows, 2 * rows + 1]).ravel().tolist()
+        assert requests.expected.outputs["y"][i].tolist() == (4 * rows + 1).tolist()
+        first += size
+
+
+def test_neighbouring_requests_differ_in_size_as_any_two_do() -> None:
+    sizes = np.array(v2_requests(payloads(10), model="m", rows_per_request=RANKER).n_rows)
+    assert abs(np.corrcoef(sizes[1:], sizes[:-1])[0, 1]) < 0.15
+
+
+def test_every_row_is_sent_where_that_takes_more_requests() -> None:
+    small = RowsPerRequest(mean=2.0, p95=5.0, most=20)
+    requests = v2_requests(payloads(3000), model="m", rows_per_request=small)
+    assert requests.n_rows is not None
+    assert len(requests.bodies) == 1500
+    assert sum(requests.n_rows) >= 3000
+
+
+def test_wide_rows_make_fewer_requests_so_that_they_fit_into_memory() -> None:
+    """4 million values are held: of 120 rows with 250 inputs and an output each, 132 requests."""
+    wide = PayloadSet(
+        inputs={"x": np.zeros((10, 250), dtype=np.float32)},
+        expected={"y": np.zeros(10)},
+        segments=("",) * 10,
+        labels=None,
+    )
+    assert len(v2_requests(wide, model="m", rows_per_request=RANKER).bodies) == 132
+
+
+def test_a_request_is_as_long_as_the_longest_of_its_own_rows() -> None:
+    sentences = PayloadSet(
+        inputs={"ids": np.array([[1, 0, 0], [2, 3, 0], [4, 5, 6]]), "weight": np.ones((3, 3))},
+        expected={"y": np.zeros(3)},
+        segments=("",) * 3,
+        labels=None,
+        lengths=np.array([1, 2, 3]),
+        sequences=("ids",),
+    )
+    requests = v2_requests(sentences, model="m", rows_per_request=always(2))
+    assert [[given["shape"] for given in body(requests, i)["inputs"]] for i in range(2)] == [
+        [[2, 2], [2, 3]],
+        [[2, 3], [2, 3]],
+    ]
 
 
 def test_no_rows_is_an_input_error() -> None:

@@ -15,6 +15,7 @@ from loadplan.plan.transfer import (
     transferred_capacity,
     transferred_p99,
 )
+from loadplan.scenario.rows_law import always
 from loadplan.slo import LatencyLimit
 
 HALF = SpeedRatio(low=0.5, middle=0.5, high=0.5)
@@ -32,6 +33,15 @@ def test_the_share_is_of_a_full_batch_between_the_sizes_that_were_measured(fit: 
     # 200 us of inference, 2 x 60 us for the requests and 40 us for the batch.
     share = inference_share(fit, replace(one, setting=replace(one.setting, serving=serving)))
     assert share == pytest.approx(200 / 360)
+
+
+def test_the_share_counts_whole_requests_and_what_their_rows_cost_beside(fit: CapacityFit) -> None:
+    (one,) = fit.capacities
+    pairs = replace(fit, rows_per_request=always(2), overhead=replace(fit.overhead, row_s=10e-6))
+    serving = replace(one.setting.serving, max_batch_size=3)
+    # One pair of rows fits: 200 us of inference, 60 us for the request, 2 x 10 us for its rows and 40 us for the batch.
+    share = inference_share(pairs, replace(one, setting=replace(one.setting, serving=serving)))
+    assert share == pytest.approx(200 / 320)
 
 
 def test_a_speed_ratio_adds_the_times_of_inference_and_server(here: CpuFamily, half: CpuFamily) -> None:

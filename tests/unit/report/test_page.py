@@ -17,7 +17,8 @@ from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import plotly_script, render_report
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.rows_law import always
+from loadplan.scenario.spec import RowsPerRequest, Scenario
 from loadplan.slo import LatencyLimit, Slo
 from loadplan.stats import Interval
 
@@ -27,6 +28,17 @@ Page = Callable[[Findings], str]
 @pytest.fixture
 def page(provenance: Provenance) -> Page:
     return lambda known: render_report(known, provenance)
+
+
+def test_the_rows_of_requests_stand_in_the_report_as_a_number_or_as_a_law(findings: Findings, page: Page) -> None:
+    def rows_of(rows: RowsPerRequest) -> str:
+        traffic = replace(findings.scenario.traffic, rows_per_request=rows)
+        text = " ".join(read(page(replace(findings, scenario=replace(findings.scenario, traffic=traffic)))).text)
+        return re.sub(r"\s+", " ", text)
+
+    assert "rows in a request 7 " in rows_of(always(7))
+    law = RowsPerRequest(mean=120.0, p95=300.0, most=400)
+    assert "rows in a request 120 on average, p95 300, 400 at most (lognormal)" in rows_of(law)
 
 
 class _Reader(HTMLParser):

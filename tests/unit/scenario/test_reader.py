@@ -93,7 +93,7 @@ def test_each_variant_has_limits_of_its_own_and_what_is_given_wins(tmp_path: Pat
     [
         ("99", RowsPerRequest(mean=99.0, p95=99.0, most=99)),
         ("{mean: 120, p95: 300, max: 400}", RowsPerRequest(mean=120.0, p95=300.0, most=400)),
-        # s = 1.6449 - sqrt(1.6449² - 2 ln 2.5) = 0.7106, so p99.9 is 120 exp(3.0902 s - s² / 2) = 837.9.
+        # s = 1.6449 - sqrt(1.6449² - 2 ln 2.5) = 0.7105, so p99.9 is 120 exp(3.0902 s - s² / 2) = 837.9.
         ("{mean: 120, p95: 300}", RowsPerRequest(mean=120.0, p95=300.0, most=838)),
     ],
 )

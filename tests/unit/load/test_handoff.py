@@ -1,0 +1,41 @@
+"""What the generator's process reads is what the driver wrote, answers of every size included."""
+
+import socket
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadplan.load.handoff import GeneratorJob, read_job, write_job
+from loadplan.load.open_loop import LoopOrder
+from loadplan.load.requests import ExpectedAnswers
+
+ORDER = LoopOrder(
+    family=socket.AF_INET,
+    address=("127.0.0.1", 8000),
+    due_s=np.array([0.1, 0.2]),
+    payload=np.array([1, 0], dtype=np.int32),
+    messages=(b"one", b"three more"),
+    timeout_s=1.0,
+    n_warm_connections=2,
+)
+
+
+def test_answers_of_different_sizes_come_back_in_their_shapes(tmp_path: Path) -> None:
+    outputs: dict[str, tuple[NDArray[np.generic], ...]] = {
+        "score": (np.array([[0.5]], dtype=np.float32), np.array([[1.0], [2.0], [3.0]], dtype=np.float32)),
+        "label": (np.array([7], dtype=np.int64), np.array([1, 2, 3], dtype=np.int64)),
+        "word": (np.array(["a"], dtype=np.object_), np.array(["bcd", "", "é"], dtype=np.object_)),
+    }
+    write_job(tmp_path, GeneratorJob(order=ORDER, expected=ExpectedAnswers(outputs=outputs), core=None))
+    back = read_job(tmp_path)
+    assert back.order.messages == ORDER.messages
+    assert back.expected is not None
+    for name, answers in outputs.items():
+        assert [each.tolist() for each in back.expected.outputs[name]] == [each.tolist() for each in answers]
+    assert [each.dtype for each in back.expected.outputs["score"]] == [np.float32] * 2
+
+
+def test_a_job_without_expected_answers_stays_without(tmp_path: Path) -> None:
+    write_job(tmp_path, GeneratorJob(order=ORDER, expected=None, core=3))
+    assert read_job(tmp_path).expected is None
