@@ -6,6 +6,7 @@ pass on no data.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,6 +133,77 @@ def quantile_interval(
     spread = math.sqrt(float(((parts - whole) ** 2).sum()) / (n_sections * (n_sections - 1)))
     half = _t_quantile(n_sections - 1.0, confidence_ratio) * spread
     return Interval(low=max(whole - half, 0.0), high=whole + half, confidence_ratio=confidence_ratio)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioTest:
+    """How many times as large one mean is as another, and how likely so much is where nothing changed."""
+
+    ratio: float
+    interval: Interval  # of the ratio
+    p_value: float  # of a ratio this far outside the span that is allowed, on either side
+
+
+def ratio_test(base: Samples, head: Samples, *, allowed_ratio: float = 0.0) -> RatioTest:
+    """Whether the mean of `head` is outside 1/(1 + a) to 1 + a times the mean of `base`, with a = `allowed_ratio`.
+
+    Welch's test on the logarithms (Welch, The generalization of "Student's" problem, Biometrika 34, 1947), in which a
+    ratio is a difference and a mean the geometric one; with d the difference of the means, v_i = s_i² / n_i and n_i the
+    effective sample size, t = (|d| - ln(1 + a)) / sqrt(v_1 + v_2) on (v_1 + v_2)² / Σ v_i² / (n_i - 1) degrees of
+    freedom. The p-value is twice the upper tail, at most 1.
+
+    Raises:
+        InvalidMeasurement: when one of them has fewer than two samples, or one that is not above 0.
+    """
+    difference = _log_mean(head) - _log_mean(base)
+    variances = [_variance_of_log_mean(samples) for samples in (base, head)]
+    variance = math.fsum(v for v, _ in variances)
+    if variance == 0.0:
+        p_value = 0.0 if abs(difference) > math.log1p(allowed_ratio) else 1.0
+        ratio = math.exp(difference)
+        return RatioTest(ratio=ratio, interval=Interval(low=ratio, high=ratio), p_value=p_value)
+    from scipy.special import stdtr
+
+    freedom = variance**2 / math.fsum(v**2 / n for v, n in variances)
+    error = math.sqrt(variance)
+    half = _t_quantile(freedom, 0.95) * error
+    beyond = (abs(difference) - math.log1p(allowed_ratio)) / error
+    return RatioTest(
+        ratio=math.exp(difference),
+        interval=Interval(low=math.exp(difference - half), high=math.exp(difference + half)),
+        p_value=min(1.0, 2.0 * float(stdtr(freedom, -beyond))),
+    )
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """The p-values of a family of tests, adjusted so that all below α hold together: Holm's step-down procedure.
+
+    Sorted ascending, p_(i) becomes the largest of (m - j + 1) p_(j) over j ≤ i, at most 1 (Holm, A Simple Sequentially
+    Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6, 1979).
+    """
+    adjusted, worst = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        worst = max(worst, (len(p_values) - rank) * p_values[i])
+        adjusted[i] = min(1.0, worst)
+    return tuple(adjusted)
+
+
+def _log_mean(samples: Samples) -> float:
+    _require(samples, "a ratio of means", n_least=2)
+    if not bool((samples > 0.0).all()):
+        raise InvalidMeasurement(
+            what="a ratio of means needs samples above 0",
+            where="the measurement",
+            fix="look at why something took no time",
+        )
+    return float(np.log(samples).mean())
+
+
+def _variance_of_log_mean(samples: Samples) -> tuple[float, float]:
+    """The variance of the mean of the logarithms, and its degrees of freedom."""
+    logs = np.log(samples)
+    n_effective = max(effective_sample_size(logs), 2.0)
+    return float(logs.var(ddof=1)) / n_effective, n_effective - 1.0
 
 
 def _t_quantile(degrees_of_freedom: float, confidence_ratio: float) -> float:

@@ -12,6 +12,7 @@ HOURS_PER_WEEK = 168
 SECONDS_PER_MS = 1e-3
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 _SECONDS_PER = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -29,3 +30,15 @@ def parse_duration(text: str) -> float:
             fix="write a number and a unit, such as 500ms, 60s or 5m",
         )
     return float(match[1]) * _SECONDS_PER[match[2]]
+
+
+def parse_percent(text: str) -> float:
+    """The ratio in a share such as `3%` or `2.5%`.
+
+    Raises:
+        InputError: when the text is anything else, a bare number included.
+    """
+    match = _PERCENT.fullmatch(text.strip())
+    if match is None:
+        raise InputError(what=f"{text!r} is not a share", where="the command line", fix="write it like 3% or 2.5%")
+    return float(match[1]) / 100.0

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 
-from loadplan.bench.records import BenchRun, CellSummary
+from loadplan.bench.compare import BenchComparison
+from loadplan.bench.records import BenchCell, BenchRun, CellSummary
+from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
 from loadplan.gpu import Gpu
@@ -80,6 +82,30 @@ def fit_document(fit: CapacityFit) -> Document:
         "overhead": asdict(fit.overhead),
         "capacities": [asdict(capacity) for capacity in fit.capacities],
         "caveats": [asdict(caveat) for caveat in fit.caveats],
+    }
+
+
+def compare_document(comparison: BenchComparison, failure: LoadplanError | None) -> Document:
+    """Two sweeps cell by cell, and whether a check of them fails."""
+    return {
+        "schema": "loadplan.compare/1",
+        "base": machine_document(comparison.base),
+        "head": machine_document(comparison.head),
+        "allowed_ratio": comparison.allowed_ratio,
+        "cells": [
+            {
+                **_axes(cell.cell),
+                "ratio": cell.ratio,
+                **_interval("ratio", cell.interval),
+                **_figure("p_value", cell.p_value, "the cell is noisy"),
+                "change": cell.change,
+            }
+            for cell in comparison.cells
+        ],
+        "only_in_base": [_axes(cell) for cell in comparison.only_in_base],
+        "only_in_head": [_axes(cell) for cell in comparison.only_in_head],
+        "failure": None if failure is None else {"what": failure.what, "fix": failure.fix},
+        "caveats": [asdict(caveat) for caveat in comparison.caveats],
     }
 
 
@@ -182,17 +208,14 @@ def _told(record: Machine | Gpu, names: Sequence[str]) -> Document:
 
 
 def _cell(summary: CellSummary) -> Document:
-    execution = summary.cell.execution
     figures = asdict(summary)
     del figures["cell"]
-    return {
-        "variant": execution.variant,
-        "provider": execution.provider,
-        "n_threads": execution.n_threads,
-        "n_sessions": execution.n_sessions,
-        "batch_size": summary.cell.batch_size,
-        **figures,
-    }
+    return {**_axes(summary.cell), **figures}
+
+
+def _axes(cell: BenchCell) -> Document:
+    axes = asdict(cell)
+    return {**axes.pop("execution"), **axes}
 
 
 def _fleet(fleet: Fleet) -> Document:

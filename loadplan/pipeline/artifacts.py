@@ -16,7 +16,7 @@ from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.spec import Scenario
 from loadplan.store import codec
 from loadplan.store.codec import read_record
-from loadplan.store.run_folder import RunFolder
+from loadplan.store.run_folder import RunFolder, read_run_folder
 from loadplan.verify import Verdict
 
 SCENARIO_TEXT = "scenario.yaml"
@@ -43,6 +43,24 @@ def write_bench(path: Path, run: BenchRun) -> None:
 def read_bench(path: Path) -> BenchRun:
     """Raises InputError when the file is no sweep."""
     return bench_from_columns(*codec.read_columns(path))
+
+
+def read_bench_at(path: Path) -> BenchRun:
+    """The sweep of a run folder, or of a file on its own.
+
+    Raises:
+        InputError: when there is none.
+        EnvironmentFault: when the run's file was damaged.
+    """
+    if path.is_dir():
+        read_run_folder(path).require("bench")
+        return read_bench(path / BENCH)
+    try:
+        return read_bench(path)
+    except InputError as error:  # which of several files it is
+        raise InputError(
+            what=error.what, where=str(path), fix="give a run folder, or the bench.parquet of one"
+        ) from error
 
 
 def write_load(path: Path, run: LoadRun) -> None:

@@ -64,18 +64,18 @@ def test_a_call_that_was_robbed_does_not_count() -> None:
     np.testing.assert_allclose(rates["a"], 1000.0, rtol=1e-3)
 
 
-def test_lost_time_is_the_share_of_gaps_between_two_readings() -> None:
-    """Each thousandth reading of the clock takes 1 ms longer, the others 1 µs: half of the time is lost."""
-    time, n_readings = VirtualTime(reading_ns=1000), 0
+def test_lost_time_is_the_share_of_gaps_that_no_reading_takes_by_itself() -> None:
+    """Readings 0.2 ms apart, each fifth one 1 ms: 1 ms of 1.8 ms is lost."""
+    time, n_readings = VirtualTime(reading_ns=200_000), 0
 
     def clock_ns() -> int:
         nonlocal n_readings
         n_readings += 1
-        time.now_ns += 1_000_000 * (n_readings % 1000 == 0)
+        time.now_ns += 800_000 * (n_readings % 5 == 0)
         return time.clock_ns()
 
     rates = attained_rates({}, budget_s=1.0, clock_ns=clock_ns)
-    assert rates["lost"].mean() == pytest.approx(0.5, abs=0.01)
+    assert rates["lost"].mean() == pytest.approx(1.0 / 1.8, abs=0.01)
 
 
 def test_this_machine_attains_something_and_says_how_surely() -> None:

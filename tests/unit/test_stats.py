@@ -6,10 +6,12 @@ import pytest
 from loadplan.errors import InvalidMeasurement
 from loadplan.stats import (
     effective_sample_size,
+    holm,
     mean_interval,
     n_samples_needed,
     percentile,
     quantile_interval,
+    ratio_test,
     summarise,
     supported_percentile,
 )
@@ -124,3 +126,41 @@ def test_values_beyond_the_quantile_in_one_cluster_give_no_interval() -> None:
     samples = np.random.default_rng(1).random(2000)
     samples[900:921] += 10.0  # the highest 1 %, all at once
     assert quantile_interval(samples, 0.99) is None
+
+
+def test_a_ratio_of_means_by_hand() -> None:
+    # Logarithms -0.1, 0.1 and 0.4, 0.6: difference 0.5, each variance 0.02 / 2, error sqrt(0.02), 2 degrees of freedom.
+    test = ratio_test(np.exp([-0.1, 0.1]), np.exp([0.4, 0.6]))
+    assert test.ratio == pytest.approx(np.exp(0.5))
+    assert test.interval.low == pytest.approx(np.exp(0.5 - 4.302653 * 0.1414214), rel=1e-5)
+    # Student's t with 2 degrees of freedom has the upper tail (1 - t / sqrt(2 + t²)) / 2; here t = 0.5 / sqrt(0.02).
+    assert test.p_value == pytest.approx(1.0 - 3.535534 / np.sqrt(2.0 + 3.535534**2))
+    # Allowed up to e^0.4: t = 0.1 / sqrt(0.02).
+    allowed = ratio_test(np.exp([-0.1, 0.1]), np.exp([0.4, 0.6]), allowed_ratio=np.expm1(0.4))
+    assert allowed.p_value == pytest.approx(1.0 - 0.7071068 / np.sqrt(2.5))
+    assert ratio_test(np.exp([-0.1, 0.1]), np.exp([0.4, 0.6]), allowed_ratio=1.0).p_value == 1.0
+
+
+def test_a_ratio_the_other_way_round_is_as_likely() -> None:
+    base, head = np.array([1.0, 1.1, 0.9, 1.0]), np.array([1.2, 1.3, 1.4])
+    there, back = ratio_test(base, head, allowed_ratio=0.05), ratio_test(head, base, allowed_ratio=0.05)
+    assert there.ratio == pytest.approx(1.0 / back.ratio)
+    assert there.p_value == pytest.approx(back.p_value)
+
+
+def test_samples_without_any_spread_leave_no_doubt() -> None:
+    assert ratio_test(np.ones(3), np.ones(3)).p_value == 1.0
+    assert ratio_test(np.ones(3), np.full(3, 2.0)).p_value == 0.0
+
+
+@pytest.mark.parametrize("head", [[1.0], [1.0, 0.0], [1.0, -1.0]], ids=["one sample", "nothing", "less than nothing"])
+def test_a_ratio_of_what_has_none_is_refused(head: list[float]) -> None:
+    with pytest.raises(InvalidMeasurement):
+        ratio_test(np.ones(3), np.array(head))
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.01, 0.02, 0.03, 0.04, times 4, 3, 2, 1: 0.04, 0.06, 0.06, 0.04 and never falling again.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx((0.06, 0.04, 0.06, 0.06))
+    assert holm([0.9, 0.6]) == (1.0, 1.0)
+    assert holm([]) == ()

@@ -1,9 +1,9 @@
-"""Durations as people type them."""
+"""Durations and shares as people type them."""
 
 import pytest
 
 from loadplan.errors import InputError
-from loadplan.units import parse_duration
+from loadplan.units import parse_duration, parse_percent
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,14 @@ def test_anything_else_is_refused_with_the_text_that_was_typed(text: str) -> Non
         parse_duration(text)
     assert repr(text) in caught.value.what
     assert "500ms" in caught.value.fix
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("3%", 0.03), ("2.5 %", 0.025), (" 0% ", 0.0), ("150%", 1.5)])
+def test_a_share_is_read_as_a_ratio(text: str, ratio: float) -> None:
+    assert parse_percent(text) == pytest.approx(ratio, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["3", "0.03", "-3%", "%", "nan%", "3%%", ""])
+def test_any_other_share_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is not a share"):
+        parse_percent(text)
