@@ -52,6 +52,11 @@ class TensorSpec:
     shape: tuple[int | None, ...]  # None where the axis is dynamic; the first axis is the rows
 
 
+def takes_one_row(inputs: Sequence[TensorSpec]) -> bool:
+    """Whether a first axis is fixed at 1, so that rows can't share an inference."""
+    return any(spec.shape[:1] == (1,) for spec in inputs)
+
+
 def padding_problem(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> str | None:
     """Why rows of different lengths can't share a batch by padding the second axis with zeros; None where they can."""
     if all(None not in spec.shape[1:] for spec in inputs):

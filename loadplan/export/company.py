@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import InputError, ObjectiveMissed
+from loadplan.execution import takes_one_row
 from loadplan.inference import Session, Tensors, reason_of, run
 from loadplan.scenario.payloads import PayloadSet, inputs_of
 
@@ -24,7 +25,8 @@ def own_answers(session: Session, payloads: PayloadSet, *, n_rows: int | None = 
     Raises:
         ObjectiveMissed, InputError: as `answer`.
     """
-    batches = alike_batches(payloads, batch_size=USUAL_BATCH, n_rows=n_rows or payloads.n_rows)
+    batch_size = 1 if takes_one_row(session.inputs) else USUAL_BATCH
+    batches = alike_batches(payloads, batch_size=batch_size, n_rows=n_rows or payloads.n_rows)
     return answer(session, payloads, batches)
 
 

@@ -30,16 +30,19 @@ class GraphFacts:
     n_parameters: int  # numbers in weight tensors and in the float attributes of tree and linear operators
 
 
-def finish(model: onnx.ModelProto, *, example_text: Mapping[str, str] | None = None) -> bytes:
+def finish(
+    model: onnx.ModelProto, *, example_text: Mapping[str, str] | None = None, takes_one_row: bool = False
+) -> bytes:
     """Name the first axis of every input and output `batch`, fix the file version, check all, and serialise.
 
-    `example_text` holds a word that the model knows for each text input, for a server to warm up with.
+    `example_text` holds a word that the model knows for each text input, for a server to warm up with. Of a model that
+    takes one row at a time the axes stay as they are.
 
     Raises:
         onnx.checker.ValidationError: when the graph is not valid ONNX.
     """
     model.ir_version = IR_VERSION
-    for tensor in (*model.graph.input, *model.graph.output):
+    for tensor in () if takes_one_row else (*model.graph.input, *model.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = BATCH_AXIS
     words = sorted((example_text or {}).items())
     model.metadata_props.extend(

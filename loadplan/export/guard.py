@@ -137,6 +137,16 @@ def inspect_model(model: Path, *, copy_to: Path | None = None, limits: GuardLimi
 
 def _require_file(model: Path) -> None:
     """The plain mistakes, without the price of a process."""
+    if require_regular(model) > MAX_MODEL_BYTES:
+        raise InputError(
+            what=f"the model file has {model.stat().st_size:,} bytes; no ONNX file is larger than 2 GB",
+            where=str(model),
+            fix="export it with external data: onnx.save(model, path, save_as_external_data=True)",
+        )
+
+
+def require_regular(model: Path) -> int:
+    """The size of a file in bytes. Raises InputError when it is missing, empty, unreadable or no regular file."""
     if model.is_dir():
         raise InputError(what="this is a folder, not a model file", where=str(model), fix="name the file itself")
     if not model.exists():
@@ -152,12 +162,7 @@ def _require_file(model: Path) -> None:
         ) from error
     if not status.st_size:
         raise _unusable("the model file is empty", model)
-    if status.st_size > MAX_MODEL_BYTES:
-        raise InputError(
-            what=f"the model file has {status.st_size:,} bytes; no ONNX file is larger than 2 GB",
-            where=str(model),
-            fix="export it with external data: onnx.save(model, path, save_as_external_data=True)",
-        )
+    return status.st_size
 
 
 def _unwrap(answer: GuardAnswer, model: Path) -> ModelFile:

@@ -20,7 +20,7 @@ from pathlib import Path
 from loadplan.child_process import how_it_ended
 from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.export.artifact import ExportRun
-from loadplan.export.runner import BUILDING, ExportStep, OnStep, refused_caveat, refused_variant, unheard
+from loadplan.export.runner import BUILDING, OPENING, ExportStep, OnStep, refused_caveat, refused_variant, unheard
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource
@@ -31,6 +31,11 @@ _KINDS: dict[str, type[LoadplanError]] = {
     kind.__name__: kind for kind in (ObjectiveMissed, InputError, InvalidMeasurement, EnvironmentFault)
 }
 _STARTING = ExportStep(doing="starting")
+# The steps that run what the user brings, and how to mend it.
+_OF_THE_USER = {
+    BUILDING: "run the factory alone in Python and mend it",
+    OPENING: "save the model again; don't use a file that you don't trust",
+}
 _LOOK_S = 0.2  # a process that ended leaves its pipes open where it left children behind
 _CHUNK_BYTES = 1 << 16
 
@@ -223,12 +228,12 @@ class _Listener:
         cure = "install another version of what crashed"
         if code == -signal.SIGKILL:
             cure = "free some memory: what ends a process so is mostly the system, when memory runs out"
-        elif self._step.doing == BUILDING:
-            cure = "run the factory alone in Python and mend it"
+        elif self._step.doing in _OF_THE_USER:
+            cure = _OF_THE_USER[self._step.doing]
         return self._lost(
             f"the process that exports ended {how_it_ended(code)} while {self._step.doing}{said}", advice + cure
         )
 
     def _lost(self, what: str, fix: str) -> _LostError:
-        kind = InputError if self._step.doing == BUILDING else EnvironmentFault
+        kind = InputError if self._step.doing in _OF_THE_USER else EnvironmentFault
         return _LostError(self._step, kind(what=what, where=self._source.named, fix=fix))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
-from loadplan.execution import ExecutionConfig, TensorSpec
+from loadplan.execution import ExecutionConfig, TensorSpec, takes_one_row
 from loadplan.export.company import joined
 from loadplan.export.guard import ModelFile, inspect_model
 from loadplan.export.source import Conversion, TrainedModel
@@ -40,6 +40,12 @@ _OWN_ANSWERS = Caveat(
     "proves that batching changes nothing, not that the model is right",
     fix="put the source framework's answers into model.payload as expected.OUTPUT",
 )
+_ONE_ROW = Caveat(
+    code="export.fixed_batch",
+    what="the model's first axis is fixed at 1 row, so it was checked and timed at batch 1 only, and its requests "
+    "can't be batched",
+    fix="export the model with a dynamic first axis (torch: dynamic_shapes; onnx: onnx.tools.update_model_dims)",
+)
 
 
 def read_model(source: ModelSource) -> tuple[TrainedModel, Conversion, tuple[Caveat, ...]]:
@@ -53,8 +59,10 @@ def read_model(source: ModelSource) -> tuple[TrainedModel, Conversion, tuple[Cav
     with tempfile.TemporaryDirectory(prefix="loadplan-export-") as scratch:
         copy = Path(scratch) / "model.onnx"
         given = inspect_model(model, copy_to=copy)
-        _require_batches(given, model)
+        _require_rows(given, model)
         payloads, caveats = _rows(source, given)
+        if takes_one_row(given.inputs):
+            caveats = (*caveats, _ONE_ROW)
         if not payloads.expected:
             payloads = replace(payloads, expected=_own_answers(copy, payloads, model))
             caveats = (*caveats, _OWN_ANSWERS)
@@ -64,6 +72,7 @@ def read_model(source: ModelSource) -> tuple[TrainedModel, Conversion, tuple[Cav
         inputs=dict(payloads.inputs),
         answers=dict(payloads.expected),
         label_output=_label_output(payloads),
+        takes_one_row=takes_one_row(given.inputs),
         lengths=payloads.lengths,
         sequences=payloads.sequences,
     )
@@ -93,8 +102,11 @@ def _path(source: ModelSource) -> Path:
     return Path(source.folder) / source.file
 
 
-def _require_batches(given: ModelFile, model: Path) -> None:
-    fixed = next((spec for spec in (*given.inputs, *given.outputs) if spec.shape[:1] != (None,)), None)
+def _require_rows(given: ModelFile, model: Path) -> None:
+    """A first axis of any length, or of 1: then rows are answered one by one."""
+    lengths = {None, 1} if takes_one_row(given.inputs) else {None}
+    specs = (*given.inputs, *given.outputs)
+    fixed = next((spec for spec in specs if not spec.shape or spec.shape[0] not in lengths), None)
     if fixed is None:
         return
     if not fixed.shape:
@@ -104,8 +116,8 @@ def _require_batches(given: ModelFile, model: Path) -> None:
     raise InputError(
         what=what,
         where=str(model),
-        fix="export it with a dynamic first axis (torch: dynamic_shapes; onnx: onnx.tools.update_model_dims), or time "
-        "it at batch 1 with `loadplan bench MODEL.onnx`",
+        fix="export it with a dynamic first axis (torch: dynamic_shapes; onnx: onnx.tools.update_model_dims), or with "
+        "one of length 1, which is benchmarked at batch 1",
     )
 
 
@@ -169,10 +181,10 @@ def _require_fit(spec: TensorSpec, payloads: PayloadSet, path: Path) -> None:
             fix="write them as text" if spec.dtype == "object" else f"convert them: rows.astype(numpy.{spec.dtype})",
         )
     fits = rows.ndim == len(spec.shape) and all(
-        axis in {None, length} for axis, length in zip(spec.shape, rows.shape, strict=True)
+        axis in {None, length} for axis, length in zip(spec.shape[1:], rows.shape[1:], strict=True)
     )
     if not fits:
-        shape = ", ".join("any" if axis is None else str(axis) for axis in spec.shape)
+        shape = ", ".join(["any", *("any" if axis is None else str(axis) for axis in spec.shape[1:])])
         raise InputError(
             what=f"the rows of the input {spec.name!r} have the shape {rows.shape}, the model takes ({shape})",
             where=str(path),

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import ObjectiveMissed
+from loadplan.execution import takes_one_row
 from loadplan.export.artifact import ParityCheck
 from loadplan.export.company import USUAL_BATCH, alike_batches, answer, mixed_batches, own_answers
 from loadplan.inference import Session
@@ -75,7 +76,8 @@ def check_parity(
     rows = payloads if payloads.lengths is None else take_rows(payloads, order)
     usual = own_answers(session, rows, n_rows=min(rows.n_rows, USUAL_BATCH * _MAX_BATCHES))
     spread = 0.0
-    for batch_size, n_rows in _sizes(rows):
+    sizes = [(1, min(rows.n_rows, _MAX_BATCHES))] if takes_one_row(session.inputs) else _sizes(rows)
+    for batch_size, n_rows in sizes:
         answers = _answers(session, rows, batch_size=batch_size, n_rows=n_rows, pads=pads)
         expected = {name: values[:n_rows] for name, values in rows.expected.items()}
         _require_same_shape(answers, expected, variant)

@@ -56,6 +56,7 @@ class ExportStep:
 
 OnStep = Callable[[ExportStep], None]
 BUILDING = "building the model"  # where the user's own code runs
+OPENING = "opening the model file"
 
 
 def unheard(_: ExportStep) -> None:
@@ -140,11 +141,20 @@ def _given(
         on_step(ExportStep(doing="looking at the model file"))
         trained, conversion, doubts = onnx_file.read_model(source)
         return trained, conversion, onnx_file.PACKAGES, doubts
-    on_step(ExportStep(doing=BUILDING))
-    trained = build_model(source)
+    trained, doubts = _trained(source, on_step)
     on_step(ExportStep(doing="converting the model"))
     conversion, packages = _convert(source, trained)
-    return trained, conversion, packages, conversion.caveats
+    return trained, conversion, packages, (*doubts, *conversion.caveats)
+
+
+def _trained(source: ModelSource, on_step: OnStep) -> tuple[TrainedModel, tuple[Caveat, ...]]:
+    if source.factory is None:
+        from loadplan.export.model_file import read_model
+
+        on_step(ExportStep(doing=OPENING))
+        return read_model(source)
+    on_step(ExportStep(doing=BUILDING))
+    return build_model(source), ()
 
 
 def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tuple[str, ...]]:
@@ -166,7 +176,7 @@ def _export_variant(
     folder: Path,
     on_step: OnStep,
 ) -> ExportedModel:
-    from loadplan.export.cost import model_costs
+    from loadplan.export.cost import BATCH_SIZES, model_costs
     from loadplan.export.graph import read_facts
 
     on_step(ExportStep(doing=f"making {variant}", variant=variant))
@@ -191,7 +201,7 @@ def _export_variant(
     path = folder / f"{variant}.onnx"
     write_bytes(path, serialised)
     facts = read_facts(serialised)
-    costs = model_costs(serialised, judged)
+    costs = model_costs(serialised, judged, batch_sizes=(1,) if conversion.takes_one_row else BATCH_SIZES)
     return ExportedModel(
         variant=variant,
         path=f"{folder.name}/{path.name}",
@@ -220,7 +230,8 @@ def _made(variant: str, conversion: Conversion, payloads: PayloadSet) -> tuple[b
 
     load_runtime()  # without one no variant could be judged either
     try:
-        serialised = make_variant(variant, conversion.onnx, calibration=calibration_batches(payloads))
+        calibrating = calibration_batches(payloads, takes_one_row=conversion.takes_one_row)
+        serialised = make_variant(variant, conversion.onnx, calibration=calibrating)
     except InputError as error:
         raise _RefusedError("unsuitable", error) from error
     except Exception as error:  # converters raise whatever their own code happens to raise

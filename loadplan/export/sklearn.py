@@ -132,7 +132,7 @@ def require_fitted(estimator: object, where: str) -> None:
         raise InputError(
             what=f"the estimator {_name(estimator)} is not fitted",
             where=where,
-            fix="call its fit() in the factory before returning it",
+            fix="call its fit() before it is returned or saved",
         ) from error
 
 
@@ -170,7 +170,7 @@ def _answers(estimator: BaseEstimator, rows: Any, where: str) -> list[NDArray[np
         probabilities = np.asarray(estimator.predict_proba(rows), dtype=np.float32)
     except Exception as error:  # the estimator is the user's
         raise InputError(
-            what=f"{_name(estimator)} refuses the factory's rows: {_first_line(error)}",
+            what=f"{_name(estimator)} refuses the rows: {_first_line(error)}",
             where=where,
             fix="return rows of the shape that the estimator was fitted on",
         ) from error

@@ -53,11 +53,12 @@ def calibration_rows(n_rows: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(0).permutation(n_rows)[:n_chosen])
 
 
-def calibration_batches(payloads: PayloadSet) -> list[Tensors]:
-    """The inputs of the calibrating rows, in batches as long as their longest row."""
+def calibration_batches(payloads: PayloadSet, *, takes_one_row: bool = False) -> list[Tensors]:
+    """The inputs of the calibrating rows, in batches as long as their longest row, or one by one."""
     rows = calibration_rows(payloads.n_rows)
-    starts = range(0, len(rows), _CALIBRATION_BATCH)
-    return [inputs_of(payloads, rows[start : start + _CALIBRATION_BATCH]) for start in starts]
+    batch_size = 1 if takes_one_row else _CALIBRATION_BATCH
+    starts = range(0, len(rows), batch_size)
+    return [inputs_of(payloads, rows[start : start + batch_size]) for start in starts]
 
 
 def make_variant(variant: str, fp32: bytes, *, calibration: Sequence[Tensors]) -> bytes:
@@ -72,20 +73,20 @@ def make_variant(variant: str, fp32: bytes, *, calibration: Sequence[Tensors]) -
     """
     source = onnx.load_model_from_string(fp32)
     if variant == OPTIMISED_OFFLINE:
-        return finish(_optimised_offline(source))
+        return finish(_optimised_offline(source), takes_one_row=_takes_one_row(source))
     if not _multiplies_weights(source.graph):
         raise _unsuitable(variant, f"the model has no weights of {', '.join(sorted(_MULTIPLYING))} to convert")
     if variant == "int8_static" and not calibration:
         raise InputError(
             what="int8_static has no rows to calibrate with",
             where="model.variants",
-            fix="return at least five rows from the factory; a fifth of them calibrates",
+            fix="bring at least five rows; a fifth of them calibrates",
         )
     with _own_imports():
         model = _MAKERS[variant](source, calibration)
     if not any(tensor.data_type in _LOW_TYPES[variant] for tensor in model.graph.initializer):
         raise _unsuitable(variant, "the converter left every weight as it was")
-    return finish(model)
+    return finish(model, takes_one_row=_takes_one_row(source))
 
 
 def _optimised_offline(source: onnx.ModelProto) -> onnx.ModelProto:
@@ -145,6 +146,10 @@ _MAKERS: dict[str, Callable[[onnx.ModelProto, Sequence[Tensors]], onnx.ModelProt
     "int8_dynamic": _int8_dynamic,
     "int8_static": _int8_static,
 }
+
+
+def _takes_one_row(model: onnx.ModelProto) -> bool:
+    return any(tensor.type.tensor_type.shape.dim[0].dim_value == 1 for tensor in model.graph.input)
 
 
 def _through_files(source: onnx.ModelProto, change: Callable[[str, str], None]) -> onnx.ModelProto:

@@ -10,8 +10,8 @@ from loadplan.bench.records import BenchRun
 from loadplan.bench.runner import BenchRequest, run_bench
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
-from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.export.guard import ModelFile, inspect_model
+from loadplan.execution import ExecutionConfig, ServingConfig, Setting, takes_one_row
+from loadplan.export.guard import inspect_model
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.requests import plain_requests
@@ -69,10 +69,10 @@ def bench_model(
     cells, caveats = bench_cells(
         [_VARIANT],
         n_threads=n_threads,
-        batch_sizes=(1,) if _takes_one_row(given) else batch_sizes,
+        batch_sizes=(1,) if takes_one_row(given.inputs) else batch_sizes,
         n_usable_cores=machine.n_usable_cores,
     )
-    if _takes_one_row(given):
+    if takes_one_row(given.inputs):
         caveats = (*caveats, _ONE_ROW)
     observer.begin("bench", f"how long does one batch of {model.name} take on this machine?")
     measured = run_bench(
@@ -166,7 +166,7 @@ def served_by(target: Path) -> Served:
     """
     if target.suffix == ".onnx":
         given = inspect_model(target)
-        serving = ServingConfig(max_batch_size=1 if _takes_one_row(given) else 32)
+        serving = ServingConfig(max_batch_size=1 if takes_one_row(given.inputs) else 32)
         setting = Setting(execution=ExecutionConfig(variant=_VARIANT), serving=serving)
         return Served(model=Path(given.path), name=target.stem, setting=setting)
     folder = read_run_folder(target)
@@ -182,11 +182,6 @@ def served_by(target: Path) -> Served:
     setting = planned or Setting(execution=ExecutionConfig(variant=variant), serving=ServingConfig(max_batch_size=32))
     model = next(model for model in found.export.models if model.variant == variant)
     return Served(model=folder.path / model.path, name=found.scenario.name, setting=setting)
-
-
-def _takes_one_row(model: ModelFile) -> bool:
-    """Whether a first axis is fixed at 1."""
-    return any(spec.shape[:1] == (1,) for spec in model.inputs)
 
 
 def _spec(request: LoadRequest, *, rate_rps: float, timeout_s: float, setting: Setting | None) -> LoadSpec:

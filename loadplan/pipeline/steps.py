@@ -12,7 +12,7 @@ from loadplan.bench.records import BenchRun, CellRound
 from loadplan.bench.runner import BenchRequest, run_bench
 from loadplan.catalog.reader import load_catalog
 from loadplan.errors import InputError, LoadplanError
-from loadplan.export import onnx_file
+from loadplan.export import model_file, onnx_file
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
 from loadplan.export.runner import ExportStep
@@ -24,6 +24,7 @@ from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
 from loadplan.pipeline.drive import drive
+from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
@@ -94,6 +95,7 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
 
     once(road, "export", inputs, make)
     exported = read_record(path / artifacts.EXPORT, ExportRun, schema="loadplan.export/1")
+    require_batches(exported, road.scenario)
     return exported, load_payloads(path / artifacts.PAYLOADS)
 
 
@@ -303,13 +305,15 @@ def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
 
 
 def model_bytes(source: ModelSource) -> bytes:
-    """The bytes that decide which model it is: the factory's file, or the hashes of a ready one and of its rows.
+    """The bytes that decide which model it is: the factory's file, or the hashes of the model's and of its rows.
 
     Raises:
         InputError: when there is no such file, or it is no model.
     """
-    if source.factory is None:
+    if source.kind == "onnx":
         return onnx_file.identity(source)
+    if source.factory is None:
+        return model_file.identity(source)
     file = Path(source.folder) / f"{source.factory.partition(':')[0]}.py"
     try:
         return file.read_bytes()

@@ -272,7 +272,7 @@ def kill_child(_: "subprocess.Popen[str]", child: psutil.Process) -> tuple[int, 
 
 
 def interrupt(process: "subprocess.Popen[str]", _: psutil.Process) -> tuple[int, str]:
-    process.send_signal(signal.SIGINT)
+    process.terminate()  # as Ctrl-C, which whoever runs this may have been told to ignore
     return 130, "error: stopped before it was finished"
 
 

@@ -187,7 +187,7 @@ def test_other_estimators_export_too(tmp_path: Path, estimator: str) -> None:
             ),
             "skl2onnx has no converter for LabelPropagation",
         ),
-        (trained(LOGISTIC, extra="[:, :2]"), "refuses the factory's rows"),
+        (trained(LOGISTIC, extra="[:, :2]"), "refuses the rows"),
         (trained(LOGISTIC, extra="[0]"), "the rows have the shape (3,)"),
         (trained(LOGISTIC, extra="[:0]"), "the rows have the shape (0, 3)"),
         (trained(LOGISTIC, extra=".astype(str)"), "not numbers"),

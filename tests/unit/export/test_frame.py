@@ -131,7 +131,7 @@ def test_a_failed_check_shows_the_words_of_the_row(tmp_path: Path) -> None:
         ("rows.columns = ['a', 'b', 'c', 4]", "the column name 4 is no text"),
         ("rows.columns = ['a', 'b', 'c', 'a']", "the column name 'a' is no text, or given twice"),
         ("rows = rows[:0]", "the rows have the shape (0, 4)"),
-        ("rows = rows.drop(columns='city')", "refuses the factory's rows"),
+        ("rows = rows.drop(columns='city')", "refuses the rows"),
     ],
 )
 def test_a_frame_that_cannot_be_sent_has_a_message_of_its_own(tmp_path: Path, body: str, expected: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource, ParityLimits
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+NO_LIMITS = ParityLimits(max_abs_error=None, top1_agreement_ratio=None, min_cosine=None)
 WEIGHTS = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
@@ -159,8 +161,29 @@ def test_rows_that_are_no_file_are_named(tmp_path: Path) -> None:
 
 
 def test_a_fixed_batch_axis_says_how_to_mend_it(tmp_path: Path) -> None:
-    write_model(tmp_path, rows=1)
-    with pytest.raises(InputError, match="the first axis of 'x' is fixed at 1 rows") as caught:
+    write_model(tmp_path, rows=4)
+    with pytest.raises(InputError, match="the first axis of 'x' is fixed at 4 rows") as caught:
         export(tmp_path)
     assert "dynamic first axis" in caught.value.fix
-    assert "loadplan bench" in caught.value.fix
+
+
+def test_a_model_of_one_fixed_row_is_judged_row_by_row_and_says_so(tmp_path: Path) -> None:
+    write_model(tmp_path, rows=1)
+    rows = np.abs(ROWS) + 1  # no answer near 0, which eight bits would lose
+    given = replace(
+        source(tmp_path, payload="rows.npz"),
+        variants=("fp32", "int8_static"),
+        parity=dict.fromkeys(("fp32", "int8_static"), NO_LIMITS),
+    )
+    np.savez(tmp_path / "rows.npz", x=rows, **{"expected.y": rows @ WEIGHTS, "labels": (rows @ WEIGHTS)[:, 0]})
+    (tmp_path / "models").mkdir()
+    run, payloads = export_model(given, models_folder=tmp_path / "models")
+    assert [model.variant for model in run.models] == ["fp32", "int8_static"]
+    assert [[(check.batch_size, check.n_rows) for check in model.parity] for model in run.models] == [
+        [(1, 40)],
+        [(1, 32)],  # the other eight calibrated
+    ]
+    assert run.models[0].inputs[0].shape == (1, 3)
+    assert payloads.n_rows == 40
+    (caveat,) = [caveat for caveat in run.caveats if caveat.code == "export.fixed_batch"]
+    assert "batch 1 only" in caveat.what

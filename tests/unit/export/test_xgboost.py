@@ -143,7 +143,7 @@ def test_a_model_that_would_be_converted_wrongly_is_refused(
     [
         ("gaps", "values of the rows are not finite in float32"),
         ("frame.assign(age=pd.Categorical(['old', 'new'] * 200))", "the column 'age' holds words"),
-        ("rows[:, :3]", "refuses the factory's rows"),
+        ("rows[:, :3]", "refuses the rows"),
     ],
 )
 def test_rows_that_the_trees_cannot_take_are_refused(export_source: "ExportSource", rows: str, expected: str) -> None:
