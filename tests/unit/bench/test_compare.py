@@ -141,6 +141,14 @@ def test_noisy_cells_are_told_and_decide_nothing(machine: Machine, make_round: M
     assert failure_of(comparison) is None
 
 
+def test_a_visit_with_a_neighbour_in_it_is_left_out(machine: Machine, make_round: MakeRound) -> None:
+    calm = [make_round([t], i=i) for i, t in enumerate([1.0, 1.001, 0.999, 1.0, 1.0])]
+    robbed = make_round([1.5], i=5, lost_ratio=0.4)
+    (cell,) = compare_benches(sweep_of(machine, calm), sweep_of(machine, [*calm, robbed])).cells
+    assert cell.change == "same"
+    assert cell.ratio == pytest.approx(1.0)
+
+
 def test_where_every_cell_is_noisy_nothing_is_said(machine: Machine, make_round: MakeRound) -> None:
     wild = sweep_of(machine, [make_round([t], i=i) for i, t in enumerate([2.0, 3.0, 2.5])])
     failure = failure_of(compare_benches(wild, wild))

@@ -1,0 +1,70 @@
+"""Whether two sweeps agree: `python tests/performance/repeatability.py [BUDGET_S]`. Prints, asserts nothing.
+
+The digits scenario is exported once and its grid swept twice, each time in processes of its own. Of the cells that
+are noisy in neither sweep, nine of ten should agree within 3 %; and seven of ten cells should not be noisy.
+"""
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from loadplan.bench.compare import CHANGE_ALLOWED_RATIO, compare_benches
+from loadplan.bench.grid import bench_cells
+from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.pipeline.road import run
+
+_SCENARIO = Path(__file__).parents[2] / "scenarios" / "digits.yaml"
+
+
+def main() -> None:
+    """Sweep twice, print both shares and what a comparison says."""
+    with tempfile.TemporaryDirectory() as folder:
+        request = _request(Path(folder))
+        if len(sys.argv) > 1:
+            request = replace(request, budget_s=float(sys.argv[1]))
+        first, second = run_bench(request), run_bench(request)
+    comparison = compare_benches(first, second)
+    calm = [cell for cell in comparison.cells if cell.change != "noisy"]
+    for cell in comparison.cells:
+        execution = cell.cell.execution
+        sys.stdout.write(
+            f"threads {execution.n_threads}, batch {cell.cell.batch_size:>2}: second / first {cell.ratio:.3f} "
+            f"({cell.interval.low:.3f} to {cell.interval.high:.3f})  {cell.change}\n"
+        )
+    sys.stdout.write(
+        f"not noisy: {len(calm)} of {len(comparison.cells)} cells{_share(len(calm), len(comparison.cells))}\n"
+    )
+    n_agreeing = sum(1.0 / (1.0 + CHANGE_ALLOWED_RATIO) <= cell.ratio <= 1.0 + CHANGE_ALLOWED_RATIO for cell in calm)
+    within = f"agreeing within {CHANGE_ALLOWED_RATIO:.0%}"
+    sys.stdout.write(f"{within}: {n_agreeing} of these {len(calm)}{_share(n_agreeing, len(calm))}\n")
+
+
+def _share(part: int, whole: int) -> str:
+    return f", {part / whole:.0%}" if whole else ""
+
+
+def _request(results: Path) -> BenchRequest:
+    """The sweep that `loadplan run` would make of the scenario."""
+    end = run(_SCENARIO, results=results, until="export")
+    found = end.findings
+    if found.export is None or found.payloads is None:
+        raise SystemExit(f"nothing was exported: {end.failure}")
+    cells, caveats = bench_cells(
+        [model.variant for model in found.export.models],
+        n_threads=found.scenario.serving.n_threads,
+        batch_sizes=found.scenario.bench.batch_sizes,
+        n_usable_cores=found.machine.n_usable_cores,
+    )
+    return BenchRequest(
+        models={model.variant: end.folder / model.path for model in found.export.models},
+        payloads=found.payloads,
+        cells=cells,
+        budget_s=found.scenario.bench.budget_s,
+        machine=found.machine,
+        caveats=caveats,
+    )
+
+
+if __name__ == "__main__":
+    main()
