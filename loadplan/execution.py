@@ -61,6 +61,8 @@ def padding_problem(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec])
     """Why rows of different lengths can't share a batch by padding the second axis with zeros; None where they can."""
     if all(None not in spec.shape[1:] for spec in inputs):
         return "its inputs are of one length"
+    if any(spec.shape[0] is not None for spec in inputs):
+        return "it takes a fixed number of rows"
     for spec in inputs:
         if None in spec.shape[2:]:
             return f"its input {spec.name!r} has a free axis besides its rows and their positions"

@@ -125,7 +125,7 @@ def export_model(
             *doubts,
             *(refused_caveat(variant, refusal.error) for variant, refusal in refusals.items()),
             *_company_caveats(models),
-            *padding_caveats(unpadded, payloads),
+            *(() if conversion.takes_one_row else padding_caveats(unpadded, payloads)),
         ),
     )
     return run, payloads
@@ -154,7 +154,13 @@ def _trained(source: ModelSource, on_step: OnStep) -> tuple[TrainedModel, tuple[
         on_step(ExportStep(doing=OPENING))
         return read_model(source)
     on_step(ExportStep(doing=BUILDING))
-    return build_model(source), ()
+    trained = build_model(source)
+    if source.file is not None:
+        from loadplan.export.model_file import fill
+
+        on_step(ExportStep(doing=OPENING))
+        fill(trained, source)
+    return trained, ()
 
 
 def _convert(source: ModelSource, trained: TrainedModel) -> tuple[Conversion, tuple[str, ...]]:

@@ -149,3 +149,14 @@ def test_a_model_of_any_length_gets_no_made_up_rows(tmp_path: Path) -> None:
         export_model(source, models_folder=tmp_path)
     assert "rows can't be made up for the input 'ids'" in caught.value.what
     assert "rows.npz, with `lengths`" in caught.value.fix
+
+
+def test_a_model_that_takes_one_row_shares_no_batch_and_needs_no_doubt_about_padding(tmp_path: Path) -> None:
+    write_encoder(tmp_path, masked=True)
+    model = onnx.load(tmp_path / "encoder.onnx")
+    for tensor in (*model.graph.input, *model.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, tmp_path / "encoder.onnx")
+    run, _ = export(tmp_path, ids=IDS, mask=MASK, lengths=LENGTHS, **{"expected.y": ANSWERS})
+    assert not run.models[0].pads
+    assert [caveat.code for caveat in run.caveats] == ["export.fixed_batch"]
