@@ -81,7 +81,7 @@ def _lines(comparison: "BenchComparison") -> list[str]:
         change: sum(cell.change == change for cell in comparison.cells)
         for change in ("slower", "faster", "same", "noisy")
     }
-    said = f"{counts['same']} with no change beyond {comparison.allowed_ratio:.3g} of the mean"
+    said = f"{counts['same']} with no change beyond {comparison.allowed_ratio:.1%}"
     lines = [
         f"{counts['slower']} slower, {counts['faster']} faster, {said}, {counts['noisy']} too noisy to say",
         f"{'':<50} after/before  95 % interval       p",

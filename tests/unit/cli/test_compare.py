@@ -61,7 +61,7 @@ def test_a_slower_cell_fails_the_check_and_is_named(
 ) -> None:
     assert run_command_line(["compare", str(before), str(after)]) == 1
     said = capsys.readouterr()
-    assert said.out.startswith("1 slower, 0 faster, 1 with no change beyond 0.03 of the mean, 0 too noisy to say\n")
+    assert said.out.startswith("1 slower, 0 faster, 1 with no change beyond 3.0%, 0 too noisy to say\n")
     assert "only in the first" in said.out
     assert "error: fp32 CPU, threads 1, sessions 1, batch 8 is slower: ×1.100" in said.err
 
