@@ -32,6 +32,7 @@ _EXTRA_OF_PACKAGE = {
     "lightgbm": "boosting",
     "torch": "torch",
     "onnxscript": "torch",
+    "safetensors": "transformers",
     "transformers": "transformers",
 }
 _ROWS_WANTED: Mapping[ModelSourceKind, str] = MappingProxyType(

@@ -36,9 +36,9 @@ def require_judgeable(source: ModelSource, trained: TrainedModel, conversion: Co
     missing = [name for name in ("labels", "segments") if getattr(trained, name) is None]
     if missing:
         raise InputError(
-            what=f"model.quality needs {' and '.join(missing)}, which the factory returned none of",
+            what=f"model.quality needs {' and '.join(missing)}, {_lacking(source)}",
             where=source.named,
-            fix=f"return them in TrainedModel({', '.join(f'{name}=…' for name in missing)}), or remove model.quality",
+            fix=f"give them: {_given_as(source, missing)}; or remove model.quality",
         )
     problem = _problem(source.quality.metric, conversion, payloads)
     if problem is not None:
@@ -48,6 +48,17 @@ def require_judgeable(source: ModelSource, trained: TrainedModel, conversion: Co
             where=source.named,
             fix="remove model.quality" if metric is None else f"use the metric {metric}, or mend what is said",
         )
+
+
+def _lacking(source: ModelSource) -> str:
+    if source.factory is not None:
+        return "which the factory returned none of"
+    return "and made-up rows have none" if source.payload is None else f"which {source.payload} holds none of"
+
+
+def _given_as(source: ModelSource, missing: Sequence[str]) -> str:
+    named = ", ".join(f"{name}=…" for name in missing)
+    return f"TrainedModel({named})" if source.factory else f"numpy.savez('rows.npz', …, {named}) as model.payload"
 
 
 def quality_of(

@@ -8,7 +8,6 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,9 @@ from numpy.typing import NDArray
 from loadplan.child_process import die_with_parent
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError
 from loadplan.execution import ExecutionConfig, TensorSpec
-from loadplan.export.external_data import DataFolder, Slice, open_regular, read, sha256, shown
+from loadplan.export.external_data import DataFolder, Slice, open_regular, read, sha256
 from loadplan.export.guard import MAX_MODEL_BYTES, ExternalFile, GuardAnswer, GuardJob, ModelFile, Refusal
+from loadplan.export.operators import messages, not_implemented, refuse_unknown_operators
 from loadplan.store import codec
 
 # Parsing, checking, ONNX Runtime's own copy and its optimised weights: a few times what the files hold.
@@ -30,22 +30,6 @@ _COPY_SLACK_BYTES = 1 << 20
 _OPEN_AXIS = 4  # length of an axis that the model leaves open, in the one row that is tried
 _NO_MEMORY = re.compile("bad_alloc|bad allocation|Failed to allocate|can't allocate|Unable to allocate")
 _MAX_TENSORS = 1000  # inputs and outputs; thousands would only swell the answer
-
-# Operators that onnx or ONNX Runtime brings itself. All others need a library, and none is ever loaded for a model.
-_KNOWN_DOMAINS = frozenset(
-    {
-        "",
-        "ai.onnx",
-        "ai.onnx.ml",
-        "ai.onnx.training",
-        "ai.onnx.preview",
-        "ai.onnx.preview.training",
-        "com.microsoft",
-        "com.microsoft.experimental",
-        "com.microsoft.nchwc",
-        "com.ms.internal.nhwc",
-    }
-)
 
 
 def main() -> None:
@@ -88,6 +72,7 @@ class _Look:
     def __init__(self, job: GuardJob, model: Path, said: TextIO) -> None:
         self._job, self._path, self._said = job, model, said
         self._folder = DataFolder(model)
+        self._opset = 0
 
     def describe(self) -> ModelFile:
         import onnx
@@ -108,9 +93,12 @@ class _Look:
             raise ValueError("it holds no graph")
         self._begin("check")
         externals = self._externals(model)
-        _refuse_foreign_operators(model, self._path)
+        if self._job.copy_to is not None:
+            self._require_one_file(model, externals)
         _refuse_the_future(model, self._path)
+        refuse_unknown_operators(model, self._path)
         facts = facts_of(model)
+        self._opset = facts.opset
         _take_data_away(externals)
         try:
             onnx.checker.check_model(model)
@@ -145,7 +133,7 @@ class _Look:
     def _externals(self, model: Any) -> list[_External]:
         """Every tensor that lies outside, wherever the model hides it: nodes, subgraphs, functions, training graphs."""
         found = []
-        for tensor in (message for message in _messages(model) if message.DESCRIPTOR.name == "TensorProto"):
+        for tensor in (message for message in messages(model) if message.DESCRIPTOR.name == "TensorProto"):
             if tensor.data_location or tensor.external_data:
                 entries = [(entry.key, entry.value) for entry in tensor.external_data]
                 part = self._folder.slice_of(tensor.name, entries, dims=tensor.dims, data_type=tensor.data_type)
@@ -161,7 +149,13 @@ class _Look:
         except InputError as error:
             if "Unsupported model IR version" in error.what or "is under development" in error.what:
                 raise _too_new(error.what.partition(": ")[2], self._path, "onnxruntime") from error
-            raise
+            raise not_implemented(error, self._opset, self._path) or error from error
+        if not session.inputs or not session.outputs:
+            raise InputError(
+                what=f"the model has {len(session.inputs)} inputs and {len(session.outputs)} outputs",
+                where=str(self._path),
+                fix="export it with at least one of each",
+            )
         self._try(session)
         if len(session.inputs) + len(session.outputs) > _MAX_TENSORS:
             raise InputError(
@@ -182,16 +176,21 @@ class _Look:
             if _NO_MEMORY.search(str(error)):
                 raise MemoryError from error
 
-    def _copy(self, model: Any, externals: list[_External], target: Path) -> None:
-        """Write the parsed model with its data in it; what nobody asked for was not parsed and is not written."""
-        self._begin("copy")
-        n_bytes = model.ByteSize() + sum(external.part.n_bytes for external in externals)
+    def _require_one_file(self, model: Any, externals: list[_External]) -> int:
+        """Bytes of the model with all its data in it, which protobuf bounds; said before anything large is read."""
+        n_bytes: int = model.ByteSize() + sum(external.part.n_bytes for external in externals)
         if n_bytes + _COPY_SLACK_BYTES > MAX_MODEL_BYTES:
             raise InputError(
                 what=f"the model and its data have {n_bytes:,} bytes, more than the 2 GB that fit into one file",
                 where=str(self._path),
-                fix="use a smaller or a quantised model; larger ones are not supported yet",
+                fix="use a smaller model, or one whose weights are quantised: larger ones are not supported yet",
             )
+        return n_bytes
+
+    def _copy(self, model: Any, externals: list[_External], target: Path) -> None:
+        """Write the parsed model with its data in it; what nobody asked for was not parsed and is not written."""
+        self._begin("copy")
+        n_bytes = self._require_one_file(model, externals)
         for external in externals:
             del external.tensor.dims[:]
             external.tensor.dims.extend(external.dims)
@@ -208,24 +207,6 @@ def _row(spec: TensorSpec) -> NDArray[np.generic]:
     return np.full(shape, "", dtype=object) if spec.dtype == "object" else np.zeros(shape, dtype=spec.dtype)
 
 
-def _messages(message: Any) -> Iterator[Any]:
-    """The message and every message within it. Tensors hold none but the entries of their external data."""
-    waiting = [message]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        if current.DESCRIPTOR.name == "TensorProto":
-            continue
-        for field, value in current.ListFields():
-            if field.message_type is not None:
-                waiting.extend([value] if _is_one(field) else value)
-
-
-def _is_one(field: Any) -> bool:
-    is_repeated = getattr(field, "is_repeated", None)
-    return not (field.label == field.LABEL_REPEATED if is_repeated is None else is_repeated)
-
-
 def _take_data_away(externals: list[_External]) -> None:
     """Empty tensors in place of those outside: the checker opens no file, whatever it is told."""
     for external in externals:
@@ -233,26 +214,6 @@ def _take_data_away(externals: list[_External]) -> None:
         external.tensor.ClearField("data_location")
         del external.tensor.dims[:]
         external.tensor.dims.append(0)
-
-
-def _refuse_foreign_operators(model: Any, path: Path) -> None:
-    own = {(function.domain, function.name) for function in model.functions}
-    nodes = (message for message in _messages(model) if message.DESCRIPTOR.name == "NodeProto")
-    foreign = sorted(
-        {
-            (node.domain, node.op_type)
-            for node in nodes
-            if node.domain not in _KNOWN_DOMAINS and (node.domain, node.op_type) not in own
-        }
-    )
-    if foreign:
-        named = ", ".join(f"{shown(operator)} of the domain {shown(domain)}" for domain, operator in foreign[:5])
-        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
-        raise InputError(
-            what=f"the model needs custom operators, which only a foreign library could bring: {named}{more}",
-            where=str(path),
-            fix="export it with standard operators only; loadplan loads no library that a model asks for",
-        )
 
 
 def _refuse_the_future(model: Any, path: Path) -> None:

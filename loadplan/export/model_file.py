@@ -1,4 +1,4 @@
-"""A trained model in a file: skops, a pickle where the user trusts it, and the text formats of XGBoost and LightGBM.
+"""A trained model in a file: skops, a pickle where the user trusts it, and the frameworks' own formats.
 
 Opening a pickle (.pkl, .joblib) runs whatever code is in it, so none is opened unless the scenario says `trust: true`.
 skops rebuilds objects of known types only; a file that holds others is refused with their names. The formats of the
@@ -8,8 +8,8 @@ tree libraries hold numbers and no code. What crashes a reader all the same ends
 import hashlib
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,9 +22,10 @@ from loadplan.export.factory import importable, missing_package, problem_of_rows
 from loadplan.export.guard import require_regular
 from loadplan.export.source import TrainedModel
 from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.rows_file import MAX_BYTES, read_rows
+from loadplan.scenario.rows_file import read_rows
 from loadplan.scenario.spec import ModelSource, ModelSourceKind
 
+_MAX_UNPACKED_BYTES = 2 << 30  # no graph that fits into one file is made of more
 _SAVE_AGAIN = "save the model again; don't use a file that you don't trust"
 
 
@@ -37,7 +38,6 @@ def read_model(source: ModelSource) -> tuple[TrainedModel, tuple[Caveat, ...]]:
         EnvironmentFault: when the package that reads it isn't installed.
     """
     path = _path(source)
-    require_regular(path)
     opener = _OPENERS.get((source.kind, path.suffix.lower()))
     if opener is None:
         known = ", ".join(suffix for kind, suffix in _OPENERS if kind == source.kind)
@@ -47,28 +47,36 @@ def read_model(source: ModelSource) -> tuple[TrainedModel, tuple[Caveat, ...]]:
             fix=f"name a file that ends in one of {known}",
         )
     trusts = source.trusts_file or bool(source.trusted_types)
-    try:
-        # Types of the user's own lie beside the scenario; only whom the user trusts may import them.
-        with importable(path.parent) if trusts else nullcontext(), warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            estimator = opener(path, source)
-    except LoadplanError:
-        raise
-    except ModuleNotFoundError as error:
-        raise missing_package(error, str(path)) from error
-    except Exception as error:  # whatever a reader raises on bytes that it didn't write
-        raise _unreadable(error, path) from error
+    # Types of the user's own lie beside the model; only whom the user trusts may import them.
+    found = importable(path.parent) if trusts else nullcontext()
+    with _reading(path), found, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        estimator = opener(path, source)
     return _with_rows(estimator, source), _version_caveats([warning.message for warning in said])
 
 
+def fill(trained: TrainedModel, source: ModelSource) -> None:
+    """Load a file of weights into the module that the factory made.
+
+    Raises:
+        InputError: when the file is missing, damaged, holds more than weights, or doesn't fit the module.
+        EnvironmentFault: when the package that reads it isn't installed.
+    """
+    path = _path(source)
+    with _reading(path):
+        from loadplan.export import torch_file
+
+        torch_file.fill(trained.estimator, path)
+
+
 def identity(source: ModelSource) -> bytes:
-    """What decides which model and which rows they are: the hashes of both files.
+    """What decides which model and which rows they are: the hashes of the files.
 
     Raises:
         InputError: when one of them can't be read.
     """
     hashes = []
-    for path in (_path(source), _rows_path(source)):
+    for path in (_path(source), *([_rows_path(source)] if source.payload is not None else [])):
         require_regular(path)
         with path.open("rb") as file:
             hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
@@ -85,13 +93,32 @@ def _rows_path(source: ModelSource) -> Path:
     return Path(source.folder) / source.payload
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """One message for whatever a reader raises on bytes that it didn't write."""
+    require_regular(path)
+    try:
+        if zipfile.is_zipfile(path):
+            _require_no_bomb(path)
+        yield
+    except LoadplanError:
+        raise
+    except ModuleNotFoundError as error:
+        raise missing_package(error, str(path)) from error
+    except Exception as error:  # readers raise whatever their own code happens to raise
+        raise _unreadable(error, path) from error
+
+
+def _require_no_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        n_bytes = sum(member.file_size for member in archive.infolist())
+    if n_bytes > _MAX_UNPACKED_BYTES:
+        raise InputError(what=f"the file unpacks to {n_bytes:,} bytes", where=str(path), fix=_SAVE_AGAIN)
+
+
 def _skops(path: Path, source: ModelSource) -> Any:
     from skops.io import get_untrusted_types, load
 
-    with zipfile.ZipFile(path) as archive:
-        n_bytes = sum(member.file_size for member in archive.infolist())
-    if n_bytes > MAX_BYTES:
-        raise InputError(what=f"the file unpacks to {n_bytes:,} bytes", where=str(path), fix=_SAVE_AGAIN)
     found = get_untrusted_types(file=path)
     allowed = found if source.trusts_file else list(source.trusted_types)
     foreign = [name for name in found if name not in allowed]
@@ -108,15 +135,16 @@ def _skops(path: Path, source: ModelSource) -> Any:
 def _pickle(path: Path, source: ModelSource) -> Any:
     if not source.trusts_file:
         types = "a list of types can't bind a pickle, and " if source.trusted_types else ""
-        native = {
-            "xgboost": "model.save_model('model.ubj')",
-            "lightgbm": "model.booster_.save_model('model.txt')",
-        }.get(source.kind, "skops.io.dump(model, 'model.skops')")
         raise InputError(
             what=f"{types}opening this file runs whatever code is in it, as with every pickle: it was not opened",
             where=str(path),
-            fix=f"save the model without code: {native}; or, if you made the file yourself, write model.trust: true",
+            fix=f"save the model without code: {_WITHOUT_CODE[source.kind]}; or, if you made the file yourself, write "
+            "model.trust: true",
         )
+    if source.kind == "torch":
+        from loadplan.export import torch_file
+
+        return torch_file.whole_module(path)
     import joblib
 
     return joblib.load(path)
@@ -176,6 +204,18 @@ _OPENERS: Mapping[tuple[ModelSourceKind, str], Callable[[Path, ModelSource], Any
         ("lightgbm", ".txt"): _lightgbm,
         ("lightgbm", ".joblib"): _pickle,
         ("lightgbm", ".pkl"): _pickle,
+        ("torch", ".pt"): _pickle,
+        ("torch", ".pth"): _pickle,
+    }
+)
+
+
+_WITHOUT_CODE: Mapping[ModelSourceKind, str] = MappingProxyType(
+    {
+        "sklearn": "skops.io.dump(model, 'model.skops')",
+        "xgboost": "model.save_model('model.ubj')",
+        "lightgbm": "model.booster_.save_model('model.txt')",
+        "torch": "torch.save(model.state_dict(), 'model.pt'), with a model.factory that makes the module",
     }
 )
 
@@ -191,14 +231,22 @@ def _with_rows(estimator: Any, source: ModelSource) -> TrainedModel:
         )
     trained = TrainedModel(
         estimator=estimator,
-        rows=_table(payloads, estimator, path),
+        rows=_tensors(payloads) if source.kind == "torch" else _table(payloads, estimator, path),
         labels=payloads.labels,
         segments=payloads.segments if any(payloads.segments) else None,
+        groups=None if payloads.groups is None else payloads.groups.tolist(),
+        lengths=payloads.lengths,
     )
     problem = problem_of_rows(trained, source.kind)
     if problem is not None:
         raise InputError(what=problem, where=str(path), fix="give a table of finite numbers, or one array a column")
     return trained
+
+
+def _tensors(payloads: PayloadSet) -> Any:
+    """Arrays by the names of the module's inputs; one alone may have any name."""
+    inputs = dict(payloads.inputs)
+    return inputs if len(inputs) > 1 else next(iter(inputs.values()))
 
 
 def _table(payloads: PayloadSet, estimator: Any, path: Path) -> Any:
@@ -230,14 +278,13 @@ def _table(payloads: PayloadSet, estimator: Any, path: Path) -> Any:
 
 def _version_caveats(said: list[Warning | str]) -> tuple[Caveat, ...]:
     """One for each version of scikit-learn that wrote a part of the file; what else was said goes its usual way."""
-    from sklearn.exceptions import InconsistentVersionWarning
-
     versions = {}
     for message in said:
-        if isinstance(message, InconsistentVersionWarning):
-            versions[message.original_sklearn_version] = message.current_sklearn_version
-        else:
+        written = getattr(message, "original_sklearn_version", None)  # of sklearn.exceptions.InconsistentVersionWarning
+        if written is None:
             warnings.warn(message, stacklevel=2)
+        else:
+            versions[written] = getattr(message, "current_sklearn_version", "another one")
     return tuple(
         Caveat(
             code="export.other_version",

@@ -77,7 +77,7 @@ def convert_copy(copy: BaseEstimator, trained: TrainedModel, *, where: str, note
     except (MissingConverter, MissingShapeCalculator) as error:
         unknown = re.search(r"<class '[\w.]*?(\w+)'>", str(error))
         raise InputError(
-            what=f"skl2onnx has no converter for {unknown[1] if unknown else _name(estimator)}",
+            what=f"skl2onnx has no converter for {unknown[1] if unknown else _name(estimator)} (opset {OPSET})",
             where=where,
             fix="replace it by an estimator or transformer that skl2onnx supports",
         ) from error

@@ -41,7 +41,10 @@ from loadplan.store.manifest import Artifact, stage_key
 from loadplan.verify import Verdict, judge_verification, verification_spec
 
 # What decides the bytes of a graph.
-_CONVERTERS = ("onnx", "skl2onnx", "onnxmltools", "scikit-learn", "xgboost-cpu", "xgboost", "lightgbm", "numpy")
+_CONVERTERS = (
+    *("onnx", "skl2onnx", "onnxmltools", "onnxscript"),
+    *("scikit-learn", "xgboost-cpu", "xgboost", "lightgbm", "torch", "transformers", "numpy"),
+)
 
 
 def read_question(road: Road) -> Findings:
@@ -316,13 +319,14 @@ def model_bytes(source: ModelSource) -> bytes:
         return model_file.identity(source)
     file = Path(source.folder) / f"{source.factory.partition(':')[0]}.py"
     try:
-        return file.read_bytes()
+        factory = file.read_bytes()
     except OSError as error:
         raise InputError(
             what=f"the model's factory can't be read: {error.strerror}",
             where=str(file),
             fix="put the module beside the scenario file, or correct model.factory",
         ) from error
+    return factory if source.file is None else factory + model_file.identity(source)
 
 
 def canonical(scenario: Scenario) -> str:

@@ -4,40 +4,42 @@ from collections.abc import Set
 
 from pydantic_core import PydanticCustomError
 
-# A factory makes the module that their file of weights goes into; all others are one or the other.
-_FILLED_BY_FILE = frozenset({"torch"})
-
 Contradiction = tuple[tuple[str, ...], str]
+
+# Sources whose factory makes a module for the weights in the file; of all others it is one or the other.
+_FILLED = frozenset({"torch"})
+_WITHOUT_FILE = frozenset({"transformers"})
 
 
 def wrong_keys(source: str, given: Set[str]) -> list[Contradiction]:
     """What is wrong about the keys that were given beside `source`: the keys that disagree, and a sentence."""
-    if source == "onnx":
-        return _of_ready_file(given)
-    has_factory, has_file = "factory" in given, "file" in given
-    wrong: list[Contradiction] = []
-    if not has_factory and not (has_file and source not in _FILLED_BY_FILE):
-        rest = "" if source in _FILLED_BY_FILE else ", or file and payload"
-        wrong.append((("source",), f"{source} needs the key factory as well{rest}"))
-    if has_factory and has_file and source not in _FILLED_BY_FILE:
-        wrong.append((("file", "factory"), "the model comes from a factory or from a file; remove one of the two"))
-    if has_file and not has_factory and "payload" not in given:
-        wrong.append((("file",), "a file holds no rows; name them with the key payload: rows.npz"))
-    if "payload" in given and (has_factory or not has_file):
-        wrong.append((("payload", "source"), "payload means nothing to a factory, which returns its rows; remove it"))
-    if "trust" in given and not has_file:
-        wrong.append((("trust",), "trust is about a file, and none is named; to name a factory is to trust it"))
-    return wrong
-
-
-def _of_ready_file(given: Set[str]) -> list[Contradiction]:
+    foreign = {"onnx": ("factory", "trust"), **dict.fromkeys(_WITHOUT_FILE, ("file", "payload", "trust"))}
     wrong: list[Contradiction] = [
-        ((key, "source"), f"{key} means nothing to source onnx; remove it")
-        for key in ("factory", "trust")
+        ((key, "source"), f"{key} means nothing to source {source}; remove it")
+        for key in foreign.get(source, ())
         if key in given
     ]
-    if "file" not in given:
-        wrong.append((("source",), "onnx needs the key file as well"))
+    if source == "onnx" or source in _WITHOUT_FILE:
+        needed = "file" if source == "onnx" else "factory"
+        return wrong if needed in given else [*wrong, (("source",), f"{source} needs the key {needed} as well")]
+    return _of_factory_or_file(source, given)
+
+
+def _of_factory_or_file(source: str, given: Set[str]) -> list[Contradiction]:
+    has_factory, has_file = "factory" in given, "file" in given
+    wrong: list[Contradiction] = []
+    if not has_factory and not has_file:
+        wrong.append((("source",), f"{source} needs the key factory as well, or file and payload"))
+    if has_factory and has_file and source not in _FILLED:
+        wrong.append((("file", "factory"), "the model comes from a factory or from a file; remove one of the two"))
+    if has_file and not has_factory and "payload" not in given:
+        wrong.append((("file",), "a file holds no rows; name them with the key payload, such as rows.npz"))
+    if "payload" in given and has_factory:
+        wrong.append((("payload", "factory"), "payload means nothing to a factory, which returns its rows; remove it"))
+    if "trust" in given and has_factory and has_file and source in _FILLED:
+        wrong.append((("trust", "factory"), "trust means nothing to a file of weights; remove it"))
+    if "trust" in given and not has_file:
+        wrong.append((("trust",), "trust is about a file, and none is named; to name a factory is to trust it"))
     return wrong
 
 

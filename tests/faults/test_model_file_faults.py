@@ -305,6 +305,59 @@ def test_cut_and_flipped_files_are_refused_or_harmless(tmp_path: Path) -> None:
     assert found["cut", 0] == 0
 
 
+def test_operators_that_nothing_here_can_run_are_named_with_their_versions(tmp_path: Path) -> None:
+    def uses(operator: str, domain: str = "", version: int = 1) -> Any:
+        model = plain()
+        model.graph.node[0].op_type, model.graph.node[0].domain = operator, domain
+        if domain:
+            model.opset_import.append(helper.make_opsetid(domain, version))
+        return model
+
+    def in_a_function() -> Any:
+        model = rich()
+        model.functions[0].node[1].op_type = "Mull"
+        return model
+
+    det = helper.make_node("Det", ["x"], ["y"])
+    doubles = value("x", ["rows", 4, 4], TensorProto.DOUBLE), value("y", ["rows"], TensorProto.DOUBLE)
+    of_doubles = helper.make_graph([det], "hostile", doubles[:1], doubles[1:])
+    for model, said in (
+        (uses("Fancy"), "ONNX doesn't have at its opset: 'Fancy' (ai.onnx opset 17)"),
+        (uses("Trees", "ai.onnx.ml", 3), "ONNX doesn't have at its opset: 'Trees' (ai.onnx.ml opset 3)"),
+        (in_a_function(), "ONNX doesn't have at its opset: 'Mull' (ai.onnx opset 17)"),
+        (uses("Rank", "com.shop", 4), "'Rank' of the domain 'com.shop' (version 4)"),
+        (uses("Fancy", "com.microsoft"), "has no operator com.microsoft:Fancy, which the model uses at opset 17"),
+        (
+            helper.make_model(of_doubles, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+            "has no operator Det of these types, which the model uses at opset 17",
+        ),
+    ):
+        assert said in refusal(save(model, tmp_path / "model.onnx")).what
+
+
+def test_a_model_without_outputs_is_refused(tmp_path: Path) -> None:
+    model = plain()
+    del model.graph.output[:]
+    assert refusal(save(model, tmp_path / "model.onnx")).what == "the model has 1 inputs and 0 outputs"
+
+
+def test_data_of_more_than_2_gb_is_refused_as_a_source_before_it_is_read(tmp_path: Path) -> None:
+    model = plain()
+    n_rows = (1 << 31) // 8
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = n_rows
+    del model.graph.initializer[0].dims[:]
+    model.graph.initializer[0].dims.extend([n_rows, 2])
+    send_outside(model.graph.initializer[0], location="w.bin", length=str(n_rows * 8))
+    with (tmp_path / "w.bin").open("wb") as file:
+        file.truncate(n_rows * 8)
+    path = save(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError) as caught:
+        inspect_model(path, copy_to=tmp_path / "copy.onnx", limits=SOON)
+    assert "more than the 2 GB that fit into one file" in caught.value.what
+    assert "not supported yet" in caught.value.fix
+    assert not (tmp_path / "copy.onnx").exists()
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
 def test_thousands_of_flips_are_refused_or_harmless(tmp_path: Path) -> None:

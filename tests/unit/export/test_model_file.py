@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from loadplan.export.artifact import ExportRun
 from loadplan.export.model_file import identity
 from loadplan.export.runner import export_model
 from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.spec import ModelSource, ModelSourceKind, ParityLimits
+from loadplan.scenario.spec import ModelSource, ModelSourceKind, ParityLimits, QualityGate
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(60, 3)).astype(np.float32)
@@ -152,7 +153,7 @@ def test_a_type_of_the_users_own_is_imported_from_beside_the_file_when_it_is_all
     assert "shop_types.Mine" in refusal(source(tmp_path, "model.skops")).what
     assert not (tmp_path / "imported").exists()
     said = refusal(source(tmp_path, "model.skops", trust=("shop_types.Mine",))).what
-    assert said == "skl2onnx has no converter for Mine"
+    assert said == "skl2onnx has no converter for Mine (opset 21)"
     assert (tmp_path / "imported").exists()
 
 
@@ -204,6 +205,14 @@ def test_one_array_a_column_becomes_the_frame_that_the_model_was_fitted_on(tmp_p
 def test_rows_that_do_not_fit_have_a_message_each(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
     skops.io.dump(FITTED, tmp_path / "model.skops")
     assert said in refusal(source(tmp_path, "model.skops"), **arrays).what
+
+
+def test_a_gate_without_segments_names_the_rows_that_lack_them(tmp_path: Path) -> None:
+    skops.io.dump(FITTED, tmp_path / "model.skops")
+    given = replace(source(tmp_path, "model.skops"), quality=QualityGate(metric="accuracy", max_drop=0.01))
+    error = refusal(given, rows=ROWS, labels=LABELS)
+    assert error.what == "model.quality needs segments, which rows.npz holds none of"
+    assert "numpy.savez('rows.npz', …, segments=…)" in error.fix
 
 
 def test_a_file_that_can_not_be_read_is_named_without_waiting(tmp_path: Path) -> None:

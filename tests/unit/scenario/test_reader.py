@@ -164,6 +164,50 @@ def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: 
         ("traffic:", "model: {source: onnx}\ntraffic:", "onnx needs the key file as well"),
         ("traffic:", "model: {source: sklearn}\ntraffic:", "sklearn needs the key factory as well"),
         ("traffic:", "model: {source: sklearn, factory: 'a:b', payload: a.npz}\ntraffic:", "payload means nothing to"),
+        (
+            "traffic:",
+            "model: {source: sklearn, payload: a.npz}\ntraffic:",
+            "the key factory as well, or file and payload",
+        ),
+        (
+            "traffic:",
+            "model: {source: sklearn, file: a.skops}\ntraffic:",
+            "a file holds no rows; name them with the key",
+        ),
+        (
+            "traffic:",
+            "model: {source: xgboost, file: a.json, factory: 'a:b'}\ntraffic:",
+            "from a factory or from a file; remove one of the two",
+        ),
+        ("traffic:", "model: {source: sklearn, factory: 'a:b', trust: true}\ntraffic:", "trust is about a file"),
+        (
+            "traffic:",
+            "model: {source: onnx, file: a.onnx, trust: true}\ntraffic:",
+            "trust means nothing to source onnx",
+        ),
+        (
+            "traffic:",
+            "model: {source: torch, file: a.pt, factory: 'a:b', trust: true}\ntraffic:",
+            "trust means nothing to a file of weights",
+        ),
+        (
+            "traffic:",
+            "model: {source: transformers, factory: 'a:b', file: a.pt}\ntraffic:",
+            "file means nothing to source transformers",
+        ),
+        *(
+            (
+                "traffic:",
+                f"model: {{source: sklearn, file: a.skops, payload: a.npz, trust: {trust}}}\ntraffic:",
+                "model.trust: expected true, or a list of types such as [sklearn.tree._tree.Tree]",
+            )
+            for trust in ("yes", "[]", "[1]", "['os system']", "{a: b}", "1")
+        ),
+        (
+            "traffic:",
+            "model: {source: sklearn, factory: 'a:b', time_limit_s: 0}\ntraffic:",
+            "model.time_limit_s: expected a number above 0",
+        ),
         ("traffic:", "model: {source: sklearn, factory: a.b}\ntraffic:", "expected module:function"),
     ],
 )
@@ -292,6 +336,20 @@ def test_the_schema_describes_every_key_and_allows_no_other() -> None:
     assert schema["$defs"]["Objective"]["properties"]["p99_9_ms"]["exclusiveMinimum"] == 0
     assert schema["$defs"]["PlanSection"]["additionalProperties"] is False
     assert "null" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    ("written", "trusts_file", "trusted_types"),
+    [("true", True, ()), ("false", False, ()), ("[a.B, c.D]", False, ("a.B", "c.D"))],
+)
+def test_trust_is_the_whole_file_or_a_list_of_types(
+    tmp_path: Path, written: str, trusts_file: bool, trusted_types: tuple[str, ...]
+) -> None:
+    model = f"model: {{source: sklearn, file: m.skops, payload: r.npz, trust: {written}, time_limit_s: 30}}\n"
+    found = read_scenario(write(tmp_path, model + MINIMAL)).model
+    assert found is not None
+    assert (found.trusts_file, found.trusted_types, found.time_limit_s) == (trusts_file, trusted_types, 30.0)
+    assert (found.named, found.payload) == ("m.skops", "r.npz")
 
 
 @pytest.mark.parametrize("key", ["file", "payload"])
