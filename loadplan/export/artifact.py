@@ -29,6 +29,8 @@ class ParityCheck:
     # one number. None where the source's answers have no direction (all the same, or 0).
     min_cosine: float | None
     mean_cosine: float | None
+    # Spearman's, over all rows; the lowest of all outputs that are one number for each row, None where none is.
+    rank_correlation: float | None
     top1_agreement_ratio: float | None  # None where no output is a row of class scores
     n_not_finite: int  # NaN and Inf in the variant's answers
     # Positions of the shortest and the longest row that was compared; None where all rows are alike.

@@ -10,14 +10,14 @@ from pathlib import Path
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError, ObjectiveMissed
 from loadplan.execution import ExecutionConfig, padding_problem
-from loadplan.export.parity import padding_holds
+from loadplan.export.parity import Tolerance, padding_holds, tolerance_of
 from loadplan.inference import open_session
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ParityLimits
 from loadplan.store.files import write_bytes
 
 # Where no limit is given for fp32: its usual one.
-_MAY_CHANGE = 1e-5
+_USUAL = Tolerance(absolute=1e-5)
 
 
 def why_not_padded(fp32: bytes, payloads: PayloadSet, limits: ParityLimits | None) -> str | None:
@@ -39,8 +39,8 @@ def why_not_padded(fp32: bytes, payloads: PayloadSet, limits: ParityLimits | Non
         try:
             session = open_session(graph, ExecutionConfig(variant="fp32"))
             problem = padding_problem(session.inputs, session.outputs)
-            allowed = (limits.max_abs_error if limits else None) or _MAY_CHANGE
-            if problem is None and not padding_holds(session, payloads, allowed=allowed):
+            tolerance = (tolerance_of(limits) if limits else None) or _USUAL
+            if problem is None and not padding_holds(session, payloads, tolerance=tolerance):
                 problem = "padding changes what it answers"
         except (InputError, ObjectiveMissed) as error:
             return error.what  # it fails again, and is told, where the variant is checked

@@ -71,18 +71,41 @@ class ParityLimit(_Section):
         description="other models: least cosine of an answer with the source's; of all answers, less their mean, where "
         "each is one number",
     )
+    max_rel_error: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="beside max_abs_error: this share of the source's value is allowed as well",
+    )
+    min_rank_correlation: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="models that answer one number for each row: least rank correlation (Spearman) with the source's",
+    )
 
 
 class Fp32Limit(ParityLimit):
-    """The same arithmetic as the source, so only rounding may differ."""
+    """The same arithmetic as the source, so only rounding may differ: by 6e-8 of the value in each operation."""
 
     max_abs_error: float | None = Field(
         default=1e-5, gt=0, le=1e6, description="largest difference of any output value from the source model's"
+    )
+    # Beside 1e-5, regressors of scikit-learn on targets near 100 needed up to 4e-6: sums of 500 trees, support vectors.
+    max_rel_error: float | None = Field(
+        default=1e-5,
+        gt=0,
+        le=1,
+        description="beside max_abs_error: this share of the source's value is allowed as well",
     )
 
 
 class Fp16Limit(ParityLimit):
     """Ten bits of mantissa: three digits of each number are left."""
+
+    min_rank_correlation: float | None = Field(
+        default=0.999, ge=-1, le=1, description="models that answer one number for each row: least rank correlation"
+    )
 
     top1_agreement_ratio: float | None = Field(
         default=0.99, ge=0, le=1, description="classifiers: least share of rows with the same best class"
@@ -94,6 +117,10 @@ class Fp16Limit(ParityLimit):
 
 class Int8Limit(Fp16Limit):
     """Eight bits for each weight and each value between layers."""
+
+    min_rank_correlation: float | None = Field(
+        default=0.99, ge=-1, le=1, description="models that answer one number for each row: least rank correlation"
+    )
 
     min_cosine: float | None = Field(
         default=0.99, ge=-1, le=1, description="other models: least cosine of an answer with the source's"

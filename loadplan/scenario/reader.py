@@ -132,6 +132,8 @@ def _parity(limit: ParityLimit) -> ParityLimits:
         max_abs_error=limit.max_abs_error,
         top1_agreement_ratio=limit.top1_agreement_ratio,
         min_cosine=limit.min_cosine,
+        max_rel_error=limit.max_rel_error,
+        min_rank_correlation=limit.min_rank_correlation,
     )
 
 

@@ -17,9 +17,12 @@ StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verif
 class ParityLimits:
     """How far a variant's answers may be from the source model's; None is no limit."""
 
-    max_abs_error: float | None  # of any value; where it is given, labels must be the same but for ties within it
+    # Of any value; where an error is limited, labels must be the same but for ties within it.
+    max_abs_error: float | None
     top1_agreement_ratio: float | None  # least share of rows with the same best class; judges classifiers only
     min_cosine: float | None  # least likeness of two answers as directions; judges all others only
+    max_rel_error: float | None = None  # beside max_abs_error: this share of the source's value is allowed as well
+    min_rank_correlation: float | None = None  # Spearman's; judges what answers one number for each row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

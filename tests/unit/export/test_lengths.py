@@ -12,14 +12,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from loadplan.errors import InputError, ObjectiveMissed
 from loadplan.execution import ExecutionConfig
-from loadplan.export.parity import check_parity, padding_holds
+from loadplan.export.parity import Tolerance, check_parity, padding_holds
 from loadplan.export.variants import calibration_batches, calibration_rows
 from loadplan.inference import Session, open_session
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ParityLimits
 
 LIMITS = ParityLimits(max_abs_error=1e-5, top1_agreement_ratio=None, min_cosine=None)
-WITHIN = 1e-5
+WITHIN = Tolerance(absolute=1e-5)
 
 # Token i stands for the vector (i, 10 - i), so the mean of tokens 1, 2 and 6 is (3, 7) and a padded 0 pulls it away.
 VECTORS = np.array([[i, 10 - i] for i in range(10)], dtype=np.float32)
@@ -101,7 +101,7 @@ def test_the_mean_of_a_row_is_its_hand_computed_answer_in_mixed_company(opened: 
     session, given = opened(masked_mean()), sentences(*ROWS)
     parity = check_parity(session, given, variant="fp32", limits=LIMITS, pads=True)
     assert [(check.batch_size, check.n_rows) for check in parity.checks] == [(1, 8), (2, 8), (7, 8), (8, 8)]
-    assert all(check.max_abs_error < WITHIN for check in parity.checks)
+    assert all(check.max_abs_error < WITHIN.absolute for check in parity.checks)
     assert {(check.shortest, check.longest) for check in parity.checks} == {(1, 5)}
 
 
@@ -112,12 +112,12 @@ def test_rows_that_are_alike_have_no_lengths_to_tell(opened: Open) -> None:
 
 
 def test_padding_holds_with_a_mask_and_not_without(opened: Open) -> None:
-    assert padding_holds(opened(masked_mean()), sentences(*ROWS), allowed=WITHIN)
-    assert not padding_holds(opened(plain_mean(), masked=False), sentences(*ROWS, masked=False), allowed=WITHIN)
+    assert padding_holds(opened(masked_mean()), sentences(*ROWS), tolerance=WITHIN)
+    assert not padding_holds(opened(plain_mean(), masked=False), sentences(*ROWS, masked=False), tolerance=WITHIN)
 
 
 def test_rows_of_one_length_prove_nothing_about_padding(opened: Open) -> None:
-    assert not padding_holds(opened(masked_mean()), sentences([1, 2], [3, 4], [5, 6]), allowed=WITHIN)
+    assert not padding_holds(opened(masked_mean()), sentences([1, 2], [3, 4], [5, 6]), tolerance=WITHIN)
 
 
 def test_rows_sorted_by_length_are_padded_too(opened: Open) -> None:
@@ -126,14 +126,14 @@ def test_rows_sorted_by_length_are_padded_too(opened: Open) -> None:
         check_parity(
             opened(plain_mean(), masked=False), sentences(*rows, masked=False), variant="fp32", limits=LIMITS, pads=True
         )
-    assert not padding_holds(opened(plain_mean(), masked=False), sentences(*rows, masked=False), allowed=WITHIN)
+    assert not padding_holds(opened(plain_mean(), masked=False), sentences(*rows, masked=False), tolerance=WITHIN)
 
 
 def test_a_model_without_a_mask_holds_among_rows_of_its_own_length(opened: Open) -> None:
     session, given = opened(plain_mean(), masked=False), sentences(*ROWS, masked=False)
     parity = check_parity(session, given, variant="fp32", limits=LIMITS, pads=False)
-    assert all(check.max_abs_error < WITHIN for check in parity.checks)
-    assert parity.batch_spread < WITHIN
+    assert all(check.max_abs_error < WITHIN.absolute for check in parity.checks)
+    assert parity.batch_spread < WITHIN.absolute
 
 
 def test_a_row_that_is_wrong_in_company_is_named(opened: Open) -> None:

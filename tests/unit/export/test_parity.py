@@ -90,6 +90,12 @@ def test_another_label_is_a_miss_though_the_scores_agree(session: Session) -> No
         check_parity(session, payloads(labels=(1, 1, 0, 1)), variant="fp32", limits=within(1e-5))
 
 
+def test_a_wrong_label_is_worse_than_any_error_of_a_score(session: Session) -> None:
+    given = payloads(inputs=changed(3, 1, 0.75), labels=(1, 1, 0, 1))
+    with pytest.raises(ObjectiveMissed, match="in output label, 0, not 1"):
+        check_parity(session, given, variant="fp32", limits=within(1e-5))
+
+
 def test_a_tie_within_the_tolerance_may_go_either_way(session: Session) -> None:
     checks = check_parity(session, payloads(labels=(1, 0, 1, 1)), variant="fp32", limits=within(1e-5)).checks
     assert len(checks) == 3
@@ -146,3 +152,69 @@ def test_an_answer_of_another_shape_is_a_miss(session: Session) -> None:
     wider = np.concatenate([SCORES, SCORES], axis=1)
     with pytest.raises(ObjectiveMissed, match="with the shape"):
         check_parity(session, payloads(scores=wider), variant="fp32", limits=within(1.0))
+
+
+def numbers(*values: float) -> NDArray[np.float32]:
+    return np.array(values, dtype=np.float32).reshape(-1, 1)
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> Session:
+    """A model that answers with its input, one number for each row."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "echo",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 1])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "number.onnx"
+    )
+    return open_session(tmp_path / "number.onnx", ExecutionConfig(variant="fp32"))
+
+
+def answered(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> PayloadSet:
+    return PayloadSet(inputs={"x": got}, expected={"y": wanted}, segments=("",) * len(got), labels=None)
+
+
+def test_large_answers_may_differ_by_a_share_of_their_own_size(echo: Session) -> None:
+    limits = replace(within(1e-5), max_rel_error=1e-6)
+    given = answered(numbers(100.0001, 0.5), numbers(100.0, 0.5))
+    assert check_parity(echo, given, variant="fp32", limits=limits).checks[0].max_abs_error > 9e-5
+    with pytest.raises(ObjectiveMissed, match="differs from its source by"):
+        check_parity(echo, given, variant="fp32", limits=within(1e-5))
+
+
+def test_the_worst_answer_is_the_one_that_is_furthest_beyond_what_it_may_be(echo: Session) -> None:
+    limits = replace(within(1e-5), max_rel_error=1e-6)
+    given = answered(numbers(100.0001, 0.50005), numbers(100.0, 0.5))  # the first error is larger, and allowed
+    with pytest.raises(ObjectiveMissed, match=r"by 5e-05 \(allowed: 1\.05e-05\): in output y, element 0 is 0\.50005"):
+        check_parity(echo, given, variant="fp32", limits=limits)
+
+
+def test_the_rank_correlation_is_spearmans_and_equal_answers_share_their_ranks(echo: Session) -> None:
+    got, wanted = numbers(1, 2, 2, 3, 9), numbers(10, 30, 20, 20, 40)
+    check = check_parity(echo, answered(got, wanted), variant="fp16", limits=within(None)).checks[-1]
+    # Ranks 1, 2.5, 2.5, 4, 5 against 1, 4, 2.5, 2.5, 5: less their mean 3, products 4 - 0.5 + 0.25 - 0.5 + 4 = 7.25.
+    assert check.rank_correlation == pytest.approx(7.25 / 9.5)
+
+
+def test_a_lossy_ranker_is_held_to_the_order_of_its_source(echo: Session) -> None:
+    # The far row makes the direction agree; the order of all others is turned round.
+    got, wanted = numbers(4, 3, 2, 1, 1000), numbers(1, 2, 3, 4, 1000)
+    limits = ParityLimits(max_abs_error=None, top1_agreement_ratio=0.99, min_cosine=0.99, min_rank_correlation=0.9)
+    with pytest.raises(ObjectiveMissed) as caught:
+        check_parity(echo, answered(got, wanted), variant="int8_dynamic", limits=limits)
+    # Squared differences of ranks: 9 + 1 + 1 + 9; 1 - 6 · 20 / (5 · 24) = 0.
+    assert "ranks the rows otherwise: Spearman's correlation is 0.0000 (at least 0.9 must be)" in caught.value.what
+    assert "model.parity.int8_dynamic.min_rank_correlation" in caught.value.fix
+    lax = replace(limits, min_rank_correlation=-1.0)
+    assert check_parity(echo, answered(got, wanted), variant="int8_dynamic", limits=lax).checks
+
+
+def test_rows_of_scores_and_a_source_that_answers_all_alike_have_no_order(echo: Session, session: Session) -> None:
+    limits = replace(within(None), min_rank_correlation=1.0)
+    alike = check_parity(echo, answered(numbers(1, 2), numbers(5, 5)), variant="fp16", limits=limits)
+    assert {check.rank_correlation for check in alike.checks} == {None}
+    scores = check_parity(session, payloads(), variant="fp16", limits=limits)
+    assert {check.rank_correlation for check in scores.checks} == {None}

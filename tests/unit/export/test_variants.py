@@ -290,4 +290,5 @@ def test_the_error_of_a_regressor_is_gated_too(tmp_path: Path) -> None:
     fp32, int8 = (model.quality[0] for model in run.models)
     assert fp32.value == pytest.approx(fp32.source_value, rel=1e-4)
     assert int8.metric == "mae"
+    assert int8.drop_bound is not None
     assert np.isfinite(int8.drop_bound)

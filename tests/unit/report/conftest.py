@@ -366,6 +366,7 @@ def export() -> ExportRun:
                         mean_rel_error=1e-7,
                         min_cosine=0.999999,
                         mean_cosine=1.0,
+                        rank_correlation=None,
                         top1_agreement_ratio=1.0,
                         n_not_finite=0,
                     ),

@@ -62,7 +62,7 @@ def test_the_digits_scenario_reads_as_it_says() -> None:
     assert scenario.model is not None
     assert (scenario.model.factory, scenario.model.folder) == ("digits_model:build", str(DIGITS.parent))
     assert scenario.model.parity == {
-        "fp32": ParityLimits(max_abs_error=1e-5, top1_agreement_ratio=None, min_cosine=None)
+        "fp32": ParityLimits(max_abs_error=1e-5, max_rel_error=1e-5, top1_agreement_ratio=None, min_cosine=None)
     }
     assert scenario.model.quality is None
     assert scenario.bench.batch_sizes == (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
@@ -74,16 +74,24 @@ def test_each_variant_has_limits_of_its_own_and_what_is_given_wins(tmp_path: Pat
   source: sklearn
   factory: a:b
   variants: [fp32, fp16, int8_dynamic, int8_static]
-  parity: {fp32: {min_cosine: 0.5}, int8_dynamic: {max_abs_error: 0.1, top1_agreement_ratio: 0.9}}
+  parity:
+    fp32: {min_cosine: 0.5, max_rel_error: 0.25}
+    int8_dynamic: {max_abs_error: 0.1, top1_agreement_ratio: 0.9, min_rank_correlation: 0.5}
   quality: {metric: mae, max_drop: 2}
 """
     scenario = read_scenario(write(tmp_path, MINIMAL + model))
     assert scenario.model is not None
     assert scenario.model.parity == {
-        "fp32": ParityLimits(max_abs_error=1e-5, top1_agreement_ratio=None, min_cosine=0.5),
-        "fp16": ParityLimits(max_abs_error=None, top1_agreement_ratio=0.99, min_cosine=0.999),
-        "int8_dynamic": ParityLimits(max_abs_error=0.1, top1_agreement_ratio=0.9, min_cosine=0.99),
-        "int8_static": ParityLimits(max_abs_error=None, top1_agreement_ratio=0.99, min_cosine=0.99),
+        "fp32": ParityLimits(max_abs_error=1e-5, max_rel_error=0.25, top1_agreement_ratio=None, min_cosine=0.5),
+        "fp16": ParityLimits(
+            max_abs_error=None, top1_agreement_ratio=0.99, min_cosine=0.999, min_rank_correlation=0.999
+        ),
+        "int8_dynamic": ParityLimits(
+            max_abs_error=0.1, top1_agreement_ratio=0.9, min_cosine=0.99, min_rank_correlation=0.5
+        ),
+        "int8_static": ParityLimits(
+            max_abs_error=None, top1_agreement_ratio=0.99, min_cosine=0.99, min_rank_correlation=0.99
+        ),
     }
     assert scenario.model.quality == QualityGate(metric="mae", max_drop=2.0)
 
