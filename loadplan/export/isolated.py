@@ -10,7 +10,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from loadplan.child_process import how_it_ended
 from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.export.artifact import ExportRun
 from loadplan.export.runner import BUILDING, OPENING, ExportStep, OnStep, refused_caveat, refused_variant, unheard
+from loadplan.export.scratch import scratch_folder
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource
@@ -109,8 +109,8 @@ def _without(run: ExportRun, lost: dict[str, LoadplanError]) -> ExportRun:
 
 
 def _attempt(source: ModelSource, models_folder: Path, on_step: OnStep) -> tuple[ExportRun, PayloadSet]:
-    with tempfile.TemporaryDirectory(prefix="loadplan-export-", ignore_cleanup_errors=True) as scratch:
-        payloads = Path(scratch) / "payloads.npz"
+    with scratch_folder() as scratch:
+        payloads = scratch / "payloads.npz"
         job = ExportJob(source=source, models_folder=str(models_folder.absolute()), payloads=str(payloads))
         try:
             with _started(job, scratch) as process:
@@ -133,14 +133,14 @@ def _unwrap(said: ExportSaid) -> ExportRun:
 
 
 @contextmanager
-def _started(job: ExportJob, scratch: str) -> Iterator["subprocess.Popen[bytes]"]:
+def _started(job: ExportJob, scratch: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The process, which is gone with all its children when the block ends."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "loadplan.export.export_process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "TMPDIR": scratch},  # what it leaves there when it is killed is removed by this process
+        env={**os.environ, "TMPDIR": str(scratch)},  # what it leaves there when it is killed is removed by this process
         start_new_session=True,  # Ctrl-C reaches loadplan alone, which then ends the process
     )
     with process:

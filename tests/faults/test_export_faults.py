@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from loadplan.errors import EnvironmentFault, InputError, LoadplanError, Objecti
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
 from loadplan.export.runner import export_model
+from loadplan.export.scratch import scratch_folder
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource, ParityLimits
 from loadplan.store.files import UNFINISHED, sha256_file
@@ -25,7 +27,7 @@ N_RANDOM_KILLS = 25
 NO_LIMITS = ParityLimits(max_abs_error=None, top1_agreement_ratio=None, min_cosine=None)
 # A net of one layer, since int8 needs a matrix; `sick` runs before it is returned.
 FACTORY = """\
-import os, signal, subprocess, sys, time
+import os, signal, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import numpy as np
@@ -105,14 +107,16 @@ def test_a_process_of_its_own_exports_the_same_and_prints_for_people_only(
 
 
 def test_a_factory_that_hangs_is_stopped_with_all_that_it_started(tmp_path: Path) -> None:
-    asleep = "Path('started').write_text(str(subprocess.Popen(['sleep', '1000']).pid)); hang()"
-    given = source(tmp_path, f"os.chdir({str(tmp_path)!r})\n{asleep}", time_limit_s=3)
+    begins = "scratch = tempfile.mkdtemp(); sleeper = subprocess.Popen(['sleep', '1000'])"
+    tells = "Path('started').write_text(f'{sleeper.pid} {scratch}'); hang()"
+    given = source(tmp_path, f"os.chdir({str(tmp_path)!r})\n{begins}\n{tells}", time_limit_s=3)
     error = refusal(tmp_path, given, InputError)
     assert error.what == "building the model took longer than 3 s and was stopped"
     assert "model.time_limit_s: 6" in error.fix
     assert error.where == "sick_model:build"
-    sleeper = int((tmp_path / "started").read_text())
-    assert not psutil.pid_exists(sleeper) or psutil.Process(sleeper).status() == psutil.STATUS_ZOMBIE
+    sleeper, scratch = (tmp_path / "started").read_text().split()
+    assert not psutil.pid_exists(int(sleeper)) or psutil.Process(int(sleeper)).status() == psutil.STATUS_ZOMBIE
+    assert not Path(scratch).exists()
 
 
 @pytest.mark.parametrize(
@@ -295,6 +299,39 @@ def test_struck_in_the_factory_the_export_leaves_nobody_and_the_same_command_goe
     assert not child.is_running()
     assert_nothing_to_take(place)
     assert_goes_on(place)
+
+
+def test_folders_of_killed_exports_are_removed_by_the_next_and_those_of_living_ones_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    holds = (
+        "import os, signal, sys, tempfile, time\n"
+        "from loadplan.export.scratch import scratch_folder\n"
+        "tempfile.tempdir = sys.argv[1]\n"
+        "with scratch_folder() as folder:\n"
+        "    (folder / 'model.onnx').touch()\n"
+        "    os.utime(folder, (1, 1))\n"  # long ago
+        "    print(folder, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    holders = [
+        subprocess.Popen(
+            [sys.executable, "-c", holds, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    folders = [Path(holder.stdout.readline().strip()) for holder in holders if holder.stdout]
+    holders[0].kill()
+    holders[0].communicate()
+    assert folders[0].exists()
+    with scratch_folder() as own:
+        assert own.exists()
+        assert not folders[0].exists()
+        assert folders[1].exists()
+    assert not own.exists()
+    holders[1].communicate("")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.nightly
