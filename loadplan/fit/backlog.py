@@ -20,9 +20,10 @@ from loadplan.load.records import Outcome, RequestLog
 # With two full batches waiting, the next batch is full whatever arrives.
 _BATCHES_WAITING = 2
 _REQUESTS_WAITING_LEAST = 16
-# As many as come in one cluster of the bursts that are driven: twice the backlog.
+# What comes in a few clusters of the bursts that are driven: where many of a burst are refused, the pace of the answers
+# says little about what the server carries, for it spends its time on reading what it refuses.
 _BATCHES_QUEUED_LEAST = 4
-_REQUESTS_QUEUED_LEAST = 64
+_REQUESTS_QUEUED_LEAST = 256
 N_DEPARTURES_LEAST = 100  # a pace from fewer is too uncertain
 
 

@@ -9,9 +9,9 @@ transfer), so each is held near its start value by a mild prior. Start values of
 costs per request and per batch, come in closed form from the runs in which a backlog formed: while batches of b
 requests wait, one request leaves every (S(b) + b c + H) / b. What a row costs beside its inference is asked only where
 the requests of a run differ in their rows, for otherwise it is part of what a request costs: how much longer the third
-with the most rows took than that with the fewest, beyond the difference in S, is the start value, and the medians of
-these two thirds are compared along with the quantiles of all. Of the pauses the length is fitted, for each of a few
-rates at which they may come; the rate itself moves every pause to another request, which no search can follow.
+with the most rows took than that with the fewest, beyond the difference in S, is its start value. Of the pauses the
+length is fitted, for each of a few rates at which they may come; the rate itself moves every pause to another request,
+which no search can follow.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,6 @@ _PAUSED_AT_MOST_RATIO = 0.1  # of the time; more, and a simulated server hardly 
 _ROW_S_LEAST = 0.1e-6  # the start value where the runs show none: the time to look at a number or two
 _THIRDS = (1.0 / 3.0, 2.0 / 3.0)
 _IN_THIRD_LEAST = 10
-_MEDIAN_SCATTER = 0.04  # of the median of a third, as of all
 # Batches of the runs that show backlogs must differ by this many requests to tell the two costs apart.
 _REQUESTS_APART_LEAST = 0.5
 # Start values for what backlogs don't tell; costs of a small request on one core of a virtual machine.
@@ -94,7 +93,6 @@ class _Replay:
     quantiles_s: Times  # measured
     gap_s: float | None  # measured time between departures under backlog; None: this run has none to speak of
     thirds: tuple[Mask, ...]  # of those that are compared: with the fewest and the most rows; none where all are alike
-    thirds_s: Times  # measured medians of the two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +197,6 @@ def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun) -> _Replay:
         raise _useless(run, f"has {int(counts.sum())} right answers in clean windows", "let it run for longer")
     law = find_law(service_times, setting.execution)
     n_rows = all_rows[is_sent]
-    times_s, thirds = (done_s - sent_s)[counts], _thirds(n_rows[counts])
     return _Replay(
         run=run,
         setting=setting,
@@ -209,10 +206,9 @@ def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun) -> _Replay:
         service_s=service_times_s(law, max(setting.serving.max_batch_size, int(n_rows.max()))),
         service_spread_ratio=float(np.median(law.spread_ratio)),
         counts=counts,
-        quantiles_s=np.quantile(times_s, QUANTILES),
+        quantiles_s=np.quantile((done_s - sent_s)[counts], QUANTILES),
         gap_s=_measured_gap_s(run, sent_s, done_s, n_waiting=backlog_of(setting, float(n_rows.mean()))),
-        thirds=thirds,
-        thirds_s=_medians_s(times_s, thirds),
+        thirds=_thirds(n_rows[counts]),
     )
 
 
@@ -296,8 +292,6 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
 def _misfit(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
     times_s, gap_s = _predict(replay, overhead, draws)
     misfit: Times = np.log(_quantiles_s(times_s) / replay.quantiles_s) / SCATTER
-    apart = np.log(_medians_s(times_s, replay.thirds) / replay.thirds_s)
-    misfit = np.concatenate([misfit, apart / _MEDIAN_SCATTER])
     if replay.gap_s is None:
         return misfit
     # A replay without any backlog is of a server that is far too fast.
@@ -326,11 +320,6 @@ def _quantiles_s(times_s: Times) -> Times:
     answered_s = times_s[~np.isnan(times_s)]
     # A replay in which all of them are refused is of a server that is far too slow.
     return np.quantile(answered_s, QUANTILES) if answered_s.size else np.full(len(QUANTILES), _FOR_EVER_S)
-
-
-def _medians_s(times_s: Times, thirds: Sequence[Mask]) -> Times:
-    answered_s = (times_s[third & ~np.isnan(times_s)] for third in thirds)
-    return np.array([np.median(each) if each.size else _FOR_EVER_S for each in answered_s])
 
 
 def _residuals(replay: _Replay, overhead: OverheadFit, draws: Draws) -> list[Residual]:

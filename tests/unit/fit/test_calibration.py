@@ -157,7 +157,7 @@ def test_requests_that_differ_in_their_rows_are_taken_as_they_come(
     beside_s = GUESSED_REQUEST_S + 119 * GUESSED_ROW_S + GUESSED_BATCH_S
     assert alone.offered_rate_rps == pytest.approx(0.4 / (1e-3 + beside_s))
     assert alone.setting is not None
-    assert alone.setting.serving.max_queue_rows == 64 * 120
+    assert alone.setting.serving.max_queue_rows == 256 * 120
     # A batch is closed by a request that doesn't fit, so fewer than 3,000 / 118 are in one, and more than one less.
     together = following(make_bench({1: 1e-3, 3000: 1e-3}), make_scenario(n_rows=rows, max_batch_sizes=(3000,)), [])
     beside_s = GUESSED_REQUEST_S + 119 * GUESSED_ROW_S + GUESSED_BATCH_S / 25

@@ -108,11 +108,11 @@ def test_where_all_requests_are_alike_a_row_is_part_of_the_request(laws: Overhea
 @pytest.mark.parametrize(
     ("rows", "sizes", "row_s"),
     [
-        pytest.param(RowsPerRequest(mean=6.0, p95=18.0, most=40), (1, 32), 15e-6, id="small requests"),
+        pytest.param(RowsPerRequest(mean=6.0, p95=18.0, most=40), (1, 32), 3e-6, id="small requests"),
         pytest.param(
             RowsPerRequest(mean=120.0, p95=300.0, most=400),
-            (1, 128, 512),
-            3e-6,
+            (1, 8, 32),
+            15e-6,
             id="a ranker's candidates",
             marks=pytest.mark.nightly,
         ),

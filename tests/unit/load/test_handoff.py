@@ -23,9 +23,9 @@ ORDER = LoopOrder(
 
 def test_answers_of_different_sizes_come_back_in_their_shapes(tmp_path: Path) -> None:
     outputs: dict[str, tuple[NDArray[np.generic], ...]] = {
-        "score": (np.array([[0.5]], dtype=np.float32), np.array([[1.0], [2.0], [3.0]], dtype=np.float32)),
-        "label": (np.array([7], dtype=np.int64), np.array([1, 2, 3], dtype=np.int64)),
-        "word": (np.array(["a"], dtype=np.object_), np.array(["bcd", "", "é"], dtype=np.object_)),
+        "score": (np.array([[0.5], [0.25]], dtype=np.float32), np.array([[1.0], [2.0], [3.0]], dtype=np.float32)),
+        "label": (np.array([7, 8], dtype=np.int64), np.array([1, 2, 3], dtype=np.int64)),
+        "word": (np.array(["a", "ab"], dtype=np.object_), np.array(["bcd", "", "é"], dtype=np.object_)),
     }
     write_job(tmp_path, GeneratorJob(order=ORDER, expected=ExpectedAnswers(outputs=outputs), core=None))
     back = read_job(tmp_path)
