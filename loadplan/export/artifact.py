@@ -63,6 +63,16 @@ class SegmentQuality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """Which weights parity would notice: each was scaled by 1.01, and the answers compared within the limit."""
+
+    n_rows: int  # that were looked at
+    n_weights: int  # tensors of learnt numbers that aren't all 0
+    n_examined: int  # fewer where the time was up
+    unproved: tuple[str, ...]  # whose scaling changed no answer beyond the limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCost:
     """What one inference asks of a machine, by the graph; `export.cost` says how it is counted."""
 
@@ -109,6 +119,7 @@ class ExportedModel:
     quality: tuple[SegmentQuality, ...]
     # Whether rows of different lengths may share a batch, the shorter padded with zeros: measured on the fp32 graph.
     pads: bool = False
+    sensitivity: Sensitivity | None = None  # of fp32 alone: other variants are made from it
     costs: tuple[ModelCost, ...] = ()  # by batch size; empty where they could not be read
     costs_unknown: str | None = None  # why not
     opening: OpeningTime | None = None  # None until all variants are there to be timed in turn

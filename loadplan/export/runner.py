@@ -44,6 +44,7 @@ _MODULES: Mapping[ModelSourceKind, str] = MappingProxyType(
 )
 # Less is rounding; this much a caller may notice.
 _SPREAD_WORTH_SAYING = 1e-3
+_NAMED = 5  # names in a sentence; all are in export.json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,7 @@ def export_model(
             *doubts,
             *(refused_caveat(variant, refusal.error) for variant, refusal in refusals.items()),
             *_company_caveats(models),
+            *_unproved_caveats(models),
             *(() if conversion.takes_one_row else padding_caveats(unpadded, payloads)),
         ),
     )
@@ -184,6 +186,7 @@ def _export_variant(
 ) -> ExportedModel:
     from loadplan.export.cost import BATCH_SIZES, model_costs
     from loadplan.export.graph import read_facts
+    from loadplan.export.sensitivity import sensitivity_of
 
     on_step(ExportStep(doing=f"making {variant}", variant=variant))
     serialised, judged = _made(variant, conversion, payloads)
@@ -204,6 +207,7 @@ def _export_variant(
     lost = lost_quality(variant, quality, source.quality)
     if lost is not None:
         raise _RefusedError("quality", lost)
+    on_step(ExportStep(doing=f"looking at what {variant} is made of", variant=variant))
     path = folder / f"{variant}.onnx"
     write_bytes(path, serialised)
     facts = read_facts(serialised)
@@ -223,6 +227,9 @@ def _export_variant(
         batch_spread=parity.batch_spread,
         quality=quality,
         pads=pads,
+        sensitivity=sensitivity_of(serialised, judged, limits, takes_one_row=conversion.takes_one_row)
+        if variant == "fp32"
+        else None,
         costs=costs.by_batch_size,
         costs_unknown=costs.unknown,
     )
@@ -297,4 +304,19 @@ def _company_caveats(models: Sequence[ExportedModel]) -> list[Caveat]:
         )
         for model in models
         if model.batch_spread > _SPREAD_WORTH_SAYING
+    ]
+
+
+def _unproved_caveats(models: Sequence[ExportedModel]) -> list[Caveat]:
+    return [
+        Caveat(
+            code="export.unproved_weights",
+            what=f"{len(found.unproved)} of {found.n_examined} weights of {model.variant} could be 1 % wrong and no "
+            f"answer to {found.n_rows} evaluation rows would tell: {', '.join(found.unproved[:_NAMED])}"
+            + ("" if len(found.unproved) <= _NAMED else " and others"),
+            fix="give rows that use them, as production does",
+            number=float(len(found.unproved)),
+        )
+        for model in models
+        if (found := model.sensitivity) is not None and found.unproved
     ]

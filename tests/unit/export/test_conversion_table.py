@@ -59,4 +59,7 @@ def test_the_tabular_scenario_answers_like_its_source_and_tells_tumours_of_every
     assert [(spec.name, spec.shape) for spec in model.inputs] == [("input", (None, 30))]
     assert [part.segment for part in model.quality] == ["", "large", "medium", "small"]
     assert (model.quality[0].value or 0.0) >= 0.94
+    # Thresholds and leaves of the trees, and the score that they start from.
+    assert model.sensitivity is not None
+    assert (model.sensitivity.n_weights, model.sensitivity.n_examined, model.sensitivity.unproved) == (3, 3, ())
     assert payloads.n_rows == sum(part.n_rows for part in model.quality[1:]) == 285

@@ -121,11 +121,9 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
     assert digests[0] == digests[1]
 
 
-def test_scaling_any_one_weight_of_the_digits_by_a_hundredth_is_caught(
-    digits: tuple[ExportRun, PayloadSet, Path], tmp_path: Path
-) -> None:
-    _, payloads, path = digits
-    patched = tmp_path / "patched.onnx"
+def scaled_by_a_hundredth(path: Path, payloads: PayloadSet, limits: ParityLimits) -> tuple[list[str], list[str]]:
+    """The names of the weights whose scaling the parity check catches, and of those that it lets pass."""
+    patched = path.parent.parent / "patched.onnx"
     caught, unchanged = [], []
     for index, tensor in enumerate(onnx.load(path).graph.initializer):
         if tensor.data_type != onnx.TensorProto.FLOAT:
@@ -136,12 +134,63 @@ def test_scaling_any_one_weight_of_the_digits_by_a_hundredth_is_caught(
         onnx.save(model, patched)
         session = open_session(patched, ExecutionConfig(variant="fp32"))
         try:
-            check_parity(session, payloads, variant="fp32", limits=within(1e-5))
+            check_parity(session, payloads, variant="fp32", limits=limits)
             unchanged.append(tensor.name)
         except ObjectiveMissed:
             caught.append(tensor.name)
+    return caught, unchanged
+
+
+def test_scaling_any_one_weight_of_the_digits_by_a_hundredth_is_caught(
+    digits: tuple[ExportRun, PayloadSet, Path],
+) -> None:
+    run, payloads, path = digits
+    caught, unchanged = scaled_by_a_hundredth(path, payloads, within(1e-5))
     assert unchanged == []  # no tensor of this model changes nothing
     assert len(caught) == 6  # weights and intercepts of three layers
+    sensitivity = run.models[0].sensitivity
+    assert sensitivity is not None
+    assert (sensitivity.n_weights, sensitivity.n_examined, sensitivity.unproved) == (6, 6, ())
+
+
+REGRESSOR_NEAR_100 = """\
+from sklearn.neural_network import MLPRegressor
+model = MLPRegressor(hidden_layer_sizes=(16,), max_iter=60, solver="lbfgs", random_state=0)
+model.fit(rows, 100 + 20 * rows.sum(axis=1))"""
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_scaling_any_one_weight_of_a_regressor_is_caught_within_limits_that_grow_with_its_answers(
+    tmp_path: Path,
+) -> None:
+    limits = ParityLimits(max_abs_error=1e-5, max_rel_error=1e-5, top1_agreement_ratio=None, min_cosine=None)
+    _, payloads = export(tmp_path, trained(REGRESSOR_NEAR_100), max_abs_error=1e-2)
+    assert float(np.abs(payloads.expected["variable"]).mean()) > 80.0
+    path = tmp_path / "models" / "fp32.onnx"
+    check_parity(
+        open_session(path, ExecutionConfig(variant="fp32")), payloads, variant="fp32", limits=limits
+    )  # as it is, it passes
+    caught, unchanged = scaled_by_a_hundredth(path, payloads, limits)
+    assert (len(caught), unchanged) == (4, [])
+
+
+UNUSED = """\
+from sklearn.neural_network import MLPRegressor
+model = MLPRegressor(hidden_layer_sizes=(4,), max_iter=60, solver="lbfgs", random_state=0).fit(rows, rows.sum(axis=1))
+model.intercepts_[1] = np.full(1, 1e-7)"""
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_weight_that_no_row_tells_of_is_a_doubt_by_name(tmp_path: Path) -> None:
+    run, _ = export(tmp_path, trained(UNUSED))
+    sensitivity = run.models[0].sensitivity
+    assert sensitivity is not None
+    assert sensitivity.unproved == ("intercepts1",)
+    (caveat,) = run.caveats
+    assert caveat.code == "export.unproved_weights"
+    assert "1 of 4 weights of fp32 could be 1 % wrong and no answer to 40 evaluation rows would tell: intercepts1" in (
+        caveat.what
+    )
 
 
 def test_a_failed_check_names_the_worst_element_and_leaves_no_file(tmp_path: Path) -> None:
