@@ -58,7 +58,7 @@ _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's se
 
 _PAUSE_RATES_PER_S = (6.0, 2.0, 20.0)
 _PAUSED_AT_MOST_RATIO = 0.1  # of the time; more, and a simulated server hardly works
-_ROW_S_LEAST = 0.1e-6  # the start value where the runs show none: the time to look at a number or two
+_ROW_S_LEAST = 1e-6  # the start value where the runs show less: the time to look at a dozen numbers
 _THIRDS = (1.0 / 3.0, 2.0 / 3.0)
 _IN_THIRD_LEAST = 10
 # Batches of the runs that show backlogs must differ by this many requests to tell the two costs apart.
