@@ -10,7 +10,8 @@ from collections.abc import Callable
 from loadplan.export.artifact import LOWER_IS_BETTER, ExportedModel, ParityCheck, RefusedVariant, SegmentQuality
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Section, Table, Text, number, text
-from loadplan.report.view import digits, percent
+from loadplan.report.sections.model_signature import signature_blocks
+from loadplan.report.view import counted, digits, percent
 
 _Z_95 = 1.959964  # two-sided 95 % of the normal distribution
 _VERDICTS = {"held": "within the limit", "lost": "beyond the limit", "too_few": "can't tell", "not_judged": "no limit"}
@@ -31,6 +32,8 @@ def same_model_section(known: Findings) -> Section | None:
         blocks += [_summary(model), *_lengths(model), _parity(model)]
         if model.quality:
             blocks.append(_quality(model))
+        blocks += _sensitivity(model)
+    blocks += signature_blocks(known.export.models)
     blocks += [_refused(refusal) for refusal in known.export.refused]
     return Section(name="same-model", title="Is it still the same model?", blocks=tuple(blocks))
 
@@ -100,7 +103,8 @@ def _likeness(model: ExportedModel) -> str:
     worst = max(check.max_abs_error for check in model.parity)
     limits = model.limits
     if limits.max_abs_error is not None:
-        return f"largest error {worst:.1e} where {limits.max_abs_error:.1e} is allowed"
+        share = "" if limits.max_rel_error is None else f" and {limits.max_rel_error:.1e} of the answer besides"
+        return f"largest error {worst:.1e} where {limits.max_abs_error:.1e}{share} is allowed"
     agreed = _least(model, lambda check: check.top1_agreement_ratio)
     if agreed is not None and limits.top1_agreement_ratio is not None:
         return (
@@ -109,8 +113,35 @@ def _likeness(model: ExportedModel) -> str:
         )
     cosine = _least(model, lambda check: check.min_cosine)
     if cosine is not None and limits.min_cosine is not None:
-        return f"least cosine {cosine:.5f} where {limits.min_cosine:g} is asked for, largest error {worst:.1e}"
+        order = _order(model)
+        return f"least cosine {cosine:.5f} where {limits.min_cosine:g} is asked for{order}, largest error {worst:.1e}"
     return f"largest error {worst:.1e}, without a limit"
+
+
+def _order(model: ExportedModel) -> str:
+    correlation, limit = _least(model, lambda check: check.rank_correlation), model.limits.min_rank_correlation
+    if correlation is None or limit is None:
+        return ""
+    return f", rank correlation {correlation:.5f} where {limit:g} is"
+
+
+def _sensitivity(model: ExportedModel) -> list[Text]:
+    """How many of the weights the rows say something about; nothing where that was not looked at."""
+    found = model.sensitivity
+    if found is None or found.n_weights == 0:
+        return []
+    said = f"Of {counted(found.n_weights, 'weight tensor')} of {model.variant}, {found.n_examined:,} were looked at"
+    if not found.unproved:
+        held = "every one that was looked at changes an answer beyond the limit when it is scaled by 1.01"
+        return [Text(text=f"{said}, on {found.n_rows:,} rows: {held} (measured).")] if found.n_examined else []
+    named = ", ".join(found.unproved)
+    return [
+        Text(
+            text=f"{said}: scaling {len(found.unproved):,} of them by 1.01 changes no answer to {found.n_rows:,} rows "
+            f"beyond the limit, so nothing is known of {named} (measured).",
+            tone="doubt",
+        )
+    ]
 
 
 def _least(model: ExportedModel, figure: Callable[[ParityCheck], float | None]) -> float | None:
@@ -138,6 +169,7 @@ def _parity(model: ExportedModel) -> Table:
             number("mean relative error"),
             number("least cosine"),
             number("mean cosine"),
+            number("rank correlation"),
             number("same top class"),
             number("not finite"),
         ),
@@ -151,6 +183,7 @@ def _parity(model: ExportedModel) -> Table:
                 f"{check.mean_rel_error:.1e}",
                 "none" if check.min_cosine is None else f"{check.min_cosine:.6f}",
                 "none" if check.mean_cosine is None else f"{check.mean_cosine:.6f}",
+                "none" if check.rank_correlation is None else f"{check.rank_correlation:.6f}",
                 "no classes" if check.top1_agreement_ratio is None else percent(check.top1_agreement_ratio),
                 f"{check.n_not_finite:,}",
             )
@@ -189,6 +222,8 @@ def _quality(model: ExportedModel) -> Table:
 def _value(quality: SegmentQuality, value: float | None) -> str:
     if value is None:
         return "not defined"
+    if quality.metric in {"auc", "ndcg"}:
+        return f"{value:.4f}"  # a limit on them is in thousandths
     return percent(value) if quality.metric == "accuracy" else digits(value)
 
 
