@@ -23,7 +23,7 @@ from loadplan.scenario.spec import ModelSource, ParityLimits
 from loadplan.store.files import UNFINISHED, sha256_file
 from tests.live.pipeline.conftest import Place, environment, make_place
 
-N_RANDOM_KILLS = 25
+N_RANDOM_KILLS = 15
 NO_LIMITS = ParityLimits(max_abs_error=None, top1_agreement_ratio=None, min_cosine=None)
 # A net of one layer, since int8 needs a matrix; `sick` runs before it is returned.
 FACTORY = """\

@@ -175,7 +175,8 @@ def test_a_model_of_one_fixed_row_is_judged_row_by_row_and_says_so(tmp_path: Pat
         variants=("fp32", "int8_static"),
         parity=dict.fromkeys(("fp32", "int8_static"), NO_LIMITS),
     )
-    np.savez(tmp_path / "rows.npz", x=rows, **{"expected.y": rows @ WEIGHTS, "labels": (rows @ WEIGHTS)[:, 0]})
+    truth: dict[str, Any] = {"expected.y": rows @ WEIGHTS, "labels": (rows @ WEIGHTS)[:, 0]}
+    np.savez(tmp_path / "rows.npz", x=rows, **truth)
     (tmp_path / "models").mkdir()
     run, payloads = export_model(given, models_folder=tmp_path / "models")
     assert [model.variant for model in run.models] == ["fp32", "int8_static"]
