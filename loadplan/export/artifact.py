@@ -66,7 +66,7 @@ class SegmentQuality:
 class Sensitivity:
     """Which weights parity would notice: each was scaled by 1.01, and the answers compared within the limit."""
 
-    n_rows: int  # that were looked at
+    n_rows: int  # on which every unproved one was looked at
     n_weights: int  # tensors of learnt numbers that aren't all 0
     n_examined: int  # fewer where the time was up
     unproved: tuple[str, ...]  # whose scaling changed no answer beyond the limit

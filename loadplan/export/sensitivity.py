@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,9 @@ from loadplan.scenario.payloads import PayloadSet, inputs_of
 from loadplan.scenario.spec import ParityLimits
 
 FACTOR = 1.01
-# Most weights show in a few rows; those that don't are looked at again with more.
+# Most weights show in a few rows; those that don't are looked at again with more, while there is time.
 _ROWS_AT_FIRST, _ROWS_AT_MOST = 32, 512
-_BUDGET_S = 20.0
+_BUDGET_S = 20.0  # for the first look at all weights, and as long for the second at those that didn't show
 _FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE})
 # Learnt numbers among the attributes of ai.onnx.ml; `nodes_hitrates` and labels are none.
 _LEARNT = frozenset(
@@ -77,38 +78,53 @@ def unproved_weights(
         payloads: the rows.
         tolerance: what parity allows.
         takes_one_row: whether the rows of a batch are fixed at one.
-        budget_s: seconds after which no further weight is begun.
+        budget_s: seconds after which no further weight is begun, of each of the two looks.
     """
-    deadline_s = time.monotonic() + budget_s
     model = onnx.load_model_from_string(serialised)
     with tempfile.TemporaryDirectory(prefix="loadplan-sensitivity-") as scratch:
         path = Path(scratch) / "graph.onnx"
         batch_size = 1 if takes_one_row else USUAL_BATCH
-        sizes = sorted({min(n_rows, payloads.n_rows) for n_rows in (_ROWS_AT_FIRST, _ROWS_AT_MOST)})
         attributes = list(_attributes(model, path))
         n_weights = len(_weight_tensors(model.graph)) + len(attributes)
         try:
             session = _with_weights_as_inputs(model, path)
-            looks = [_look(session, payloads, batch_size=batch_size, n_rows=n_rows) for n_rows in sizes]
+            look = _look(session, payloads, batch_size=batch_size, n_rows=_ROWS_AT_FIRST)
         except Exception:  # the runtime raises classes of its own; some operators want constants
             return Sensitivity(n_rows=0, n_weights=n_weights, n_examined=0, unproved=())
-        unproved, n_examined = [], 0
-        for weight in [*_tensors(model, session), *attributes]:
-            if time.monotonic() >= deadline_s:
-                break
-            n_examined += 1
-            if not _is_seen(weight, looks, payloads, tolerance):
-                unproved.append(weight.name)
-    return Sensitivity(n_rows=sizes[-1], n_weights=n_weights, n_examined=n_examined, unproved=tuple(unproved))
-
-
-def _is_seen(weight: _Weight, looks: Sequence[_Look], payloads: PayloadSet, tolerance: Tolerance) -> bool:
-    session, fed = weight.scaled()
-    return any(
-        not is_within(run(session, {**inputs_of(payloads, rows), **fed}), answers, tolerance)
-        for look in looks
-        for rows, answers in look
+        weights = [*_tensors(model, session), *attributes]
+        seen = _seen(weights, look, payloads, tolerance, budget_s=budget_s)
+        hidden = [weight for weight, is_seen in zip(weights, seen, strict=False) if not is_seen]
+        n_rows = min(_ROWS_AT_FIRST, payloads.n_rows)
+        if hidden and payloads.n_rows > n_rows:
+            more = _look(session, payloads, batch_size=batch_size, n_rows=_ROWS_AT_MOST)
+            seen_now = _seen(hidden, more, payloads, tolerance, budget_s=budget_s)
+            n_rows = min(_ROWS_AT_MOST, payloads.n_rows) if len(seen_now) == len(hidden) else n_rows
+            hidden = [weight for weight, is_seen in zip_longest(hidden, seen_now) if not is_seen]
+    return Sensitivity(
+        n_rows=n_rows,
+        n_weights=n_weights,
+        n_examined=len(seen),
+        unproved=tuple(weight.name for weight in hidden),
     )
+
+
+def _seen(
+    weights: Sequence[_Weight], look: _Look, payloads: PayloadSet, tolerance: Tolerance, *, budget_s: float
+) -> list[bool]:
+    """Whether each weight changes an answer; as many as the time allows."""
+    deadline_s = time.monotonic() + budget_s
+    found: list[bool] = []
+    for weight in weights:
+        if time.monotonic() >= deadline_s:
+            break
+        session, fed = weight.scaled()
+        found.append(
+            any(
+                not is_within(run(session, {**inputs_of(payloads, rows), **fed}), answers, tolerance)
+                for rows, answers in look
+            )
+        )
+    return found
 
 
 def _look(session: Session, payloads: PayloadSet, *, batch_size: int, n_rows: int) -> _Look:
