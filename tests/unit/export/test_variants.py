@@ -244,7 +244,7 @@ def test_the_gate_refuses_a_variant_that_lost_in_one_segment(tmp_path: Path, mon
     # A variant that answers to every row of the first segment as if it were no row at all: wrong on half of them.
     real = variants._MAKERS["fp16"]
 
-    def spoil(source: onnx.ModelProto, rows: variants.Tensors) -> onnx.ModelProto:
+    def spoil(source: onnx.ModelProto, rows: Sequence[variants.Tensors]) -> onnx.ModelProto:
         model = real(source, rows)
         for tensor in model.graph.initializer:
             if tensor.data_type == onnx.TensorProto.FLOAT16 and len(tensor.dims) == 2 and tensor.dims[0] == 6:
