@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig
+from loadplan.export.guard import inspect_model
 from loadplan.export.runner import export_model
 from loadplan.export.variants import make_variant
 from loadplan.inference import open_session, run
@@ -44,6 +45,7 @@ def test_the_saved_graph_is_fused_but_laid_out_for_no_processor(tmp_path: Path) 
         for name, variant in (("fp32", "fp32"), ("optimised", OPTIMISED))
     )
     assert np.allclose(fp32, optimised, atol=1e-4)
+    assert inspect_model(tmp_path / "optimised.onnx").n_parameters == 16 * 16 * 9  # no foreign operator for the guard
 
 
 def test_what_was_optimised_offline_is_not_optimised_again(tmp_path: Path) -> None:
