@@ -15,9 +15,22 @@ class ExecutionConfig:
     """How one inference session executes a model."""
 
     variant: str  # name of the ONNX variant, such as `fp32`
-    provider: str = "CPU"  # ONNX Runtime execution provider without its suffix: CPU, CUDA, TensorRT, OpenVINO
+    # ONNX Runtime execution provider without its suffix: CPU, CUDA, TensorRT, OpenVINO; with the number of its device
+    # where it is not the one that the provider takes by itself: CUDA:1.
+    provider: str = "CPU"
     n_threads: int = 1  # intra-op threads of one session
     n_sessions: int = 1  # sessions side by side in one server process
+
+    @property
+    def provider_name(self) -> str:
+        """The provider without the number of a device."""
+        return self.provider.partition(":")[0]
+
+    @property
+    def device_index(self) -> int | None:
+        """Which of the provider's devices; None: the one that it takes by itself."""
+        index = self.provider.partition(":")[2]
+        return int(index) if index.isdecimal() else None
 
     @property
     def is_optimised_offline(self) -> bool:

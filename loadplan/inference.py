@@ -35,6 +35,17 @@ _RUNTIME_NOISE = re.compile(
 # `2026-11-25 22:56:11.53 [E:onnxruntime:Default, provider_bridge_ort.cc:2458 operator()] what went wrong`
 _LOGGED_ERROR = re.compile(r"\[E:onnxruntime:[^\]]*\] (.+)")
 _NOTHING_ON_PROVIDER = "assigned to the default CPU EP, but fallback to CPU EP has been explicitly disabled"
+# What the runtime's arena, CUDA and its libraries, and C++ itself say where memory is short.
+_NO_MEMORY = (
+    "Failed to allocate memory for requested buffer",
+    "Available memory of",  # `… is smaller than requested bytes of …`: the arena's own limit
+    "out of memory",
+    "cudaErrorMemoryAllocation",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "bad_alloc",
+    "bad allocation",
+)
 # Providers are called here as people call them; the runtime's own spelling differs in one of them.
 _RUNTIME_SPELLING = {"TensorRT": "Tensorrt"}
 # Providers that number their devices, and take the number as an option.
@@ -62,13 +73,8 @@ class Session:
     handle: Any  # onnxruntime.InferenceSession, which has no usable types
 
 
-def open_session(model: Path, execution: ExecutionConfig, *, device_index: int | None = None) -> Session:
-    """Load an ONNX file on the provider and with the threads asked for.
-
-    Args:
-        model: the file.
-        execution: provider and threads.
-        device_index: which of the provider's devices; None: the one that the provider takes by itself.
+def open_session(model: Path, execution: ExecutionConfig) -> Session:
+    """Load an ONNX file on the provider and its device, with the threads asked for.
 
     Raises:
         EnvironmentFault: when no usable ONNX Runtime is installed, or the provider can't run the model here.
@@ -83,9 +89,10 @@ def open_session(model: Path, execution: ExecutionConfig, *, device_index: int |
     if execution.is_optimised_offline:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # errors are raised; written as well, a bad client could fill a server's log
-    provider = f"{_RUNTIME_SPELLING.get(execution.provider, execution.provider)}ExecutionProvider"
-    choice = _device_choice(execution.provider, device_index)
-    if execution.provider != "CPU":
+    name = execution.provider_name
+    provider = f"{_RUNTIME_SPELLING.get(name, name)}ExecutionProvider"
+    choice = _device_choice(name, execution.device_index)
+    if name != "CPU":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
         # The Python wrapper's own fall-back would print to standard output and hide what went wrong.
@@ -144,6 +151,11 @@ def device_name(provider: str, device_index: int) -> str | None:
 def reason_of(error: BaseException) -> str:
     """What the runtime says in one line, without its codes, source files and C++ signatures."""
     return _plain(str(error)) or type(error).__name__
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether the runtime, the CPU's allocator or a GPU's library had no memory left; only the message tells."""
+    return error is not None and any(words in str(error) for words in _NO_MEMORY)
 
 
 def reason_in_log(log: str) -> str | None:

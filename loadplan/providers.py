@@ -158,8 +158,8 @@ def _try(name: str, device_index: int | None) -> Provider:
     rows = np.arange(4, dtype=np.float32).reshape(2, 2)
     try:
         with tempfile.TemporaryDirectory(prefix="loadplan-provider-") as folder:
-            execution = ExecutionConfig(variant="probe", provider=name)
-            session = open_session(_doubling(Path(folder)), execution, device_index=device_index)
+            on_device = name if device_index is None else f"{name}:{device_index}"
+            session = open_session(_doubling(Path(folder)), ExecutionConfig(variant="probe", provider=on_device))
             answer = run(session, {"x": rows})["y"]
     except LoadplanError as error:
         return replace(found, reason=reason_of(error.__cause__) if error.__cause__ else error.what)

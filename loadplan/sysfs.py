@@ -77,6 +77,27 @@ def read_max_frequency_hz(root: Path) -> float | None:
     return float(khz) * 1e3 if khz is not None and khz.isdecimal() else None
 
 
+def read_frequency_hz(root: Path, cores: Iterable[int]) -> float | None:
+    """The mean clock of these cores at the moment, in hertz; None where the system doesn't tell."""
+    folder = root / "sys" / "devices" / "system" / "cpu"
+    texts = [text_of(folder / f"cpu{core}" / "cpufreq" / "scaling_cur_freq") for core in cores]
+    khz = [float(text) for text in texts if text is not None and text.isdecimal()]
+    return 1e3 * sum(khz) / len(khz) if khz else None
+
+
+def read_throttled_s(root: Path) -> float | None:
+    """Seconds for which a CPU quota has stopped the cgroups over this process so far; None where none is counted.
+
+    Several may be stopped at once, so it is that of the one that was stopped for longest. Version 2 counts
+    microseconds, version 1 nanoseconds.
+    """
+    scales = {"throttled_usec": 1e-6, "throttled_time": 1e-9}
+    lines = (line.split() for folder in _cgroups(root, "cpu") for line in _lines(folder / "cpu.stat"))
+    return max(
+        (float(pair[1]) * scales[pair[0]] for pair in lines if len(pair) == 2 and pair[0] in scales), default=None
+    )
+
+
 def read_quota_cores(root: Path) -> float | None:
     """Cores that the CPU quotas over this process allow, or None where there is none."""
     return min((quota for folder in _cgroups(root, "cpu") if (quota := _quota_cores(folder)) is not None), default=None)
@@ -180,6 +201,10 @@ def text_of(path: Path) -> str | None:
         return path.read_text(errors="replace").strip() or None
     except OSError:
         return None
+
+
+def _lines(path: Path) -> list[str]:
+    return (text_of(path) or "").splitlines()
 
 
 def _caches(folder: Path) -> Iterator[tuple[str | None, str | None, Path]]:

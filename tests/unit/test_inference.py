@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from loadplan.errors import EnvironmentFault, InputError
 from loadplan.execution import ExecutionConfig, TensorSpec
-from loadplan.inference import load_runtime, open_session, run, runtime_version
+from loadplan.inference import is_out_of_memory, load_runtime, open_session, run, runtime_version
 
 ONE_THREAD = ExecutionConfig(variant="fp32")
 
@@ -100,3 +100,30 @@ def test_without_a_runtime_the_extra_to_install_is_named(monkeypatch: pytest.Mon
     with pytest.raises(EnvironmentFault, match="no ONNX Runtime is installed") as caught:
         load_runtime()
     assert 'pip install "loadplan[cpu]"' in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("said", "is_memory"),
+    [
+        (
+            "bfc_arena.cc:376 AllocateRawInternal Failed to allocate memory for requested buffer of size 8388608000",
+            True,
+        ),
+        ("Available memory of 1024 is smaller than requested bytes of 4096", True),
+        ("CUDA failure 2: out of memory ; GPU=0 ; hostname=x ; file=/src/cuda_allocator.cc", True),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0", True),
+        ("std::bad_alloc", True),
+        ("Got invalid dimensions for input: x", False),
+    ],
+)
+def test_a_lack_of_memory_is_known_by_what_the_runtime_says(said: str, is_memory: bool) -> None:
+    assert is_out_of_memory(RuntimeError(said)) == is_memory
+
+
+def test_the_number_of_a_device_stands_behind_its_provider() -> None:
+    assert [
+        (execution.provider_name, execution.device_index)
+        for execution in (
+            ExecutionConfig(variant="fp32", provider=name) for name in ("CPU", "CUDA", "CUDA:0", "CUDA:3")
+        )
+    ] == [("CPU", None), ("CUDA", None), ("CUDA", 0), ("CUDA", 3)]
