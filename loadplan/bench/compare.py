@@ -171,7 +171,7 @@ def _change(ratio: float, p_value: float) -> Change:
 
 
 def _means_s(rounds: Sequence[CellRound]) -> NDArray[np.float64]:
-    return np.array([visit.service_times_s.mean() for visit in calm_rounds(rounds)])
+    return np.array([visit.mean_s for visit in calm_rounds(rounds)])
 
 
 def _caveats(base: Machine, head: Machine, *, n_noisy: int, n_cells: int) -> tuple[Caveat, ...]:

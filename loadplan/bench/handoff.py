@@ -30,4 +30,5 @@ class Visit:
     times: CellRound | None = None
     failure: str | None = None  # what went wrong with this cell alone
     lack: Lack | None = None  # what goes wrong with every cell
+    does_not_fit: bool = False  # the failure is a lack of memory, so larger batches need not be tried
     process_ended: bool = False  # the worker crashed or had to be killed

@@ -1,6 +1,6 @@
 """What the micro-benchmark measured: samples of single inferences, cell by cell, and what they say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,12 @@ from loadplan.caveat import Caveat
 from loadplan.execution import ExecutionConfig
 from loadplan.machine import Machine
 
+Times = NDArray[np.float64]
+
+
+def _no_times() -> Times:
+    return np.zeros(0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class BenchCell:
@@ -16,6 +22,7 @@ class BenchCell:
 
     execution: ExecutionConfig
     batch_size: int  # rows in one inference
+    idle_gap_s: float = 0.0  # how long the process slept before each call; 0: one call right after the other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +31,48 @@ class CellRound:
 
     cell: BenchCell
     i_round: int
-    service_times_s: NDArray[np.float64]  # (n_calls,), single calls in order, robbed calls already dropped
+    service_times_s: Times  # (n_calls,), single calls in order, robbed calls already dropped
     lost_ratio: float  # share of the visit's time that neighbours stole
     dropped_ratio: float  # share of the calls that were dropped for it, or made again where rows differ in length
+    loop_times_s: Times = field(default_factory=_no_times)  # (n_loops,), seconds a call over loops without a clock
+    calls_per_loop: int = 1
+    clock_s: float = 0.0  # what reading the clock and keeping it adds to each single call
+    n_preempted: int = 0  # times that the system took a core away from the process
+    throttled_s: float | None = None  # how long a CPU quota stopped the process; None: none is counted
+    frequency_hz: float | None = None  # mean clock of the usable cores at the end; None: the system doesn't tell
+
+    @property
+    def mean_s(self) -> float:
+        """Mean time of a call: of the loops, where short calls were looped."""
+        return float(self.typical_times_s.mean())
+
+    @property
+    def typical_times_s(self) -> Times:
+        """What medians and means rest on: the loops where there are any, single calls elsewhere."""
+        return self.loop_times_s if self.loop_times_s.size else self.service_times_s
+
+    @property
+    def n_calls(self) -> int:
+        """All calls that count."""
+        return int(self.service_times_s.size + self.loop_times_s.size * self.calls_per_loop)
+
+    @property
+    def took_s(self) -> float:
+        """About how long the visit lasted: its calls and the pauses between them."""
+        n_singles = int(self.service_times_s.size)
+        pauses_s = n_singles * self.cell.idle_gap_s
+        return float(self.service_times_s.sum() + self.loop_times_s.sum() * self.calls_per_loop) + pauses_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellSummary:
-    """What the rounds of one cell say together; rounds that neighbours spoiled give way to the others."""
+    """What the rounds of one cell say together; rounds that neighbours spoiled give way to the others.
+
+    Of short calls minimum, median and mean are those of loops; percentiles always are of single calls.
+    """
 
     cell: BenchCell
-    n_samples: int
+    n_samples: int  # calls
     n_effective: float  # how many independent samples the calls are worth, for the mean
     min_s: float
     median_s: float
@@ -52,5 +90,11 @@ class BenchRun:
 
     machine: Machine
     rounds: tuple[CellRound, ...]
-    cells: tuple[CellSummary, ...]
+    cells: tuple[CellSummary, ...]  # one call right after the other
     caveats: tuple[Caveat, ...]
+    cold: tuple[CellSummary, ...] = ()  # calls after a pause: never part of a service time by batch size
+
+    @property
+    def clock_s(self) -> float:
+        """What the clock's reading adds to each single call, hence to percentiles."""
+        return float(np.median([visit.clock_s for visit in self.rounds])) if self.rounds else 0.0

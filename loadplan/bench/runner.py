@@ -2,6 +2,7 @@
 
 Interleaving spreads a drift of the machine's speed evenly over the cells, so that it can't pass for a difference
 between them. Each visit is handed to a callback as it is made; a sweep that was cut short goes on from those.
+Columns are first compared at a few batch sizes, and those that can't win (`pruning`) get no more visits.
 Durations are seconds on the monotonic clock.
 """
 
@@ -13,17 +14,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadplan.bench.doubts import (
+    counted,
+    dropped_caveats,
+    failure_caveats,
+    noise_caveats,
+    pruned_caveats,
+    system_caveats,
+)
 from loadplan.bench.handoff import Visit
+from loadplan.bench.pruning import N_COLUMNS_KEPT, Beaten, Column, beaten_columns, probe_sizes
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
-from loadplan.bench.summary import ROUNDS_AT_LEAST, by_cell, is_settled, noise_caveats, summarise_cell
+from loadplan.bench.summary import ROUNDS_AT_LEAST, by_cell, is_settled, summarise_cell
 from loadplan.bench.worker_process import WorkerProcess
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
-from loadplan.machine import Machine
+from loadplan.machine import Machine, state_caveats
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.stats import Interval
 
 _SHUFFLE_SEED = 20261124
+# Visits to each probed cell before columns are compared: of two the interval is many times as wide as of three.
+_PROBE_ROUNDS = 3
 # The two visits that each cell gets in any case may overrun the budget by this much.
 _OVERRUN_ALLOWED_RATIO = 1.0
 _OVERRUN_ALLOWED_S = 10.0
@@ -39,6 +52,8 @@ class BenchRequest:
     budget_s: float
     machine: Machine
     caveats: tuple[Caveat, ...] = ()  # from choosing the cells
+    objective_s: float = math.inf  # an inference that takes longer is of no use
+    exhaustive: bool = False  # no column is given up
     visit_limit_s: float = 120.0  # loading a large model and its first inference may take long; beyond, it hangs
 
 
@@ -63,9 +78,6 @@ def run_bench(
         EnvironmentFault: when no usable ONNX Runtime is installed, or a provider that was asked for can't run here.
         InvalidMeasurement: when no cell could be measured at all, or the budget is too small for any figure.
     """
-    sweep = _Sweep(request, done)
-    spent_before_s = sum(float(visit.service_times_s.sum()) for visit in done)
-    begin_s = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="loadplan-bench-") as folder,
         WorkerProcess(
@@ -76,24 +88,41 @@ def run_bench(
             folder=Path(folder),
         ) as worker,
     ):
-        while (cell := sweep.next_cell(spent_s=spent_before_s + time.monotonic() - begin_s)) is not None:
-            visit = worker.visit(cell, sweep.n_visits(cell))
-            sweep.take(cell, visit)
-            if visit.times is not None and on_record is not None:
-                on_record(visit.times)
-            if on_progress is not None:
-                on_progress(*sweep.progress(spent_before_s + time.monotonic() - begin_s))
-    return sweep.finished()
+        return sweep(request, worker.visit, done=done, on_record=on_record, on_progress=on_progress)
+
+
+def sweep(
+    request: BenchRequest,
+    visit_cell: Callable[[BenchCell, int], Visit],
+    *,
+    now_s: Callable[[], float] = time.monotonic,
+    done: Sequence[CellRound] = (),
+    on_record: Callable[[CellRound], None] | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> BenchRun:
+    """As `run_bench`, with whoever times a cell in its given round, on any clock."""
+    state = _Sweep(request, done)
+    begin_s = now_s() - sum(visit.took_s for visit in done)
+    while (cell := state.next_cell(spent_s=now_s() - begin_s)) is not None:
+        visit = visit_cell(cell, state.n_visits(cell))
+        state.take(cell, visit)
+        if visit.times is not None and on_record is not None:
+            on_record(visit.times)
+        if on_progress is not None:
+            on_progress(*state.progress(now_s() - begin_s))
+    return state.finished()
 
 
 class _Sweep:
-    """What has been visited, what failed, and what is visited next."""
+    """What has been visited, what failed, what was given up, and what is visited next."""
 
     def __init__(self, request: BenchRequest, done: Sequence[CellRound]) -> None:
         self._request = request
         self._rounds = {cell: list(visits) for cell, visits in by_cell(done).items() if cell in set(request.cells)}
         self._settled = {cell for cell, visits in self._rounds.items() if is_settled(visits)}
         self._failures: dict[BenchCell, str] = {}
+        self._probes = _probes(request)
+        self._beaten: dict[ExecutionConfig, Beaten] = {}
         self._queue: list[BenchCell] = []  # what is left of this round
         self._order = random.Random(_SHUFFLE_SEED)  # noqa: S311 -- an order, not a secret
 
@@ -102,9 +131,10 @@ class _Sweep:
 
     def next_cell(self, *, spent_s: float) -> BenchCell | None:
         """The next of this round, which is shuffled when it begins; None when all is settled or the budget spent."""
-        self._queue = self._wanted(self._queue, spent_s)
+        is_over = spent_s >= self._request.budget_s
+        self._queue = [cell for cell in self._queue if self._is_wanted(cell, is_over=is_over)]
         if not self._queue:
-            self._queue = self._wanted(self._request.cells, spent_s)
+            self._queue = self._next_round(is_over=is_over)
             self._order.shuffle(self._queue)
         if self._queue and spent_s > self._request.budget_s * (1.0 + _OVERRUN_ALLOWED_RATIO) + _OVERRUN_ALLOWED_S:
             raise self._too_small_a_budget(spent_s)
@@ -120,74 +150,102 @@ class _Sweep:
             return
         self._failures[cell] = visit.failure or "no reason given"
         if visit.process_ended:
-            self._leave_out_larger(cell)
+            self._leave_out_larger(cell, "ended the worker")
+        elif visit.does_not_fit:
+            self._leave_out_larger(cell, "does not fit into the memory")
 
     def progress(self, spent_s: float) -> tuple[float, str]:
-        n_cells = len(self._request.cells)
+        n_cells = len(self._kept_cells())
         budget_ratio = spent_s / self._request.budget_s if self._request.budget_s > 0 else 1.0
-        done_ratio = max((len(self._settled) + len(self._failures)) / n_cells, min(budget_ratio, 0.99))
-        return min(done_ratio, 1.0), f"{len(self._settled)} of {n_cells} cells known to ±2 %"
+        n_settled = sum(cell.execution not in self._beaten for cell in self._settled)
+        done_ratio = max((n_settled + len(self._failures)) / n_cells, min(budget_ratio, 0.99))
+        return min(done_ratio, 1.0), f"{n_settled} of {n_cells} cells known to ±2 %"
 
     def finished(self) -> BenchRun:
-        measured = [cell for cell in self._request.cells if cell in self._rounds and cell not in self._failures]
-        if not measured:
+        measured = [cell for cell in self._kept_cells() if cell in self._rounds and cell not in self._failures]
+        summaries = [summarise_cell(self._rounds[cell]) for cell in measured]
+        cells = tuple(summary for summary in summaries if not summary.cell.idle_gap_s)
+        if not cells:
             reasons = "; ".join(sorted(set(self._failures.values()))) or "the grid is empty"
             raise InvalidMeasurement(
                 what=f"no cell of the benchmark could be measured: {reasons}",
                 where="bench",
                 fix="look at the reason; a model that fails on every batch size can't be planned",
             )
-        cells = tuple(summarise_cell(self._rounds[cell]) for cell in measured)
+        rounds = tuple(visit for cell in measured for visit in self._rounds[cell])
         return BenchRun(
             machine=self._request.machine,
-            rounds=tuple(visit for cell in measured for visit in self._rounds[cell]),
+            rounds=rounds,
             cells=cells,
-            caveats=(*self._request.caveats, *_failure_caveats(self._failures), *noise_caveats(cells)),
+            cold=tuple(summary for summary in summaries if summary.cell.idle_gap_s),
+            caveats=(
+                *self._request.caveats,
+                *state_caveats(self._request.machine),
+                *failure_caveats(self._failures),
+                *pruned_caveats(tuple(self._beaten.values())),
+                *noise_caveats(cells),
+                *dropped_caveats(rounds),
+                *system_caveats(rounds),
+            ),
         )
 
-    def _wanted(self, cells: Sequence[BenchCell], spent_s: float) -> list[BenchCell]:
-        is_over = spent_s >= self._request.budget_s
-        return [
-            cell
-            for cell in cells
-            if cell not in self._failures
-            and (self.n_visits(cell) < ROUNDS_AT_LEAST or not (is_over or cell in self._settled))
-        ]
+    def _next_round(self, *, is_over: bool) -> list[BenchCell]:
+        """The probes until they are known; then, of the columns that may still win, whatever is wanted."""
+        unknown = [cell for cell in self._probes if self._is_wanted(cell, is_over=is_over)]
+        unknown = [cell for cell in unknown if self.n_visits(cell) < _PROBE_ROUNDS]
+        if unknown:
+            return unknown
+        if self._probes:
+            self._give_up_beaten()
+        return [cell for cell in self._request.cells if self._is_wanted(cell, is_over=is_over)]
 
-    def _leave_out_larger(self, cell: BenchCell) -> None:
+    def _is_wanted(self, cell: BenchCell, *, is_over: bool) -> bool:
+        if cell in self._failures or cell.execution in self._beaten:
+            return False
+        return self.n_visits(cell) < ROUNDS_AT_LEAST or not (is_over or cell in self._settled)
+
+    def _give_up_beaten(self) -> None:
+        columns: dict[ExecutionConfig, dict[int, Interval]] = {}
+        for cell in self._kept_cells():
+            visits = self._rounds.get(cell, ())
+            if len(visits) >= ROUNDS_AT_LEAST and not cell.idle_gap_s and cell not in self._failures:
+                summary = summarise_cell(visits)
+                interval = Interval(low=summary.mean_s_low, high=summary.mean_s_high)
+                columns.setdefault(cell.execution, {})[cell.batch_size] = interval
+        paused = {cell.execution for cell in self._request.cells if cell.idle_gap_s}
+        known: Mapping[ExecutionConfig, Column] = columns
+        found = beaten_columns(known, objective_s=self._request.objective_s, keep=paused)
+        self._beaten |= {each.execution: each for each in found}
+
+    def _kept_cells(self) -> list[BenchCell]:
+        return [cell for cell in self._request.cells if cell.execution not in self._beaten]
+
+    def _leave_out_larger(self, cell: BenchCell, why: str) -> None:
         """Larger batches of the same column would end the same way, at the price of another crash."""
         for larger in self._request.cells:
             is_new = larger not in self._rounds and larger not in self._failures
             if is_new and larger.execution == cell.execution and larger.batch_size > cell.batch_size:
-                self._failures[larger] = f"not tried, because batch size {cell.batch_size} ended the worker"
+                self._failures[larger] = f"not tried, because batch size {cell.batch_size} {why}"
 
     def _too_small_a_budget(self, spent_s: float) -> InvalidMeasurement:
         n_visits = sum(len(visits) for visits in self._rounds.values()) + len(self._failures)
-        n_cells = len(self._request.cells)
+        n_cells = len(self._kept_cells())
         enough_s = math.ceil(spent_s / max(n_visits, 1) * n_cells * ROUNDS_AT_LEAST)
         return InvalidMeasurement(
             what=f"the budget of {self._request.budget_s:g} s is too small for any figure: "
-            f"{_counted(n_visits, 'visit')} took {spent_s:.0f} s, and {n_cells} cells need {ROUNDS_AT_LEAST} each",
+            f"{counted(n_visits, 'visit')} took {spent_s:.0f} s, and {n_cells} cells need {ROUNDS_AT_LEAST} each",
             where="bench",
             fix=f"set bench.budget_s to {enough_s} or more, or measure fewer batch sizes and thread counts",
         )
 
 
-def _failure_caveats(failures: Mapping[BenchCell, str]) -> tuple[Caveat, ...]:
-    grouped: dict[tuple[ExecutionConfig, str], list[int]] = {}
-    for cell, reason in sorted(failures.items()):
-        grouped.setdefault((cell.execution, reason), []).append(cell.batch_size)
-    return tuple(
-        Caveat(
-            code="bench.cell_failed",
-            what=f"{execution.variant} with {_counted(execution.n_threads, 'thread')} was not measured at "
-            f"{_counted(len(sizes), 'batch size')} ({', '.join(map(str, sizes))}): {reason}",
-            fix="leave these out of bench.batch_sizes, or mend the model",
-            number=float(len(sizes)),
-        )
-        for (execution, reason), sizes in grouped.items()
-    )
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def _probes(request: BenchRequest) -> tuple[BenchCell, ...]:
+    """The cells at which columns are compared; none where all are to be measured, or there is nothing to give up."""
+    columns: dict[ExecutionConfig, list[BenchCell]] = {}
+    for cell in request.cells:
+        if not cell.idle_gap_s:
+            columns.setdefault(cell.execution, []).append(cell)
+    if request.exhaustive or len(columns) <= N_COLUMNS_KEPT:
+        return ()
+    sizes = {execution: probe_sizes([cell.batch_size for cell in cells]) for execution, cells in columns.items()}
+    return tuple(cell for cells in columns.values() for cell in cells if cell.batch_size in sizes[cell.execution])

@@ -1,5 +1,9 @@
-"""A sweep as columns: one row per timed call, for parquet and for people who take results further."""
+"""A sweep as columns: one row per sample, for parquet and for people who take results further.
 
+A sample is a single call, or a loop of `n_calls` of them with its time divided by their number.
+"""
+
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -19,18 +23,19 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray[np.generic]]
 
-_SCHEMA = "loadplan.bench/1"
+_SCHEMA = "loadplan.bench/2"
 _WHERE = "bench.parquet"
-_KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "i_round")
-_VALUES = ("lost_ratio", "dropped_ratio", "service_time_s")
+_KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "idle_gap_s", "i_round")
+_OF_VISIT = ("lost_ratio", "dropped_ratio", "clock_s", "n_preempted", "throttled_s", "frequency_hz")
+_VALUES = (*_OF_VISIT, "n_calls", "service_time_s")
 
 
 def bench_columns(run: BenchRun) -> Columns:
-    """One row per call; a visit's cell, number and noise are repeated on each of its calls."""
-    n_calls = [visit.service_times_s.size for visit in run.rounds]
+    """One row per sample, a visit's loops after its single calls; what holds for a visit is repeated on each row."""
+    n_samples = [visit.service_times_s.size + visit.loop_times_s.size for visit in run.rounds]
 
     def repeated(values: list[object], dtype: type) -> NDArray[np.generic]:
-        return np.repeat(np.array(values, dtype=dtype), n_calls)
+        return np.repeat(np.array(values, dtype=dtype), n_samples)
 
     executions = [visit.cell.execution for visit in run.rounds]
     return {
@@ -39,10 +44,18 @@ def bench_columns(run: BenchRun) -> Columns:
         "n_threads": repeated([execution.n_threads for execution in executions], np.int32),
         "n_sessions": repeated([execution.n_sessions for execution in executions], np.int32),
         "batch_size": repeated([visit.cell.batch_size for visit in run.rounds], np.int32),
+        "idle_gap_s": repeated([visit.cell.idle_gap_s for visit in run.rounds], np.float64),
         "i_round": repeated([visit.i_round for visit in run.rounds], np.int32),
         "lost_ratio": repeated([visit.lost_ratio for visit in run.rounds], np.float64),
         "dropped_ratio": repeated([visit.dropped_ratio for visit in run.rounds], np.float64),
-        "service_time_s": np.concatenate([visit.service_times_s for visit in run.rounds]),
+        "clock_s": repeated([visit.clock_s for visit in run.rounds], np.float64),
+        "n_preempted": repeated([visit.n_preempted for visit in run.rounds], np.int32),
+        "throttled_s": repeated([_or_nan(visit.throttled_s) for visit in run.rounds], np.float64),
+        "frequency_hz": repeated([_or_nan(visit.frequency_hz) for visit in run.rounds], np.float64),
+        "n_calls": np.concatenate([_calls_of_samples(visit) for visit in run.rounds]),
+        "service_time_s": np.concatenate(
+            [times_s for visit in run.rounds for times_s in (visit.service_times_s, visit.loop_times_s)]
+        ),
     }
 
 
@@ -66,16 +79,18 @@ def bench_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Map
     starts = np.concatenate([[0], np.flatnonzero(np.logical_or.reduce(changes)) + 1])
     ends = np.concatenate([starts[1:], [columns["i_round"].size]])
     rounds = tuple(_round(columns, int(start), int(end)) for start, end in zip(starts, ends, strict=True))
+    summaries = [summarise_cell(visits) for visits in by_cell(rounds).values()]
     return BenchRun(
         machine=codec.loads(metadata["machine"], Machine, where=_WHERE),
         rounds=rounds,
-        cells=tuple(summarise_cell(visits) for visits in by_cell(rounds).values()),
+        cells=tuple(summary for summary in summaries if not summary.cell.idle_gap_s),
+        cold=tuple(summary for summary in summaries if summary.cell.idle_gap_s),
         caveats=codec.loads(metadata["caveats"], tuple[Caveat, ...], where=_WHERE),
     )
 
 
 def to_frame(run: BenchRun) -> "pd.DataFrame":
-    """The calls as a pandas table."""
+    """The samples as a pandas table."""
     import pandas as pd
 
     return pd.DataFrame(bench_columns(run))
@@ -104,10 +119,31 @@ def _round(columns: Mapping[str, NDArray[np.generic]], start: int, end: int) -> 
         n_threads=first["n_threads"],
         n_sessions=first["n_sessions"],
     )
+    times_s = columns["service_time_s"][start:end].astype(np.float64)
+    n_calls = columns["n_calls"][start:end].astype(np.int32)
     return CellRound(
-        cell=BenchCell(execution=execution, batch_size=first["batch_size"]),
+        cell=BenchCell(execution=execution, batch_size=first["batch_size"], idle_gap_s=first["idle_gap_s"]),
         i_round=first["i_round"],
-        service_times_s=columns["service_time_s"][start:end].astype(np.float64),
+        service_times_s=times_s[n_calls == 1],
         lost_ratio=first["lost_ratio"],
         dropped_ratio=first["dropped_ratio"],
+        loop_times_s=times_s[n_calls > 1],
+        calls_per_loop=int(n_calls.max()),
+        clock_s=first["clock_s"],
+        n_preempted=first["n_preempted"],
+        throttled_s=_or_none(first["throttled_s"]),
+        frequency_hz=_or_none(first["frequency_hz"]),
     )
+
+
+def _calls_of_samples(visit: CellRound) -> NDArray[np.int32]:
+    sizes = [visit.service_times_s.size, visit.loop_times_s.size]
+    return np.repeat(np.array([1, visit.calls_per_loop], dtype=np.int32), sizes)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,22 +1,22 @@
 """Process entry: times inferences in a process of its own, so that a crash of the runtime is a result, not an end.
 
 Reads one `BenchJob` line, then one cell and round number per line; answers each with one `Visit` line. The runner
-decides which cell is visited when; this process only times. It ends when its parent does.
+decides which cell is visited when; this process only times (`timing` says how). It ends when its parent does.
 
-A sample is the time from the end of one call to the end of the next on the monotonic clock, so the clock is read once
-a call; with keeping the reading that adds about 0.1 µs to each. The input changes from call to call. Calls during
-which a neighbour had the core are dropped, the share of them is told (`noise` says how they are found and why).
+A visit warms up and then times for about 20 ms: single calls, and loops where calls are shorter than a millisecond.
+Calls during which a neighbour had the core are dropped, the share of them is told (`noise` says how they are found and
+why). What the system did meanwhile is told as well.
 
 Where rows differ in length, a visit's calls have the lengths of the traffic (`length_mix`). A robbed call is then known
 by another call of the same batch, and made again before it is dropped: long ones are robbed most, and without them the
-mean would be that of shorter rows.
+mean would be that of shorter rows. For that every call is timed singly, so the clock's 0.1 µs is within their figures.
 """
 
 import gc
+import math
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle, islice
@@ -25,13 +25,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from loadplan.bench.conditions import conditions_now, conditions_since
 from loadplan.bench.handoff import BenchJob, Lack, Visit
 from loadplan.bench.length_mix import STRATA_MOST, LengthMix, as_if_alike, draw, length_mix
 from loadplan.bench.records import BenchCell, CellRound
+from loadplan.bench.timing import (
+    LOOP_S,
+    clock_cost_s,
+    time_after_pauses,
+    time_calls,
+    time_loops,
+    time_side_by_side,
+    warm_up,
+)
 from loadplan.child_process import die_with_parent
 from loadplan.errors import EnvironmentFault, InvalidMeasurement, LoadplanError
 from loadplan.execution import ExecutionConfig
-from loadplan.inference import Session, Tensors, open_session, reason_of, run
+from loadplan.inference import Session, Tensors, is_out_of_memory, open_session, reason_of, run
 from loadplan.noise import lost_ratio, robbed_calls
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.payloads import inputs_of
@@ -41,16 +51,17 @@ from loadplan.store import codec
 _VISIT_S = 0.02
 _CALLS_LEAST = 5
 _CALLS_MOST = 1000  # of a 10 µs model; more would only swell the journal
+# Calls after pauses: a visit of them takes longer, so that it holds a few.
+_PAUSED_VISIT_S, _PAUSED_CALLS_MOST = 0.05, 25
 # Several different inputs in turn: a constant one would flatter caches and branch predictors.
 _N_FEEDS = 8
 # Of batches of different lengths: calls of each, one to know the other by, and how often a robbed one is made again.
 _PASSES_LEAST = 2
 _TRIES_AGAIN = 3
 _SEED = 20261126
-# The first calls of a session allocate and tune. The first calls of a later visit find other cells' weights in the
-# caches, and the core awake for less than they need.
-_FIRST_WARM_UP_S, _FIRST_WARM_UP_CALLS = 0.01, 3
-_WARM_UP_S, _WARM_UP_CALLS = 0.001, 1
+# Blocks of the warm-up. The first calls of a session allocate and tune. The first calls of a later visit find other
+# cells' weights in the caches, and the core awake for less than they need.
+_FIRST_BLOCK_S, _BLOCK_S = 0.0025, 0.00025
 
 
 def main() -> None:
@@ -82,10 +93,11 @@ class _Bench:
         # Text as Python strings, as the server feeds it: the runtime reads NumPy's own text at another speed.
         as_fed = {name: v.astype(object) if v.dtype.kind == "U" else v for name, v in payloads.inputs.items()}
         self._payloads = replace(payloads, inputs=as_fed)
-        self._sessions: dict[ExecutionConfig, Session] = {}
+        self._sessions: dict[ExecutionConfig, tuple[Session, ...]] = {}
         self._feeds: dict[int, tuple[Tensors, ...]] = {}
         self._mixes: dict[int, LengthMix] = {}
         self._warm: set[BenchCell] = set()
+        self._clock_s = clock_cost_s()
 
     def visit(self, i_cell: int, i_round: int) -> Visit:
         """Time one cell for about 20 ms."""
@@ -93,56 +105,82 @@ class _Bench:
         try:
             times = self._time(cell, i_round)
         except EnvironmentFault as error:
+            if is_out_of_memory(error.__cause__):  # the session of one cell, which says nothing of the others
+                return Visit(failure="its model does not fit into the memory", does_not_fit=True)
             return Visit(lack=Lack(what=error.what, where=error.where, fix=error.fix))
         except LoadplanError as error:
             return Visit(failure=error.what)
         except Exception as error:  # whatever the runtime raises belongs to this cell alone
+            if is_out_of_memory(error):
+                return Visit(failure=f"it does not fit into the memory: {reason_of(error)}", does_not_fit=True)
             return Visit(failure=reason_of(error))
         return Visit(times=times)
 
     def _time(self, cell: BenchCell, i_round: int) -> CellRound:
-        session = self._session(cell.execution)
-        if self._payloads.lengths is not None:
-            return self._time_mix(cell, i_round, session, self._mix_of(cell.batch_size, self._payloads.lengths))
-        feeds = self._feeds_of(cell.batch_size)
-        n_calls = min(max(round(_VISIT_S / self._warmed(cell, session, feeds)), _CALLS_LEAST), _CALLS_MOST)
-        durations_s = _time_calls(session, list(islice(cycle(feeds), n_calls)))
-        return _round(cell, i_round, durations_s, robbed_calls(durations_s), lost=lost_ratio(durations_s))
-
-    def _time_mix(self, cell: BenchCell, i_round: int, session: Session, mix: LengthMix) -> CellRound:
-        """A drawn mix, the same for every variant and number of threads, so that they can be compared."""
-        usual_s = self._warmed(cell, session, (inputs_of(self._payloads, mix.usual),))
-        n_feeds = min(max(round(_VISIT_S / usual_s / _PASSES_LEAST), mix.n_strata_least), STRATA_MOST)
-        drawn = draw(mix, n_feeds, np.random.default_rng((_SEED, cell.batch_size, i_round)))
-        feeds = [inputs_of(self._payloads, rows) for rows in drawn]
-        first_s = _time_calls(session, feeds)
-        n_passes = max(min(round(_VISIT_S / first_s.sum()), _CALLS_MOST // n_feeds), _PASSES_LEAST)
-        durations_s = np.stack([first_s, *(_time_calls(session, feeds) for _ in range(n_passes - 1))])
-        robbed, lost = _robbed_of_mix(durations_s)
-        n_robbed_at_first = int(robbed.sum())
-        for _ in range(_TRIES_AGAIN):
-            again = [feeds[i] for i in np.nonzero(robbed)[1]]
-            if not again:
-                break
-            durations_s[robbed] = _time_calls(session, again)
-            robbed, _ = _robbed_of_mix(durations_s)
+        sessions = self._opened(cell.execution)
+        before = conditions_now()
+        if self._payloads.lengths is None:
+            times = self._time_alike(cell, i_round, sessions)
+        else:
+            mix = self._mix_of(cell.batch_size, self._payloads.lengths)
+            times = self._time_mix(cell, i_round, sessions, mix)
+        met = conditions_since(before)
         return replace(
-            _round(cell, i_round, durations_s.ravel(), robbed.ravel(), lost=lost),
-            dropped_ratio=n_robbed_at_first / durations_s.size,
+            times,
+            clock_s=self._clock_s,
+            n_preempted=met.n_preempted,
+            throttled_s=met.throttled_s,
+            frequency_hz=met.frequency_hz,
         )
 
-    def _warmed(self, cell: BenchCell, session: Session, feeds: Sequence[Tensors]) -> float:
+    def _time_alike(self, cell: BenchCell, i_round: int, sessions: Sequence[Session]) -> CellRound:
+        """Rows of one length: any call stands for any other."""
+        feeds = self._feeds_of(cell.batch_size)
+        shortest_s = self._warmed(cell, sessions, feeds)
+        if cell.idle_gap_s > 0.0:
+            turns = list(islice(cycle(feeds), _n_paused(cell, shortest_s)))
+            return _round(cell, i_round, time_after_pauses(sessions[0], turns, gap_s=cell.idle_gap_s))
+        is_looped = shortest_s < LOOP_S and len(sessions) == 1
+        wanted_s = _VISIT_S / 2.0 if is_looped else _VISIT_S
+        n_calls = min(max(round(wanted_s / shortest_s), _CALLS_LEAST), _CALLS_MOST)
+        turns = list(islice(cycle(feeds), n_calls))
+        if len(sessions) > 1:
+            return _round(cell, i_round, time_side_by_side(sessions, turns).ravel())
+        singles_s = time_calls(sessions[0], turns)
+        if not is_looped:
+            return _round(cell, i_round, singles_s)
+        calls_per_loop = math.ceil(LOOP_S / shortest_s)
+        n_loops = max(round(wanted_s / (calls_per_loop * shortest_s)), _CALLS_LEAST)
+        loops_s = time_loops(sessions[0], feeds, n_loops=n_loops, calls_per_loop=calls_per_loop)
+        return _round(cell, i_round, singles_s, loops_s=loops_s, calls_per_loop=calls_per_loop)
+
+    def _time_mix(self, cell: BenchCell, i_round: int, sessions: Sequence[Session], mix: LengthMix) -> CellRound:
+        """A drawn mix, the same for every variant and number of threads, so that they can be compared."""
+        usual_s = self._warmed(cell, sessions, (inputs_of(self._payloads, mix.usual),))
+        wanted = _n_paused(cell, usual_s) if cell.idle_gap_s > 0.0 else round(_VISIT_S / usual_s / _PASSES_LEAST)
+        n_feeds = min(max(wanted, mix.n_strata_least), STRATA_MOST)
+        drawn = draw(mix, n_feeds, np.random.default_rng((_SEED, cell.batch_size, i_round)))
+        feeds = [inputs_of(self._payloads, rows) for rows in drawn]
+        if cell.idle_gap_s > 0.0:  # each batch once: how long it needs shows nowhere, so none can be called robbed
+            durations_s = time_after_pauses(sessions[0], feeds, gap_s=cell.idle_gap_s)
+            return _round(cell, i_round, durations_s, robbed=np.zeros(n_feeds, dtype=np.bool_))
+        if len(sessions) > 1:
+            return _mix_round(cell, i_round, time_side_by_side(sessions, feeds))
+        return _mix_round(cell, i_round, *_passes(sessions[0], feeds))
+
+    def _warmed(self, cell: BenchCell, sessions: Sequence[Session], feeds: Sequence[Tensors]) -> float:
         """Seconds of the shortest call."""
         if cell in self._warm:
-            return _warm_up(session, feeds, least_s=_WARM_UP_S, least_calls=_WARM_UP_CALLS)
-        _require_numbers(run(session, feeds[0]))
-        shortest_s = _warm_up(session, feeds, least_s=_FIRST_WARM_UP_S, least_calls=_FIRST_WARM_UP_CALLS)
+            return min(warm_up(session, feeds, block_s=_BLOCK_S) for session in sessions)
+        _require_numbers(run(sessions[0], feeds[0]))
+        shortest_s = min(warm_up(session, feeds, block_s=_FIRST_BLOCK_S) for session in sessions)
         self._warm.add(cell)
         return shortest_s
 
-    def _session(self, execution: ExecutionConfig) -> Session:
+    def _opened(self, execution: ExecutionConfig) -> tuple[Session, ...]:
         if execution not in self._sessions:
-            self._sessions[execution] = open_session(self._models[execution.variant], execution)
+            model = self._models[execution.variant]
+            self._sessions[execution] = tuple(open_session(model, execution) for _ in range(execution.n_sessions))
         return self._sessions[execution]
 
     def _feeds_of(self, batch_size: int) -> tuple[Tensors, ...]:
@@ -159,15 +197,65 @@ class _Bench:
         return self._mixes[batch_size]
 
 
+def _n_paused(cell: BenchCell, call_s: float) -> int:
+    """Calls of a visit with pauses between them."""
+    return min(max(round(_PAUSED_VISIT_S / (cell.idle_gap_s + call_s)), _CALLS_LEAST), _PAUSED_CALLS_MOST)
+
+
 def _round(
-    cell: BenchCell, i_round: int, durations_s: NDArray[np.float64], robbed: NDArray[np.bool_], *, lost: float
+    cell: BenchCell,
+    i_round: int,
+    singles_s: NDArray[np.float64],
+    *,
+    robbed: NDArray[np.bool_] | None = None,
+    loops_s: NDArray[np.float64] | None = None,
+    calls_per_loop: int = 1,
 ) -> CellRound:
+    """Calls and whole loops of one computation, those left out that a neighbour robbed."""
+    loops_s = np.zeros(0) if loops_s is None else loops_s
+    robbed = robbed_calls(singles_s) if robbed is None else robbed
+    robbed_loops = robbed_calls(loops_s)
+    lost_s = lost_ratio(singles_s) * singles_s.sum() * robbed.any() + lost_ratio(loops_s) * loops_s.sum()
+    n_dropped = int(robbed.sum()) + int(robbed_loops.sum()) * calls_per_loop
     return CellRound(
         cell=cell,
         i_round=i_round,
-        service_times_s=durations_s[~robbed],
+        service_times_s=singles_s[~robbed],
+        loop_times_s=loops_s[~robbed_loops] / calls_per_loop,
+        calls_per_loop=calls_per_loop,
+        lost_ratio=float(lost_s / (singles_s.sum() + loops_s.sum())),
+        dropped_ratio=n_dropped / (singles_s.size + loops_s.size * calls_per_loop),
+    )
+
+
+def _passes(session: Session, feeds: Sequence[Tensors]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Calls of a mix several times over, (n_passes, n_feeds): first as they were, then with robbed ones made again."""
+    first_s = time_calls(session, feeds)
+    n_passes = max(min(round(_VISIT_S / first_s.sum()), _CALLS_MOST // len(feeds)), _PASSES_LEAST)
+    raw_s = np.stack([first_s, *(time_calls(session, feeds) for _ in range(n_passes - 1))])
+    mended_s = raw_s.copy()
+    for _ in range(_TRIES_AGAIN):
+        robbed, _ = _robbed_of_mix(mended_s)
+        again = [feeds[int(i)] for i in np.nonzero(robbed)[1]]
+        if not again:
+            break
+        mended_s[robbed] = time_calls(session, again)
+    return raw_s, mended_s
+
+
+def _mix_round(
+    cell: BenchCell, i_round: int, raw_s: NDArray[np.float64], mended_s: NDArray[np.float64] | None = None
+) -> CellRound:
+    """Calls of a mix, (n_passes, n_feeds): what was lost is told of all, what counts is what was made again."""
+    robbed_at_first, lost = _robbed_of_mix(raw_s)
+    kept_s = raw_s if mended_s is None else mended_s
+    robbed, _ = _robbed_of_mix(kept_s)
+    return CellRound(
+        cell=cell,
+        i_round=i_round,
+        service_times_s=kept_s[~robbed],
         lost_ratio=lost,
-        dropped_ratio=float(robbed.mean()),
+        dropped_ratio=float(robbed_at_first.mean()),
     )
 
 
@@ -183,32 +271,6 @@ def _require_numbers(outputs: Tensors) -> None:
             raise InvalidMeasurement(
                 what=f"the output {name!r} holds NaN or infinity", where="bench", fix="look at the model's export"
             )
-
-
-def _warm_up(session: Session, feeds: Sequence[Tensors], *, least_s: float, least_calls: int) -> float:
-    """Call until the session, its memory and the core are warm; seconds of the shortest call."""
-    begin_s = before_s = time.perf_counter()
-    shortest_s, n_calls = float("inf"), 0
-    while n_calls < least_calls or before_s - begin_s < least_s:
-        run(session, feeds[n_calls % len(feeds)])
-        now_s = time.perf_counter()
-        shortest_s, before_s = min(shortest_s, now_s - before_s), now_s
-        n_calls += 1
-    return shortest_s
-
-
-def _time_calls(session: Session, feeds: Sequence[Tensors]) -> NDArray[np.float64]:
-    """Seconds of single calls one after the other, one for each of the feeds."""
-    infer, names = session.handle.run, [spec.name for spec in session.outputs]
-    clock_ns = time.perf_counter_ns
-    stamps_ns = [clock_ns()]
-    keep = stamps_ns.append
-    for feed in feeds:
-        infer(names, feed)
-        keep(clock_ns())
-    # Whole nanoseconds until after the difference: a float doesn't hold them over the age of the machine's clock.
-    ends_ns = np.array(stamps_ns, dtype=np.int64)
-    return (ends_ns[1:] - ends_ns[:-1]).astype(np.float64) * 1e-9
 
 
 if __name__ == "__main__":

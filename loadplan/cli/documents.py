@@ -56,7 +56,9 @@ def bench_document(run: BenchRun) -> Document:
     return {
         "schema": "loadplan.bench/1",
         "machine": machine_document(run.machine),
+        "clock_s": run.clock_s,
         "cells": [_cell(cell) for cell in run.cells],
+        "cold": [_cell(cell) for cell in run.cold],
         "caveats": [asdict(caveat) for caveat in run.caveats],
     }
 

@@ -28,6 +28,8 @@ LoadArgument = Annotated[str, typer.Argument(metavar="SCENARIO or URL", help="Wh
 SizesOption = Annotated[str, typer.Option("--batch-sizes", help="Of a MODEL.onnx: rows in one inference.")]
 ThreadsOption = Annotated[str, typer.Option("--threads", help="Of a MODEL.onnx: intra-op threads.")]
 BudgetOption = Annotated[str, typer.Option("--budget", help="Of a MODEL.onnx: time to measure, such as 60s.")]
+ProvidersOption = Annotated[str, typer.Option("--providers", help="Of a MODEL.onnx: such as CPU,CUDA.")]
+ExhaustiveOption = Annotated[bool, typer.Option("--exhaustive", help="Give up nothing that can't win.")]
 RateOption = Annotated[float | None, typer.Option("--rate", metavar="R", help="Requests per second offered.")]
 DurationOption = Annotated[str, typer.Option("--duration", help="How long, such as 60s.")]
 ArrivalsOption = Annotated[ArrivalProcess, typer.Option("--arrivals", help="constant, poisson or gamma.")]
@@ -49,7 +51,9 @@ def bench(
     target: BenchArgument,
     batch_sizes: SizesOption = "1,2,4,8,16,32",
     threads: ThreadsOption = "1",
+    providers: ProvidersOption = "CPU",
     budget: BudgetOption = "15s",
+    exhaustive: ExhaustiveOption = False,
     fresh: FreshOption = False,
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
@@ -59,24 +63,22 @@ def bench(
     """How long one batch takes on this machine, cell by cell."""
     from loadplan.cli.documents import bench_document
     from loadplan.cli.summary import bench_lines
-    from loadplan.pipeline.adhoc import bench_model
+    from loadplan.pipeline.adhoc import ModelGrid, bench_model
     from loadplan.pipeline.road import run as run_road
 
     with console.watching(quiet=quiet or as_json) as observer:
         if target.suffix != ".onnx":
-            end = run_road(target, results=output, fresh=fresh, until="bench", observer=observer)
+            end = run_road(target, results=output, fresh=fresh, until="bench", exhaustive=exhaustive, observer=observer)
             measured, failure = end.findings.bench, end.failure
         else:
-            measured, failure = (
-                bench_model(
-                    target,
-                    batch_sizes=parse_counts(batch_sizes, "--batch-sizes"),
-                    n_threads=parse_counts(threads, "--threads"),
-                    budget_s=parse_duration(budget),
-                    observer=observer,
-                ),
-                None,
+            grid = ModelGrid(
+                batch_sizes=parse_counts(batch_sizes, "--batch-sizes"),
+                n_threads=parse_counts(threads, "--threads"),
+                providers=tuple(name.strip() for name in providers.split(",")),
+                budget_s=parse_duration(budget),
+                exhaustive=exhaustive,
             )
+            measured, failure = bench_model(target, grid, observer=observer), None
     if measured is not None:
         console.result("\n".join(bench_lines(measured)), bench_document(measured), as_json=as_json)
     return console.exit_code(failure, debug=debug)

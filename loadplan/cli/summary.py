@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from loadplan.bench.records import BenchRun
+from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
 from loadplan.load.records import LoadRun
@@ -116,16 +117,26 @@ def _quality(quality: SegmentQuality) -> str:
 def bench_lines(run: BenchRun) -> list[str]:
     """One line per cell."""
     lines = [_line("machine", f"{run.machine.cpu_model}, {run.machine.n_usable_cores} usable cores")]
-    lines.append("variant  threads  rows   median      mean ± 95 %           rows/s  calls")
+    lines.append("variant  threads  rows   median      mean ± 95 %           rows/s   calls")
     for cell in run.cells:
         execution = cell.cell.execution
         half_width_ratio = (cell.mean_s_high - cell.mean_s_low) / (2.0 * cell.mean_s)
+        rows_per_s = execution.n_sessions * cell.cell.batch_size / cell.mean_s
         lines.append(
-            f"{execution.variant:<8} {execution.n_threads:>7} {cell.cell.batch_size:>5} {_ms(cell.median_s):>11} "
-            f"{_ms(cell.mean_s):>11} ± {half_width_ratio:<6.1%} {cell.cell.batch_size / cell.mean_s:>10,.0f} "
-            f"{cell.n_samples:>6}{'  noisy' if cell.is_noisy else ''}"
+            f"{execution.variant:<8} {_threads(execution):>7} {cell.cell.batch_size:>5} {_ms(cell.median_s):>11} "
+            f"{_ms(cell.mean_s):>11} ± {half_width_ratio:<6.1%} {rows_per_s:>10,.0f} "
+            f"{cell.n_samples:>7}{'  noisy' if cell.is_noisy else ''}"
         )
+    if run.cold:
+        said = ", ".join(f"{_ms(cell.mean_s)} after {_ms(cell.cell.idle_gap_s)}" for cell in run.cold)
+        lines.append(_line("pauses", f"{run.cold[0].cell.batch_size} row at a time takes {said} of sleep"))
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def _threads(execution: ExecutionConfig) -> str:
+    """Such as `2`, `4 × 2` for four sessions of two, or `CUDA`."""
+    threads = str(execution.n_threads) if execution.provider == "CPU" else execution.provider
+    return threads if execution.n_sessions == 1 else f"{execution.n_sessions} × {threads}"
 
 
 def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | None) -> list[str]:

@@ -17,7 +17,7 @@ from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.backlog import backlog_of, departure_gap_s, queue_rows, requests_in_full_batch, right_answers_s
 from loadplan.fit.records import ServiceTimeFit
-from loadplan.fit.service_time import fit_service_times, service_times_s
+from loadplan.fit.service_time import fit_service_times, served_laws, service_times_s
 from loadplan.fit.simulate import Rows, full_batches
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.scenario.rows_law import draw_rows
@@ -90,7 +90,7 @@ def _wanted(scenario: Scenario) -> tuple[_Wanted, ...]:
 
 def _law(benched: BenchRun, scenario: Scenario) -> ServiceTimeFit:
     """That of the execution that all runs use: overheads are the server's own, so one tells them for every other."""
-    laws = fit_service_times(benched)
+    laws = served_laws(fit_service_times(benched))
     fewest = min(scenario.serving.n_threads)
     return next((law for law in laws if law.execution.n_threads == fewest), laws[0])
 

@@ -23,7 +23,14 @@ from loadplan.fit.backlog import queue_rows
 from loadplan.fit.calibration import backlog_gap_s
 from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
-from loadplan.fit.service_time import find_law, fit_service_times, service_time_caveats, service_times_s
+from loadplan.fit.service_time import (
+    find_law,
+    fit_service_times,
+    not_served_caveats,
+    served_laws,
+    service_time_caveats,
+    service_times_s,
+)
 from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
 from loadplan.load.records import LoadRun
 from loadplan.scenario.rows_law import draw_rows
@@ -95,13 +102,14 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         seed=scenario.load.seed,
         caveats=(
             *benched.caveats,
-            *service_time_caveats(service_times, largest_batch),
+            *service_time_caveats(served_laws(service_times), largest_batch),
+            *not_served_caveats(service_times),
             *_run_caveats(loads),
             *_backlog_caveats(valid),
         ),
     )
     capacities: list[SettingCapacity] = []
-    for law in service_times:
+    for law in served_laws(service_times):
         worlds = _worlds(fit, law.execution, largest_batch)
         capacities += [_capacity(worlds, setting, scenario.objectives) for setting in _settings(law, scenario)]
     return replace(fit, capacities=tuple(capacities))

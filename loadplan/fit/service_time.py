@@ -38,6 +38,44 @@ def fit_service_times(bench: BenchRun) -> tuple[ServiceTimeFit, ...]:
     return tuple(_fit(bench.cells, execution, spread_ratios) for execution in executions)
 
 
+def served_laws(laws: Sequence[ServiceTimeFit]) -> tuple[ServiceTimeFit, ...]:
+    """Those that the embedded server is planned with: one session in a process, on the CPU.
+
+    Sessions side by side have tables of their own, for their calls wait for each other; they are measured and told.
+
+    Raises:
+        InvalidMeasurement: when there is none.
+    """
+    served = tuple(law for law in laws if law.execution.provider == "CPU" and law.execution.n_sessions == 1)
+    if served:
+        return served
+    raise InvalidMeasurement(
+        what="nothing was benchmarked that the embedded server is planned with: one session on the CPU",
+        where="fit",
+        fix="add CPU to bench.providers",
+    )
+
+
+def not_served_caveats(laws: Sequence[ServiceTimeFit]) -> tuple[Caveat, ...]:
+    """What was measured but is not offered."""
+    others = [law.execution for law in laws if law not in served_laws(laws)]
+    if not others:
+        return ()
+    named = ", ".join(
+        f"{execution.variant} on {execution.provider} with {execution.n_sessions} × {execution.n_threads}"
+        for execution in others
+    )
+    return (
+        Caveat(
+            code="fit.not_served",
+            what=f"measured, but not planned with: {named} (sessions × threads), because the embedded server has one "
+            "session in a process, on the CPU",
+            fix="read their service times in the benchmark",
+            number=float(len(others)),
+        ),
+    )
+
+
 def find_law(laws: Sequence[ServiceTimeFit], execution: ExecutionConfig) -> ServiceTimeFit:
     """The table of one execution.
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from loadplan.bench.grid import bench_cells
+from loadplan.bench.devices import providers_here
+from loadplan.bench.grid import bench_cells, cold_cells
 from loadplan.bench.records import BenchRun
 from loadplan.bench.runner import BenchRequest, run_bench
 from loadplan.caveat import Caveat
@@ -54,23 +55,33 @@ class Served:
     setting: Setting
 
 
-def bench_model(
-    model: Path, *, batch_sizes: tuple[int, ...], n_threads: tuple[int, ...], budget_s: float, observer: Observer
-) -> BenchRun:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelGrid:
+    """What to benchmark of a model file."""
+
+    batch_sizes: tuple[int, ...]
+    n_threads: tuple[int, ...]
+    providers: tuple[str, ...]
+    budget_s: float
+    exhaustive: bool  # nothing is given up because it can't win
+
+
+def bench_model(model: Path, grid: ModelGrid, *, observer: Observer) -> BenchRun:
     """Benchmark an ONNX file on made-up rows; one that takes a single row at a time, at batch 1 alone.
 
     Raises:
         InputError: when the file is no model or a hostile one, or rows can't be made up for it.
-        EnvironmentFault: when no usable ONNX Runtime is installed.
+        EnvironmentFault: when no usable ONNX Runtime is installed, or a provider can't run a model here.
     """
     given = inspect_model(model)
     payloads = synthetic_payloads(given.inputs, n_rows=_N_SYNTHETIC_ROWS, rng=np.random.default_rng(0))
     machine = read_machine()
     cells, caveats = bench_cells(
         [_VARIANT],
-        n_threads=n_threads,
-        batch_sizes=(1,) if takes_one_row(given.inputs) else batch_sizes,
+        n_threads=grid.n_threads,
+        batch_sizes=(1,) if takes_one_row(given.inputs) else grid.batch_sizes,
         n_usable_cores=machine.n_usable_cores,
+        providers=providers_here(grid.providers),
     )
     if takes_one_row(given.inputs):
         caveats = (*caveats, _ONE_ROW)
@@ -79,10 +90,11 @@ def bench_model(
         BenchRequest(
             models={_VARIANT: Path(given.path)},
             payloads=payloads,
-            cells=cells,
-            budget_s=budget_s,
+            cells=(*cells, *cold_cells(cells)),
+            budget_s=grid.budget_s,
             machine=machine,
             caveats=caveats,
+            exhaustive=grid.exhaustive,
         ),
         on_progress=observer.progress,
     )

@@ -73,15 +73,20 @@ def run(
     results: Path,
     fresh: bool = False,
     until: StageName = "report",
+    exhaustive: bool = False,
     observer: Observer | None = None,
 ) -> RoadEnd:
     """Walk the road for one scenario file, resuming whatever an earlier walk finished.
+
+    An `exhaustive` benchmark gives nothing up, whatever the scenario says.
 
     Raises:
         InputError, EnvironmentFault: nothing can be said. A missed objective or an invalid measurement is not raised
             but stands in the result's `failure`, beside the report that says so.
     """
-    with open_road(scenario, results=results, fresh=fresh, observer=observer or Nobody()) as road:
+    with open_road(
+        scenario, results=results, fresh=fresh, exhaustive=exhaustive, observer=observer or Nobody()
+    ) as road:
         return finish(road, until=until)
 
 
@@ -100,9 +105,13 @@ def finish(road: Road, *, until: StageName) -> RoadEnd:
 
 
 @contextmanager
-def open_road(scenario_file: Path, *, results: Path, fresh: bool, observer: Observer) -> Iterator[Road]:
+def open_road(
+    scenario_file: Path, *, results: Path, fresh: bool, observer: Observer, exhaustive: bool = False
+) -> Iterator[Road]:
     """Read the question, describe the machine, and lock the run folder that belongs to both."""
     scenario = read_scenario(scenario_file)
+    if exhaustive:
+        scenario = replace(scenario, bench=replace(scenario.bench, exhaustive=True))
     machine = read_machine()
     now = utc_now()
     check_places(load_catalog(as_of=now.date()), scenario.plan)

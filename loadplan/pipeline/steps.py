@@ -7,9 +7,8 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from loadplan.bench.grid import bench_cells
 from loadplan.bench.records import BenchRun, CellRound
-from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.bench.runner import run_bench
 from loadplan.catalog.reader import load_catalog
 from loadplan.errors import InputError, LoadplanError
 from loadplan.export import model_file, onnx_file
@@ -23,6 +22,7 @@ from loadplan.inference import runtime_version
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
+from loadplan.pipeline.bench_request import bench_request, tightest_limit_s
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
@@ -109,28 +109,16 @@ def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
         **made_by(road, "export"),
         "bench": digest(scenario.bench),
         "threads": digest(scenario.serving.n_threads),
+        "objective": digest(tightest_limit_s(scenario)),
         "machine": road.machine.fingerprint,
         "runtime": runtime_version(),
     }
-    cells, caveats = bench_cells(
-        [model.variant for model in exported.models],
-        n_threads=scenario.serving.n_threads,
-        batch_sizes=scenario.bench.batch_sizes,
-        n_usable_cores=road.machine.n_usable_cores,
-    )
-    request = BenchRequest(
-        models={model.variant: path / model.path for model in exported.models},
-        payloads=payloads,
-        cells=cells,
-        budget_s=scenario.bench.budget_s,
-        machine=road.machine,
-        caveats=caveats,
-    )
 
     def make() -> Made:
         journal = road.folder.journal("bench", stage_key("bench", inputs))
+        models = {model.variant: path / model.path for model in exported.models}
         run = run_bench(
-            request,
+            bench_request(scenario, models=models, payloads=payloads, machine=road.machine),
             done=journal.entries(CellRound),
             on_record=journal.append,
             on_progress=road.observer.progress,

@@ -42,6 +42,7 @@ NUMBER_TAG, LAW_TAG = "\0number", "\0law"
 DEFAULT_THREADS = [1, 2]
 DEFAULT_MAX_BATCH_SIZES = [1, 8, 32]
 DEFAULT_BATCH_WINDOWS_MS = [0.0, 2.0]
+DEFAULT_EXECUTION_PROVIDERS = ["CPU"]
 DEFAULT_PROVIDERS = ["aws", "gcp", "azure"]
 DEFAULT_REGIONS = ["us-east-1", "us-central1", "eastus"]
 
@@ -338,10 +339,24 @@ class BenchSection(_Section):
         default=None,
         min_length=1,
         max_length=64,
-        description="rows; by default 1, 2, 3, 4, 6, 8, 12, 16, 24, 32 and so on, up to the largest max_batch_size "
-        "or request",
+        description="rows; by default each to 8, every second to 16, every fourth to 32, then 48, 64, 96, 128 and so "
+        "on, up to the largest max_batch_size or request",
     )
     budget_s: float = Field(default=15.0, gt=0, le=86_400, description="time for all of it")
+    providers: list[Name] = Field(
+        default=DEFAULT_EXECUTION_PROVIDERS,
+        min_length=1,
+        max_length=16,
+        description="execution providers of ONNX Runtime, such as CUDA or OpenVINO; one that can't run here is an "
+        "error, and of several GPUs each is measured",
+    )
+    concurrent_sessions: bool = Field(
+        default=False,
+        description="time as many sessions side by side as the cores hold, too; the embedded server has one",
+    )
+    exhaustive: bool = Field(
+        default=False, description="give up no variant, provider, threads and sessions that can't win"
+    )
 
 
 class LoadSection(_Section):

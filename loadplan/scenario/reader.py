@@ -46,8 +46,14 @@ from loadplan.scenario.yaml_tree import Mark, Mistake, Tree, read_tree
 from loadplan.slo import LatencyLimit, Slo
 from loadplan.units import SECONDS_PER_MS
 
-# Batch sizes to benchmark unless the scenario says otherwise: about six for each factor of four.
-_BATCH_LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+# Batch sizes to benchmark unless the scenario says otherwise. Service time has steps, as wide as a kernel takes rows at
+# once: that is most of a small batch, and little of a large one.
+_BATCH_LADDER = (
+    *range(1, 8),
+    *range(8, 16, 2),
+    *range(16, 32, 4),
+    *(32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024),
+)
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -74,7 +80,7 @@ def read_scenario(path: Path) -> Scenario:
             max_batch_sizes=tuple(document.serving.max_batch_size),
             batch_windows_s=tuple(window_ms * SECONDS_PER_MS for window_ms in document.serving.batch_window_ms),
         ),
-        bench=BenchBudget(batch_sizes=_batch_sizes(document), budget_s=document.bench.budget_s),
+        bench=_bench(document),
         load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),
         plan=_plan(document.plan),
     )
@@ -182,6 +188,17 @@ def _objective(objective: Objective) -> Slo:
         if getattr(objective, key) is not None
     )
     return Slo(limits=tuple(limits), max_failed_ratio=objective.max_failed_ratio)
+
+
+def _bench(document: Document) -> BenchBudget:
+    bench = document.bench
+    return BenchBudget(
+        batch_sizes=_batch_sizes(document),
+        budget_s=bench.budget_s,
+        providers=tuple(bench.providers),
+        side_by_side=bench.concurrent_sessions,
+        exhaustive=bench.exhaustive,
+    )
 
 
 def _batch_sizes(document: Document) -> tuple[int, ...]:

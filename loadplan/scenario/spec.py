@@ -104,6 +104,9 @@ class BenchBudget:
 
     batch_sizes: tuple[int, ...]  # rows
     budget_s: float
+    providers: tuple[str, ...] = ("CPU",)  # execution providers of ONNX Runtime, as the user spells them
+    side_by_side: bool = False  # several sessions at once are timed as well
+    exhaustive: bool = False  # nothing is given up because it can't win
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from loadplan.bench.compare import CHANGE_ALLOWED_RATIO, compare_benches
-from loadplan.bench.grid import bench_cells
 from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.pipeline.bench_request import bench_request
 from loadplan.pipeline.road import run
 
 _SCENARIO = Path(__file__).parents[2] / "scenarios" / "digits.yaml"
@@ -50,20 +50,8 @@ def _request(results: Path) -> BenchRequest:
     found = end.findings
     if found.export is None or found.payloads is None:
         raise SystemExit(f"nothing was exported: {end.failure}")
-    cells, caveats = bench_cells(
-        [model.variant for model in found.export.models],
-        n_threads=found.scenario.serving.n_threads,
-        batch_sizes=found.scenario.bench.batch_sizes,
-        n_usable_cores=found.machine.n_usable_cores,
-    )
-    return BenchRequest(
-        models={model.variant: end.folder / model.path for model in found.export.models},
-        payloads=found.payloads,
-        cells=cells,
-        budget_s=found.scenario.bench.budget_s,
-        machine=found.machine,
-        caveats=caveats,
-    )
+    models = {model.variant: end.folder / model.path for model in found.export.models}
+    return bench_request(found.scenario, models=models, payloads=found.payloads, machine=found.machine)
 
 
 if __name__ == "__main__":

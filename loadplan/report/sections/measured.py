@@ -1,6 +1,7 @@
 """What was measured on this machine: the inference alone, the server under real arrivals, and what both come to."""
 
 from loadplan.bench.records import BenchRun, CellSummary
+from loadplan.execution import ExecutionConfig
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import latency_summary, response_times_s, send_delay_summary
@@ -17,6 +18,7 @@ def measured_section(known: Findings) -> Section | None:
     blocks: list[Block] = [Text(text=f"All on one machine: {machine_text(known.machine)}.")]
     if known.bench is not None and known.bench.cells:
         blocks += [_bench_figure(known.bench), Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),))]
+        blocks += _pauses(known.bench)
     runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
     if runs:
         blocks += [_runs_table(runs), *_invalid(runs)]
@@ -44,7 +46,7 @@ def _bench_figure(bench: BenchRun) -> Figure:
     laws: dict[str, list[CellSummary]] = {}
     for cell in sorted(bench.cells, key=lambda cell: cell.cell):
         execution = cell.cell.execution
-        laws.setdefault(f"{execution.variant}, {counted(execution.n_threads, 'thread')}", []).append(cell)
+        laws.setdefault(f"{execution.variant}, {_threads(execution)}", []).append(cell)
     series = [
         Series(
             name=name,
@@ -70,14 +72,14 @@ def _bench_figure(bench: BenchRun) -> Figure:
                 is_hollow=True,
             )
         )
-    best = min(bench.cells, key=lambda cell: cell.mean_s / cell.cell.batch_size)
+    best = max(bench.cells, key=_rows_per_s)
     sizes = sorted({cell.cell.batch_size for cell in bench.cells})
     return Figure(
         name="service-time",
         title="How long does one batch take?",
         sentence=(
-            f"{digits(best.cell.batch_size / best.mean_s)} rows/s at best, with batches of {best.cell.batch_size} and "
-            f"{counted(best.cell.execution.n_threads, 'thread')}: {ms(best.mean_s)} a batch "
+            f"{digits(_rows_per_s(best))} rows/s at best, with batches of {best.cell.batch_size} and "
+            f"{_threads(best.cell.execution)}: {ms(best.mean_s)} a batch "
             f"({span_ms(best.mean_s_low, best.mean_s_high)}, 95 % interval of the mean, measured, "
             f"n = {best.n_samples:,})."
         ),
@@ -91,10 +93,11 @@ def _bench_figure(bench: BenchRun) -> Figure:
 
 def _cells(bench: BenchRun) -> Table:
     return Table(
-        caption=f"{counted(len(bench.cells), 'cell')}, single inferences without a server (measured)",
+        caption=f"{counted(len(bench.cells), 'cell')}, single inferences without a server (measured); mean and median "
+        f"of short ones are of loops of 1 ms, and the clock adds {digits(1e6 * bench.clock_s)} µs to the p99",
         columns=(
             text("variant"),
-            number("threads"),
+            text("threads"),
             number("rows"),
             number("mean, ms"),
             number("95 % interval"),
@@ -107,7 +110,7 @@ def _cells(bench: BenchRun) -> Table:
         rows=tuple(
             (
                 cell.cell.execution.variant,
-                str(cell.cell.execution.n_threads),
+                _threads(cell.cell.execution),
                 str(cell.cell.batch_size),
                 digits(to_ms(cell.mean_s)),
                 span_ms(cell.mean_s_low, cell.mean_s_high),
@@ -120,6 +123,48 @@ def _cells(bench: BenchRun) -> Table:
             for cell in sorted(bench.cells, key=lambda cell: cell.cell)
         ),
     )
+
+
+def _pauses(bench: BenchRun) -> list[Block]:
+    """How much slower a call is after a pause than in a tight loop."""
+    if not bench.cold:
+        return []
+    execution, size = bench.cold[0].cell.execution, bench.cold[0].cell.batch_size
+    loop = [cell for cell in bench.cells if cell.cell.execution == execution and cell.cell.batch_size == size]
+    rows = tuple(
+        (
+            "none" if not cell.cell.idle_gap_s else digits(to_ms(cell.cell.idle_gap_s)),
+            digits(to_ms(cell.mean_s)),
+            span_ms(cell.mean_s_low, cell.mean_s_high),
+            f"{cell.mean_s / loop[0].mean_s:.2f}" if loop else "unknown",
+            f"{cell.n_samples:,}",
+        )
+        for cell in (*loop, *bench.cold)
+    )
+    table = Table(
+        caption=f"One inference of {counted(size, 'row')} after the process slept, {execution.variant} with "
+        f"{_threads(execution)} (measured)",
+        columns=(
+            number("pause, ms"),
+            number("mean, ms"),
+            number("95 % interval"),
+            number("times that of a tight loop"),
+            number("calls"),
+        ),
+        rows=rows,
+    )
+    return [Fold(title="What a pause costs", blocks=(table,))]
+
+
+def _threads(execution: ExecutionConfig) -> str:
+    """Such as `2 threads`, or `4 × 2 threads on CUDA` for four sessions side by side."""
+    sessions = "" if execution.n_sessions == 1 else f"{execution.n_sessions} × "
+    provider = "" if execution.provider == "CPU" else f" on {execution.provider}"
+    return f"{sessions}{counted(execution.n_threads, 'thread')}{provider}"
+
+
+def _rows_per_s(cell: CellSummary) -> float:
+    return cell.cell.execution.n_sessions * cell.cell.batch_size / cell.mean_s
 
 
 def _runs_table(runs: list[LoadRun]) -> Table:

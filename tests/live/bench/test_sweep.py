@@ -13,9 +13,12 @@ import numpy as np
 import psutil
 import pytest
 
+from loadplan.bench.grid import IDLE_GAPS_S
 from loadplan.bench.records import BenchCell, CellRound
 from loadplan.bench.runner import BenchRequest, run_bench
 from loadplan.errors import EnvironmentFault, InvalidMeasurement
+from loadplan.store.codec import dumps
+from loadplan.store.journal import Journal
 
 MakeRequest = Callable[..., BenchRequest]
 
@@ -88,6 +91,40 @@ def test_an_interrupted_sweep_goes_on_from_what_was_recorded(make_request: MakeR
     assert [visit.i_round for visit in run.rounds] == [0, 1] * 3
 
 
+def test_a_sweep_that_was_killed_repeats_at_most_the_visit_it_was_making(
+    models: dict[str, Path], make_request: MakeRequest, tmp_path: Path
+) -> None:
+    script = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from conftest import request_for
+from loadplan.bench.runner import run_bench
+from loadplan.store.journal import Journal
+journal = Journal(Path({str(tmp_path / "journal")!r}), "key")
+models = {{"good": Path({str(models["good"])!r})}}
+request = request_for(models, "good", batch_sizes=(1, 2), n_sessions=(1, 2), with_pauses=True)
+def keep(visit):
+    journal.append(visit)
+    print("kept", flush=True)
+run_bench(request, on_record=keep)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as killed:
+        assert killed.stdout is not None
+        for _ in range(5):
+            killed.stdout.readline()
+        killed.kill()
+    kept = Journal(tmp_path / "journal", "key").entries(CellRound)
+    assert 5 <= len(kept) < 16
+    more: list[CellRound] = []
+    request = make_request("good", batch_sizes=(1, 2), n_sessions=(1, 2), with_pauses=True)
+    run = run_bench(request, done=kept, on_record=more.append)
+    # Four cells in a row and four after pauses, two visits to each: none of those that were kept was made again.
+    assert len(kept) + len(more) == 16
+    assert [(visit.cell, visit.i_round) for visit in run.rounds] == [(c, i) for c in request.cells for i in (0, 1)]
+    assert {dumps(visit) for visit in kept} <= {dumps(visit) for visit in run.rounds}
+
+
 def test_a_finished_sweep_is_not_measured_again(make_request: MakeRequest) -> None:
     request = make_request("good", batch_sizes=(1, 2))
     done: list[CellRound] = []
@@ -143,6 +180,40 @@ def test_a_batch_size_that_the_model_rejects_does_not_keep_others_from_being_mea
     rejected = [caveat.what for caveat in run.caveats if caveat.code == "bench.cell_failed"]
     assert len(rejected) == 2
     assert all("invalid dimensions" in what and "Expected: 4" in what for what in rejected)
+
+
+def test_a_batch_that_does_not_fit_into_the_memory_is_marked_and_the_rest_is_measured(
+    make_request: MakeRequest,
+) -> None:
+    run = run_bench(make_request("good", "hungry", batch_sizes=(1, 64, 128)))
+    measured = [(cell.cell.execution.variant, cell.cell.batch_size) for cell in run.cells]
+    assert measured == [("good", 1), ("good", 64), ("good", 128), ("hungry", 1)]
+    said = [caveat.what for caveat in run.caveats if caveat.code == "bench.cell_failed"]
+    assert any(
+        "hungry with 1 thread was not measured at 1 batch size (64): it does not fit into" in what for what in said
+    )
+    assert all("fit into the memory" in what for what in said)
+
+
+def test_sessions_side_by_side_are_cells_of_their_own(make_request: MakeRequest) -> None:
+    run = run_bench(make_request("good", batch_sizes=(1, 64), n_sessions=(1, 2)))
+    found = [(cell.cell.execution.n_sessions, cell.cell.batch_size) for cell in run.cells]
+    assert found == [(1, 1), (1, 64), (2, 1), (2, 64)]
+    for visit in run.rounds:
+        is_alone = visit.cell.execution.n_sessions == 1
+        assert bool(visit.loop_times_s.size) == is_alone  # 64 rows of a tiny model take far less than 1 ms
+        # Both sessions' calls count: as many of each, but for those that a neighbour robbed.
+        assert visit.service_times_s.size >= 5 * visit.cell.execution.n_sessions * (1.0 - visit.dropped_ratio)
+        assert visit.clock_s > 0.0
+
+
+def test_calls_after_pauses_stand_apart_from_those_in_a_row(make_request: MakeRequest) -> None:
+    run = run_bench(make_request("good", batch_sizes=(2, 1), with_pauses=True))
+    assert [(cell.cell.batch_size, cell.cell.idle_gap_s) for cell in run.cells] == [(2, 0.0), (1, 0.0)]
+    assert [(cell.cell.batch_size, cell.cell.idle_gap_s) for cell in run.cold] == [(1, gap_s) for gap_s in IDLE_GAPS_S]
+    paused = [visit for visit in run.rounds if visit.cell.idle_gap_s]
+    assert all(visit.loop_times_s.size == 0 for visit in paused)
+    assert all(visit.took_s >= visit.service_times_s.size * visit.cell.idle_gap_s for visit in paused)
 
 
 def test_answers_that_are_not_numbers_are_no_measurement(make_request: MakeRequest) -> None:

@@ -1,11 +1,14 @@
 """What visits say together, by hand-computed cases. How often the interval holds is in tests/theory."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from loadplan.bench.doubts import noise_caveats
 from loadplan.bench.records import CellRound
-from loadplan.bench.summary import calm_rounds, is_settled, noise_caveats, summarise_cell
+from loadplan.bench.summary import calm_rounds, is_settled, summarise_cell
 from loadplan.errors import InvalidMeasurement
 
 MakeRound = Callable[..., CellRound]
@@ -68,6 +71,30 @@ def test_a_cell_is_settled_by_five_agreeing_calm_visits_and_not_by_four(make_rou
 def test_one_visit_is_no_figure(make_round: MakeRound) -> None:
     with pytest.raises(InvalidMeasurement):
         summarise_cell([make_round([1.0, 1.0])])
+
+
+def test_medians_and_means_of_short_calls_are_those_of_loops_and_percentiles_those_of_single_calls(
+    make_round: MakeRound,
+) -> None:
+    singles = [1.1] * 22 + [1.5] * 3
+    visits = [
+        replace(make_round(singles, i=i), loop_times_s=np.array([1.0, mean_s, 0.9]), calls_per_loop=100)
+        for i, mean_s in ((0, 1.1), (1, 1.4))
+    ]
+    cell = summarise_cell(visits)
+    # Loops 0.9, 0.9, 1.0, 1.0, 1.1, 1.4: the third of six; means of the visits 1.0 and 1.1.
+    assert (cell.min_s, cell.median_s) == (0.9, 1.0)
+    assert cell.mean_s == pytest.approx(1.05)
+    assert cell.p90_s == 1.5  # the 45th of 50 is a single call of the upper six
+    assert cell.n_samples == 2 * (25 + 300)
+
+
+def test_after_a_pause_the_mean_need_not_be_known_as_well(make_round: MakeRound) -> None:
+    visits = [make_round([1.0 + 0.05 * (-1) ** i], i=i) for i in range(6)]  # ± 5.75 %, as above
+    paused = [replace(visit, cell=replace(visit.cell, idle_gap_s=0.015)) for visit in visits]
+    assert not is_settled(visits)
+    assert is_settled(paused)
+    assert not summarise_cell(paused).is_noisy
 
 
 def test_noisy_cells_are_counted_in_a_caveat(make_round: MakeRound) -> None:

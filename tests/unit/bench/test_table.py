@@ -1,6 +1,7 @@
 """A sweep as parquet columns and back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from loadplan.bench.table import bench_columns, bench_from_columns, bench_metada
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.machine import read_machine
-from loadplan.store.codec import read_columns, write_columns
+from loadplan.store.codec import dumps, read_columns, write_columns
 
 MakeRound = Callable[..., CellRound]
 
@@ -46,6 +47,28 @@ def test_a_sweep_comes_back_from_parquet_to_the_bit(run: BenchRun, tmp_path: Pat
             kept.lost_ratio,
             kept.dropped_ratio,
         )
+
+
+def test_loops_pauses_and_what_the_system_did_come_back_too(make_round: MakeRound, tmp_path: Path) -> None:
+    looped = replace(
+        make_round([1.0, 1.1]),
+        loop_times_s=np.array([0.9, 0.95, 0.99]),
+        calls_per_loop=40,
+        clock_s=1e-7,
+        n_preempted=3,
+        throttled_s=0.5,
+        frequency_hz=2.5e9,
+    )
+    paused_cell = replace(looped.cell, idle_gap_s=0.007)
+    paused = [replace(make_round([2.0, 2.1], i=i), cell=paused_cell) for i in (0, 1)]
+    rounds = (looped, replace(looped, i_round=1), *paused)
+    summaries = [summarise_cell(visits) for visits in by_cell(rounds).values()]
+    run = BenchRun(machine=read_machine(), rounds=rounds, cells=(summaries[0],), cold=(summaries[1],), caveats=())
+    write_columns(tmp_path / "bench.parquet", bench_columns(run), metadata=bench_metadata(run))
+    back = bench_from_columns(*read_columns(tmp_path / "bench.parquet"))
+    assert (back.cells, back.cold, back.clock_s) == (run.cells, run.cold, run.clock_s)
+    assert dumps(back.rounds) == dumps(rounds)
+    assert to_frame(run)["n_calls"].tolist() == [1, 1, 40, 40, 40, 1, 1, 40, 40, 40, 1, 1, 1, 1]
 
 
 def test_there_is_one_row_per_call(run: BenchRun) -> None:

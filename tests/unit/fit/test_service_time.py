@@ -10,7 +10,14 @@ from loadplan.bench.summary import by_cell, summarise_cell
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
 from loadplan.fit.records import ServiceTimeFit
-from loadplan.fit.service_time import find_law, fit_service_times, service_time_caveats, service_times_s
+from loadplan.fit.service_time import (
+    find_law,
+    fit_service_times,
+    not_served_caveats,
+    served_laws,
+    service_time_caveats,
+    service_times_s,
+)
 
 MakeBench = Callable[..., BenchRun]
 
@@ -137,3 +144,21 @@ def test_a_table_too_short_for_what_is_planned_is_a_doubt(
     times_s: dict[int, float], most: int, codes: list[str]
 ) -> None:
     assert [caveat.code for caveat in service_time_caveats((law(times_s),), most)] == codes
+
+
+def test_only_one_session_on_the_cpu_is_planned_with_and_the_others_are_told(make_bench: MakeBench) -> None:
+    executions = [
+        ExecutionConfig(variant="fp32"),
+        ExecutionConfig(variant="fp32", n_sessions=2),
+        ExecutionConfig(variant="fp32", provider="CUDA"),
+    ]
+    laws = fit_service_times(make_bench({1: 0.010}, executions=executions))
+    assert len(laws) == 3
+    assert [law.execution for law in served_laws(laws)] == executions[:1]
+    (caveat,) = not_served_caveats(laws)
+    assert caveat.number == 2.0
+    assert "fp32 on CPU with 2 × 1" in caveat.what
+    assert "fp32 on CUDA with 1 × 1" in caveat.what
+    assert not_served_caveats(served_laws(laws)) == ()
+    with pytest.raises(InvalidMeasurement, match="one session on the CPU"):
+        served_laws(laws[1:])

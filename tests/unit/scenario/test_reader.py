@@ -115,7 +115,7 @@ def test_the_rows_of_requests_are_a_number_or_a_law_and_the_largest_is_benchmark
 
 def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: Path) -> None:
     scenario = read_scenario(write(tmp_path, MINIMAL + "serving: {max_batch_size: [1, 10]}\n"))
-    assert scenario.bench.batch_sizes == (1, 2, 3, 4, 6, 8, 10)
+    assert scenario.bench.batch_sizes == (1, 2, 3, 4, 5, 6, 7, 8, 10)
 
 
 @pytest.mark.parametrize(

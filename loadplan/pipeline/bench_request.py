@@ -1,0 +1,51 @@
+"""The sweep that a scenario asks for on this machine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from loadplan.bench.devices import providers_here
+from loadplan.bench.grid import bench_cells, cold_cells
+from loadplan.bench.runner import BenchRequest
+from loadplan.machine import Machine
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.spec import Scenario
+
+
+def bench_request(
+    scenario: Scenario, *, models: Mapping[str, Path], payloads: PayloadSet, machine: Machine
+) -> BenchRequest:
+    """The grid with the pauses, and what is given up in it.
+
+    Args:
+        scenario: what is wanted.
+        models: ONNX files by variant, in the order in which they are told.
+        payloads: real rows.
+        machine: this one.
+
+    Raises:
+        EnvironmentFault: when a provider that the scenario asks for can't run a model here.
+    """
+    wanted = scenario.bench
+    cells, caveats = bench_cells(
+        list(models),
+        n_threads=scenario.serving.n_threads,
+        batch_sizes=wanted.batch_sizes,
+        n_usable_cores=machine.n_usable_cores,
+        providers=providers_here(wanted.providers),
+        side_by_side=wanted.side_by_side,
+    )
+    return BenchRequest(
+        models=models,
+        payloads=payloads,
+        cells=(*cells, *cold_cells(cells)),
+        budget_s=wanted.budget_s,
+        machine=machine,
+        caveats=caveats,
+        objective_s=tightest_limit_s(scenario),
+        exhaustive=wanted.exhaustive,
+    )
+
+
+def tightest_limit_s(scenario: Scenario) -> float:
+    """The shortest time that any objective names: an inference that takes longer misses it by itself."""
+    return min(limit.limit_s for slo in scenario.objectives for limit in slo.limits)
