@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from loadplan.errors import InputError
-from loadplan.scenario.document import LAW_TAG, NOT_YET, NOT_YET_WORDS, NUMBER_TAG, Document
+from loadplan.scenario.document import NOT_YET, NOT_YET_WORDS, Document
+from loadplan.scenario.traffic_section import LAW_TAG, NUMBER_TAG
 from loadplan.scenario.yaml_tree import Mark, Mistake, Path, Tree
 
 _MAX_SHOWN = 50

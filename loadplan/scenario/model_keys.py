@@ -4,7 +4,7 @@ from collections.abc import Set
 
 from pydantic_core import PydanticCustomError
 
-Contradiction = tuple[tuple[str, ...], str]
+from loadplan.scenario.section import Contradiction
 
 # Sources whose factory makes a module for the weights in the file; of all others it is one or the other.
 _FILLED = frozenset({"torch"})

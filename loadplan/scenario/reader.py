@@ -12,21 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from loadplan.errors import InputError
-from loadplan.scenario.document import (
-    NAME_PATTERN,
-    QUANTILE_OF_KEY,
-    ArrivalsSection,
-    Document,
-    Model,
-    Objective,
-    ParityLimit,
-    PlanSection,
-    RowsSection,
-    TrafficSection,
-)
+from loadplan.scenario.document import QUANTILE_OF_KEY, Document, Objective, PlanSection
 from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
+from loadplan.scenario.model_section import Model, ParityLimit
 from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.scenario.rows_law import always
+from loadplan.scenario.section import NAME_PATTERN
 from loadplan.scenario.spec import (
     Arrivals,
     BenchBudget,
@@ -41,6 +32,7 @@ from loadplan.scenario.spec import (
     Traffic,
 )
 from loadplan.scenario.text_file import read_text
+from loadplan.scenario.traffic_section import ArrivalsSection, RowsSection, TrafficSection
 from loadplan.scenario.week_file import read_week
 from loadplan.scenario.yaml_tree import Mark, Mistake, Tree, read_tree
 from loadplan.slo import LatencyLimit, Slo

@@ -67,9 +67,7 @@ def _payloads(arrays: dict[str, NDArray[np.generic]], path: Path) -> PayloadSet:
     expected = {name.removeprefix(_EXPECTED): rows for name, rows in arrays.items() if name.startswith(_EXPECTED)}
     inputs = {name.removeprefix(_INPUT): rows for name, rows in arrays.items() if not name.startswith(_EXPECTED)}
     counts = {
-        name: len(values) if values.ndim else 0
-        for name, values in {**arrays, **beside}.items()
-        if values is not None
+        name: len(values) if values.ndim else 0 for name, values in {**arrays, **beside}.items() if values is not None
     }
     if not inputs or 0 in counts.values() or len(set(counts.values())) != 1:
         said = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"

@@ -1,0 +1,28 @@
+"""What all sections of a scenario file share: strictness, the kinds of numbers, and how they contradict each other."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+# Largest figures that still make sense; beyond them a unit was confused.
+MAX_MS = 3_600_000.0
+MAX_COUNT = 100_000
+
+PositiveInt = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # safe as the name of a folder
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+LimitMs = Annotated[float, Field(gt=0, le=MAX_MS)]
+
+Contradiction = tuple[tuple[str, ...], str]
+
+
+class Section(BaseModel):
+    """Base of every section: no unknown key, no text for numbers, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def contradiction(*found: Contradiction) -> PydanticCustomError:
+    """One error for several contradictions: the keys that disagree, relative to the section, and what is wrong."""
+    return PydanticCustomError("contradiction", "keys contradict each other", {"found": list(found)})
