@@ -14,7 +14,7 @@ The planner weighs more than that, so pruning errs on the side of keeping:
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -54,6 +54,14 @@ def probe_sizes(batch_sizes: Collection[int]) -> tuple[int, ...]:
     return tuple(sorted({min(sizes, key=lambda size: abs(math.log(size) - at)) for at in wanted}))
 
 
+def rivals(columns: Iterable[ExecutionConfig]) -> list[list[ExecutionConfig]]:
+    """The columns in groups that compete among themselves; of a group of up to two none can be given up."""
+    groups: dict[tuple[str, int], list[ExecutionConfig]] = {}
+    for execution in columns:
+        groups.setdefault((execution.provider, execution.n_sessions), []).append(execution)
+    return list(groups.values())
+
+
 def beaten_columns(
     columns: Mapping[ExecutionConfig, Column], *, objective_s: float, keep: Collection[ExecutionConfig] = ()
 ) -> tuple[Beaten, ...]:
@@ -64,13 +72,9 @@ def beaten_columns(
         objective_s: an inference that takes longer misses the objective by itself; infinite: there is none.
         keep: columns that stay whatever they do.
     """
-    groups: dict[tuple[str, int], list[ExecutionConfig]] = {}
-    for execution, times in columns.items():
-        if times:
-            groups.setdefault((execution.provider, execution.n_sessions), []).append(execution)
     found = {
         each.execution: each
-        for group in groups.values()
+        for group in rivals([execution for execution, times in columns.items() if times])
         for each in _beaten_in(group, columns, objective_s=objective_s)
         if each.execution not in keep
     }
@@ -84,11 +88,11 @@ def _beaten_in(
     ranked = sorted(group, key=lambda execution: -least[execution])
     best = ranked[0]
     fastest = min(group, key=lambda execution: _middle_s(columns[execution][min(columns[execution])]))
-    rivals = [execution for execution in group if execution not in (*ranked[:N_COLUMNS_KEPT], fastest)]
-    most = {execution: _rows_per_s_most(execution, columns[execution], objective_s) for execution in rivals}
+    others = [execution for execution in group if execution not in (*ranked[:N_COLUMNS_KEPT], fastest)]
+    most = {execution: _rows_per_s_most(execution, columns[execution], objective_s) for execution in others}
     return [
         Beaten(execution=execution, rows_per_s_most=most[execution], by=best, rows_per_s_least=least[best])
-        for execution in rivals
+        for execution in others
         if most[execution] * (1.0 + _MARGIN_RATIO) < least[best]
     ]
 

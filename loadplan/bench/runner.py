@@ -23,7 +23,7 @@ from loadplan.bench.doubts import (
     system_caveats,
 )
 from loadplan.bench.handoff import Visit
-from loadplan.bench.pruning import N_COLUMNS_KEPT, Beaten, Column, beaten_columns, probe_sizes
+from loadplan.bench.pruning import N_COLUMNS_KEPT, Beaten, Column, beaten_columns, probe_sizes, rivals
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
 from loadplan.bench.summary import ROUNDS_AT_LEAST, by_cell, is_settled, summarise_cell
 from loadplan.bench.worker_process import WorkerProcess
@@ -241,11 +241,10 @@ class _Sweep:
 
 def _probes(request: BenchRequest) -> tuple[BenchCell, ...]:
     """The cells at which columns are compared; none where all are to be measured, or there is nothing to give up."""
-    columns: dict[ExecutionConfig, list[BenchCell]] = {}
-    for cell in request.cells:
-        if not cell.idle_gap_s:
-            columns.setdefault(cell.execution, []).append(cell)
-    if request.exhaustive or len(columns) <= N_COLUMNS_KEPT:
+    if request.exhaustive:
         return ()
-    sizes = {execution: probe_sizes([cell.batch_size for cell in cells]) for execution, cells in columns.items()}
-    return tuple(cell for cells in columns.values() for cell in cells if cell.batch_size in sizes[cell.execution])
+    loops = [cell for cell in request.cells if not cell.idle_gap_s]
+    groups = rivals(dict.fromkeys(cell.execution for cell in loops))
+    compared = {execution for group in groups if len(group) > N_COLUMNS_KEPT for execution in group}
+    sizes = probe_sizes([cell.batch_size for cell in loops])
+    return tuple(cell for cell in loops if cell.execution in compared and cell.batch_size in sizes)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from loadplan.bench.devices import providers_here
 from loadplan.bench.grid import bench_cells, cold_cells
+from loadplan.bench.pruning import N_COLUMNS_KEPT
 from loadplan.bench.runner import BenchRequest
 from loadplan.machine import Machine
 from loadplan.scenario.payloads import PayloadSet
@@ -41,11 +42,17 @@ def bench_request(
         budget_s=wanted.budget_s,
         machine=machine,
         caveats=caveats,
-        objective_s=tightest_limit_s(scenario),
+        objective_s=_tightest_limit_s(scenario),
         exhaustive=wanted.exhaustive,
     )
 
 
-def tightest_limit_s(scenario: Scenario) -> float:
+def limit_that_decides_s(scenario: Scenario, n_variants: int) -> float | None:
+    """The limit by which something may be given up; None: nothing may, and the sweep is the same for any objective."""
+    n_rivals = n_variants * len(set(scenario.serving.n_threads))
+    return None if scenario.bench.exhaustive or n_rivals <= N_COLUMNS_KEPT else _tightest_limit_s(scenario)
+
+
+def _tightest_limit_s(scenario: Scenario) -> float:
     """The shortest time that any objective names: an inference that takes longer misses it by itself."""
     return min(limit.limit_s for slo in scenario.objectives for limit in slo.limits)

@@ -22,7 +22,7 @@ from loadplan.inference import runtime_version
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
-from loadplan.pipeline.bench_request import bench_request, tightest_limit_s
+from loadplan.pipeline.bench_request import bench_request, limit_that_decides_s
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
@@ -109,7 +109,7 @@ def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
         **made_by(road, "export"),
         "bench": digest(scenario.bench),
         "threads": digest(scenario.serving.n_threads),
-        "objective": digest(tightest_limit_s(scenario)),
+        "objective": digest(limit_that_decides_s(scenario, len(exported.models))),
         "machine": road.machine.fingerprint,
         "runtime": runtime_version(),
     }
