@@ -71,7 +71,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
     """The laws behind the bench and the live runs, and the usable capacity of one server process with each setting.
 
     Raises:
-        InvalidMeasurement: when nothing was benchmarked, or no live run is valid.
+        InvalidMeasurement: when nothing was benchmarked, no live run is valid, or they say next to nothing.
         InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
     """
     service_times = fit_service_times(benched)
@@ -119,6 +119,7 @@ def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> Predicted
     """How long callers wait at a rate, on the machine that was fitted.
 
     Raises:
+        InvalidMeasurement: when a law that explains the runs as well answers nothing at this rate.
         InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were.
     """
     return _predict(_worlds(fit, setting.execution, setting.serving.max_batch_size), setting, rate_rps)
@@ -216,6 +217,13 @@ def _is_met(slo: Slo, times_s: Times) -> bool:
 
 def _predict(worlds: Sequence[_World], setting: Setting, rate_rps: float) -> PredictedLatency:
     best, *others = (_quantiles_s(world, setting, rate_rps) for world in worlds)
+    if any(math.isinf(quantile_s) for quantiles_s in (best, *others) for quantile_s in quantiles_s):
+        raise InvalidMeasurement(
+            what=f"the measurements leave open whether a server answers any of {rate_rps:,.0f} requests/s within "
+            f"batches of {setting.serving.max_batch_size}",
+            where="fit",
+            fix="run the same command again when the machine is quieter, or allow more time with load.duration_s",
+        )
     p50_s, p95_s, p99_s = best
     return PredictedLatency(
         offered_rate_rps=rate_rps,

@@ -430,6 +430,15 @@ def test_without_a_valid_run_there_is_no_capacity(
         fit_capacity(bench, [invalid, invalid], make_scenario())
 
 
+def test_where_one_plausible_law_answers_nothing_at_all_there_is_no_capacity(
+    capacity: Callable[..., SettingCapacity], know: Know, make_overhead: MakeOverhead
+) -> None:
+    """It takes 20 ms to read a request: while it reads those of one turn, ever more arrive, and the queue is full."""
+    know(make_overhead(), make_overhead(request_s=20 * SERVICE_S))
+    with pytest.raises(InvalidMeasurement, match="leave open whether a server answers any of"):
+        capacity(slo(0.99, 60.0))
+
+
 def test_without_any_run_there_is_no_capacity(bench: BenchRun, make_scenario: MakeScenario) -> None:
     with pytest.raises(InvalidMeasurement, match="none of the 0 live runs is valid"):
         fit_capacity(bench, [], make_scenario())
