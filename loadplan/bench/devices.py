@@ -35,7 +35,7 @@ def _names(asked: str, found: Sequence[Provider]) -> list[str]:
         usable_names = dict.fromkeys(each.name for each in found if each.usable)
         raise EnvironmentFault(
             what=f"the provider {asked} can't run a model here: {reason}",
-            where="bench.providers",
+            where="bench.providers, or --providers",
             fix=f"install the ONNX Runtime, the driver and the libraries that it needs, or ask for "
             f"{' or '.join(usable_names) or 'another one'}",
         )

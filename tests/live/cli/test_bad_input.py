@@ -13,6 +13,8 @@ from threading import Thread
 
 import pytest
 
+from tests.faults.model_flips import plain, save
+
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "scenarios" / "digits.yaml"
 
@@ -51,6 +53,7 @@ BAD = {
     "a model that is none": (["bench", "broken.onnx"], 2, "broken.onnx"),
     "a model that is not there": (["bench", "none.onnx"], 2, "none.onnx"),
     "batch sizes that are no numbers": (["bench", "broken.onnx", "--batch-sizes", "one"], 2, "one"),
+    "a provider of another machine": (["bench", "tiny.onnx", "--providers", "CPU,NoSuch"], 4, "NoSuch"),
     "no such day": (["plan", "planning.yaml", "--capacities", "capacities.csv", "--as-of", "May"], 2, "May"),
     "no such capacities": (["plan", "planning.yaml", "--capacities", "none.csv"], 2, "none.csv"),
     "a price of nothing": (
@@ -72,6 +75,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mars.yaml").write_text(PLANNING + model + "plan: {regions: [us-east-2x]}\n")
     (tmp_path / "ibm.yaml").write_text(PLANNING + model + "plan: {providers: [aws, ibm]}\n")
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
+    save(plain(), tmp_path / "tiny.onnx")
     (tmp_path / "capacities.csv").write_text(
         "provider,region,instance_type,batch_size,usable_capacity_rps,p99_ms\naws,us-east-1,c7i.large,1,60,20\n"
     )

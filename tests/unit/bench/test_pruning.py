@@ -1,6 +1,8 @@
 """Which columns are given up, by hand-computed cases and on made-up surfaces whose winner is known."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -112,6 +114,24 @@ TIMES_S = {f"v{speed}": 1e-3 * speed for speed in (1, 2, 3, 4, 5)}
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8)
 
 
+def timed(times_s: Mapping[str, float], *, stray_ratio: float = 1e-3) -> Callable[[BenchCell, int], Visit]:
+    """Visits that take the time of their variant, every second one a little longer."""
+
+    def visit(cell: BenchCell, i_round: int) -> Visit:
+        calls_s = np.full(9, times_s[cell.execution.variant]) * (1.0 + stray_ratio * (i_round % 2))
+        return Visit(
+            times=CellRound(cell=cell, i_round=i_round, service_times_s=calls_s, lost_ratio=0.0, dropped_ratio=0.0)
+        )
+
+    return visit
+
+
+def ticking() -> Callable[[], float]:
+    """A clock that is 10 ms later each time it is read."""
+    readings = count()
+    return lambda: 0.01 * next(readings)
+
+
 def swept(
     *, exhaustive: bool = False, budget_s: float = 3600.0, stray_ratio: float = 1e-3
 ) -> tuple[BenchRun, list[BenchCell]]:
@@ -120,10 +140,7 @@ def swept(
 
     def visit(cell: BenchCell, i_round: int) -> Visit:
         order.append(cell)
-        times_s = np.full(9, TIMES_S[cell.execution.variant]) * (1.0 + stray_ratio * (i_round % 2))
-        return Visit(
-            times=CellRound(cell=cell, i_round=i_round, service_times_s=times_s, lost_ratio=0.0, dropped_ratio=0.0)
-        )
+        return timed(TIMES_S, stray_ratio=stray_ratio)(cell, i_round)
 
     cells = tuple(BenchCell(execution=named(variant), batch_size=size) for variant in TIMES_S for size in SIZES)
     request = request_for(cells, budget_s=budget_s, exhaustive=exhaustive)
@@ -155,6 +172,41 @@ def test_a_spent_budget_keeps_what_was_not_proved_to_be_slow() -> None:
     run, order = swept(budget_s=0.4, stray_ratio=0.2)
     assert len(run.cells) == len(TIMES_S) * len(SIZES)
     assert len(order) == 2 * len(run.cells)
+
+
+def test_the_column_on_which_pauses_are_measured_stays() -> None:
+    cells = tuple(BenchCell(execution=named(variant), batch_size=size) for variant in TIMES_S for size in SIZES)
+    paused = BenchCell(execution=named("v5"), batch_size=1, idle_gap_s=0.007)
+    run = sweep(request_for((*cells, paused), budget_s=60.0), timed(TIMES_S), now_s=ticking())
+    assert {cell.cell.execution.variant for cell in run.cells} == {"v1", "v2", "v5"}
+    assert [cell.cell for cell in run.cold] == [paused]
+
+
+def test_where_a_batch_does_not_fit_larger_ones_of_its_column_are_not_tried() -> None:
+    sizes = tuple(range(1, 41))
+    cells = tuple(BenchCell(execution=named(variant), batch_size=size) for variant in ("v1", "v2") for size in sizes)
+    tried: list[int] = []
+
+    def visit(cell: BenchCell, i_round: int) -> Visit:
+        if cell.execution.variant == "v1" and cell.batch_size > 10:
+            tried.append(cell.batch_size)
+            return Visit(failure="it does not fit", does_not_fit=True)
+        return timed(TIMES_S)(cell, i_round)
+
+    run = sweep(request_for(cells, budget_s=0.0), visit, now_s=lambda: 0.0)
+    assert [cell.cell.batch_size for cell in run.cells] == [*range(1, 11), *sizes]
+    # In shuffled order each one that is tried is smaller than all before; of 30 some four are.
+    assert tried == sorted(tried, reverse=True)
+    assert len(tried) < 15
+    said = [caveat.what for caveat in run.caveats if caveat.code == "bench.cell_failed"]
+    assert any(f"not tried, because batch size {tried[0]} does not fit into the memory" in what for what in said)
+
+
+def test_the_state_of_the_machine_is_a_doubt_about_what_was_measured_in_it() -> None:
+    request = request_for((BenchCell(execution=named("v1"), batch_size=1),), budget_s=0.0)
+    slow = replace(request, machine=replace(request.machine, governor="powersave"))
+    run = sweep(slow, timed(TIMES_S), now_s=lambda: 0.0)
+    assert "machine.governor" in [caveat.code for caveat in run.caveats]
 
 
 def test_giving_up_finds_the_winner_of_the_exhaustive_sweep() -> None:

@@ -210,6 +210,16 @@ def test_all_runs_but_the_bursts_are_poisson_whatever_the_scenarios_arrivals(
     assert [run.spec.arrivals.process for run in runs] == ["gamma"] * 2 + ["poisson"] * 3
 
 
+def test_all_runs_use_what_the_embedded_server_is_planned_with(
+    make_bench: MakeBench, make_scenario: MakeScenario
+) -> None:
+    served = ExecutionConfig(variant="fp32")
+    others = [ExecutionConfig(variant="fp32", provider="CANN"), ExecutionConfig(variant="fp16", n_sessions=2)]
+    spec = following(make_bench(TABLE_S, executions=[*others, served]), make_scenario(), [])
+    assert spec.setting is not None
+    assert spec.setting.execution == served
+
+
 def test_the_execution_with_the_fewest_threads_is_driven(make_bench: MakeBench, make_scenario: MakeScenario) -> None:
     executions = [ExecutionConfig(variant="fp32", n_threads=n) for n in (4, 2)]
     spec = following(make_bench(TABLE_S, executions=executions), make_scenario(n_threads=(4, 2)), [])

@@ -379,6 +379,18 @@ def test_every_choice_of_execution_batch_and_window_is_a_setting(
     assert idle == pytest.approx([ALONE_S, ALONE_S, ALONE_S, ALONE_S + 2e-3], rel=0.01)
 
 
+def test_sessions_side_by_side_are_told_and_not_offered(
+    make_bench: MakeBench, run: LoadRun, make_scenario: MakeScenario, know: Know, make_overhead: MakeOverhead
+) -> None:
+    know(make_overhead())
+    one, two = (ExecutionConfig(variant="fp32", n_sessions=n) for n in (1, 2))
+    bench = make_bench({1: SERVICE_S, 8: SERVICE_S}, executions=(one, two))
+    fit = fit_capacity(bench, [run], make_scenario(max_batch_sizes=(1,), objectives=(slo(0.99, 60.0),)))
+    assert [law.execution for law in fit.service_times] == [one, two]
+    assert [capacity.setting.execution for capacity in fit.capacities] == [one]
+    assert "fit.not_served" in [caveat.code for caveat in fit.caveats]
+
+
 def test_invalid_runs_are_left_out_and_that_is_said(
     bench: BenchRun, run: LoadRun, make_run: MakeRun, make_scenario: MakeScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:

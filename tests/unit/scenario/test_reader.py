@@ -113,6 +113,14 @@ def test_the_rows_of_requests_are_a_number_or_a_law_and_the_largest_is_benchmark
     assert scenario.bench.batch_sizes[-1] == rows.most
 
 
+def test_providers_sessions_and_the_whole_grid_are_benchmarked_where_that_is_asked_for(tmp_path: Path) -> None:
+    plain = read_scenario(write(tmp_path, MINIMAL)).bench
+    assert (plain.providers, plain.side_by_side, plain.exhaustive) == (("CPU",), False, False)
+    asked = "bench: {providers: [CUDA, CPU], concurrent_sessions: true, exhaustive: true}\n"
+    bench = read_scenario(write(tmp_path, MINIMAL + asked)).bench
+    assert (bench.providers, bench.side_by_side, bench.exhaustive) == (("CUDA", "CPU"), True, True)
+
+
 def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: Path) -> None:
     scenario = read_scenario(write(tmp_path, MINIMAL + "serving: {max_batch_size: [1, 10]}\n"))
     assert scenario.bench.batch_sizes == (1, 2, 3, 4, 5, 6, 7, 8, 10)
