@@ -17,6 +17,8 @@ from loadplan.stats import mean_interval, percentile, supported_percentile
 WANTED_HALF_WIDTH_RATIO = 0.02
 # And within this after a pause: how deep a core sleeps scatters more, and only the size of the effect is wanted.
 _COLD_HALF_WIDTH_RATIO = 0.10
+# Such visits are long, most of it sleep: more than these would take the budget from the others.
+_COLD_ROUNDS_MOST = 8
 # Fewer visits give no figure at all.
 ROUNDS_AT_LEAST = 2
 # Looking after every visit stops by luck, the sooner the likelier; from five on the interval keeps its word.
@@ -82,7 +84,9 @@ def summarise_cell(rounds: Sequence[CellRound]) -> CellSummary:
 
 
 def is_settled(rounds: Sequence[CellRound]) -> bool:
-    """Whether a cell needs no further visit."""
+    """Whether a cell needs no further visit, or has had its share of them."""
+    if len(rounds) >= _COLD_ROUNDS_MOST and rounds[0].cell.idle_gap_s:
+        return True
     used = calm_rounds(rounds)
     return len(used) >= _ROUNDS_TO_SETTLE and not _is_noisy(used)
 

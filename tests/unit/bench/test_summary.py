@@ -97,6 +97,15 @@ def test_after_a_pause_the_mean_need_not_be_known_as_well(make_round: MakeRound)
     assert not summarise_cell(paused).is_noisy
 
 
+def test_after_a_pause_eight_visits_are_enough_however_much_they_stray(make_round: MakeRound) -> None:
+    visits = [make_round([1.0 + 0.9 * (-1) ** i], i=i) for i in range(8)]
+    paused = [replace(visit, cell=replace(visit.cell, idle_gap_s=0.015)) for visit in visits]
+    assert not is_settled(visits)
+    assert is_settled(paused)
+    assert not is_settled(paused[:7])
+    assert summarise_cell(paused).is_noisy
+
+
 def test_noisy_cells_are_counted_in_a_caveat(make_round: MakeRound) -> None:
     quiet = summarise_cell([make_round([1.0], i=i) for i in range(5)])
     noisy = summarise_cell([make_round([1.0 + i], i=i) for i in range(5)])
