@@ -19,6 +19,7 @@ from loadplan.fit.backlog import backlog_of, departure_gap_s, queue_rows, reques
 from loadplan.fit.records import ServiceTimeFit
 from loadplan.fit.service_time import fit_service_times, served_laws, service_times_s
 from loadplan.fit.simulate import Rows, full_batches
+from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.scenario.rows_law import draw_rows
 from loadplan.scenario.spec import Arrivals, RowsPerRequest, Scenario
@@ -39,6 +40,7 @@ _BURST_RATIO_MOST = 1.2  # an overload opens a connection per waiting request, a
 _LOUDER = 1.7
 # Runs that would hold fewer requests than these last longer, up to the limit.
 _N_REQUESTS_LEAST = 300
+_IDLE_RATIO, _IDLE_RATIO_MOST = 0.03, 0.12  # of the saturated rate; the second where the first holds too few requests
 _LONGEST_S = 30.0
 _TIMEOUT_S = 5.0
 
@@ -66,7 +68,7 @@ def next_run(benched: BenchRun, scenario: Scenario, runs: Sequence[LoadRun]) -> 
         elif wanted.name in done:
             spec = None
         else:
-            rate_rps = wanted.load_ratio * _saturated_rps(wanted.max_batch_size, law, scenario, runs)
+            rate_rps = _rate_rps(wanted, _saturated_rps(wanted.max_batch_size, law, scenario, runs))
             spec = _spec(wanted, wanted.name, rate_rps, law.execution, scenario)
         if spec is not None:
             return spec
@@ -82,10 +84,18 @@ def _wanted(scenario: Scenario) -> tuple[_Wanted, ...]:
     ]
     return (
         *bursts,
-        _Wanted(name=f"idle-{smallest}", purpose="idle", max_batch_size=smallest, load_ratio=0.03),
+        _Wanted(name=f"idle-{smallest}", purpose="idle", max_batch_size=smallest, load_ratio=_IDLE_RATIO),
         _Wanted(name=f"steady-50-{smallest}", purpose="steady", max_batch_size=smallest, load_ratio=0.5),
         _Wanted(name=f"steady-65-{middle}", purpose="steady", max_batch_size=middle, load_ratio=0.65),
     )
+
+
+def _rate_rps(wanted: _Wanted, saturated_rps: float) -> float:
+    """The share that is wanted; of an idle run more where it would hold too few requests even at its longest."""
+    rate_rps = wanted.load_ratio * saturated_rps
+    if wanted.purpose != "idle":
+        return rate_rps
+    return max(rate_rps, min(_N_REQUESTS_LEAST / _LONGEST_S, _IDLE_RATIO_MOST * saturated_rps))
 
 
 def _law(benched: BenchRun, scenario: Scenario) -> ServiceTimeFit:
@@ -108,15 +118,15 @@ def _next_burst(wanted: _Wanted, law: ServiceTimeFit, scenario: Scenario, done: 
 
 
 def require_enough(runs: Sequence[LoadRun]) -> None:
-    """Hold finished calibration runs to what a fit can't do without: a valid run that shows the server under load.
+    """Hold finished calibration runs to what a fit can't do without: a useful run that shows the server under load.
 
     Raises:
-        InvalidMeasurement: when all runs of bursts are invalid, with their reasons.
+        InvalidMeasurement: when no run of bursts says enough, with their reasons.
     """
     loaded = [run for run in runs if run.spec.purpose == "saturation"]
-    if any(run.verdict.valid for run in loaded):
+    if any(not reasons_against(run) for run in loaded):
         return
-    reasons = dict.fromkeys(reason for run in loaded for reason in run.verdict.invalid_reasons)
+    reasons = dict.fromkeys(reason for run in loaded for reason in reasons_against(run))
     raise InvalidMeasurement(
         what="no live run shows what the server carries: " + ("; ".join(reasons) or "none was driven to show it"),
         where="the calibration runs",

@@ -32,6 +32,7 @@ from loadplan.fit.service_time import (
     service_times_s,
 )
 from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
+from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadRun
 from loadplan.scenario.rows_law import draw_rows
 from loadplan.scenario.spec import Arrivals, Scenario
@@ -75,10 +76,10 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
     """
     service_times = fit_service_times(benched)
-    valid = [run for run in loads if run.verdict.valid]
-    if not valid:
+    useful = [run for run in loads if not reasons_against(run)]
+    if not useful:
         raise InvalidMeasurement(
-            what=f"none of the {len(loads)} live runs is valid: " + "; ".join(_reasons(loads)),
+            what=f"none of the {len(loads)} live runs says enough: " + "; ".join(_reasons(loads)),
             where="fit",
             fix="run the same command again when the machine is quieter, or on one with more cores",
         )
@@ -86,7 +87,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
     largest_batch = max(*scenario.serving.max_batch_sizes, rows.most)
     laws = fit_overhead(
         service_times,
-        valid,
+        useful,
         n_plausible=_N_PLAUSIBLE,
         rng=np.random.default_rng(scenario.load.seed),
     )
@@ -105,7 +106,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
             *service_time_caveats(served_laws(service_times), largest_batch),
             *not_served_caveats(service_times),
             *_run_caveats(loads),
-            *_backlog_caveats(valid),
+            *_backlog_caveats(useful),
         ),
     )
     capacities: list[SettingCapacity] = []
@@ -270,7 +271,7 @@ def _interval(best: float, others: Sequence[float]) -> Interval:
 
 
 def _reasons(loads: Sequence[LoadRun]) -> list[str]:
-    return list(dict.fromkeys(reason for run in loads for reason in run.verdict.invalid_reasons))
+    return list(dict.fromkeys(reason for run in loads for reason in reasons_against(run)))
 
 
 def _backlog_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
@@ -288,13 +289,13 @@ def _backlog_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
 
 def _run_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
     own = {caveat.code: caveat for run in loads for caveat in run.caveats}  # one of a kind is enough
-    invalid = [run for run in loads if not run.verdict.valid]
-    if not invalid:
+    useless = [run for run in loads if reasons_against(run)]
+    if not useless:
         return tuple(own.values())
     left_out = Caveat(
         code="fit.runs_left_out",
-        what=f"{len(invalid)} of {len(loads)} live runs were left out of the fit: {'; '.join(_reasons(invalid))}",
+        what=f"{len(useless)} of {len(loads)} live runs were left out of the fit: {'; '.join(_reasons(useless))}",
         fix="run the same command again when the machine is quieter",
-        number=float(len(invalid)),
+        number=float(len(useless)),
     )
     return (*own.values(), left_out)

@@ -27,8 +27,9 @@ from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
 from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_s
 from loadplan.fit.simulate import Draws, Rows, draw, full_batches, scale, simulate
-from loadplan.load.records import LoadRun, Outcome
-from loadplan.load.verdict import clean_windows, due_in_clean_window, invalid_run
+from loadplan.fit.useful_runs import reasons_against, right_and_clean
+from loadplan.load.records import LoadRun
+from loadplan.load.verdict import invalid_run
 
 Times = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -52,7 +53,6 @@ _PRIORS = {
     "row_s": 1.0,
 }
 _FARTHEST = 4.0  # from its start value, in logarithms: no cost is a fiftieth or fifty times of what is usual
-_N_REQUESTS_LEAST = 30
 _FOR_EVER_S = 1e3
 _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's seed
 
@@ -190,11 +190,11 @@ def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun) -> _Replay:
         raise _useless(run, "does not say how many rows its requests had", "let loadplan make the requests")
     log = run.requests
     is_sent = ~np.isnan(log.sent_s)
-    is_clean = due_in_clean_window(log.due_s, clean_windows(run.lost, duration_s=run.spec.duration_s))
-    counts = (is_clean & (log.outcome == np.uint8(Outcome.OK)))[is_sent]
+    counts = right_and_clean(run)[is_sent]
     sent_s, done_s = log.sent_s[is_sent], right_answers_s(log)[is_sent]
-    if int(counts.sum()) < _N_REQUESTS_LEAST:
-        raise _useless(run, f"has {int(counts.sum())} right answers in clean windows", "let it run for longer")
+    reasons = reasons_against(run)
+    if reasons:
+        raise _useless(run, f"has {'; '.join(reasons)}", "let it run for longer, on a quieter machine")
     law = find_law(service_times, setting.execution)
     n_rows = all_rows[is_sent]
     return _Replay(

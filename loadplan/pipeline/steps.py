@@ -18,6 +18,7 @@ from loadplan.export.runner import ExportStep
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.records import CapacityFit
+from loadplan.fit.useful_runs import reasons_against
 from loadplan.inference import runtime_version
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import artifacts
@@ -147,7 +148,7 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
         journal = road.folder.journal("load", stage_key("load", inputs))
         kept = [read_load(path / artifact.path) for artifact in journal.entries(Artifact)]
         # What neighbours spoiled before the command was given again is driven again.
-        runs = {run.spec.name: run for run in kept if run.verdict.valid}
+        runs = {run.spec.name: run for run in kept if not reasons_against(run)}
         while (spec := next_run(benched, scenario, tuple(runs.values()))) is not None:
             run = drive(
                 spec,

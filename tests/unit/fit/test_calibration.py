@@ -176,11 +176,12 @@ def test_a_slow_model_gets_runs_long_enough_for_three_hundred_requests_but_for_h
 ) -> None:
     scenario, runs = make_scenario(max_batch_sizes=(1,)), list[LoadRun]()
     slow = make_bench({1: 0.02})
-    lengths_s = {}
+    lengths_s, rates_rps = {}, {}
     while (spec := next_run(slow, scenario, runs)) is not None:
-        lengths_s[spec.name] = spec.duration_s
+        lengths_s[spec.name], rates_rps[spec.name] = spec.duration_s, spec.offered_rate_rps
         runs.append(answer(spec, 0.025 if spec.purpose == "saturation" else None))
-    # 40 requests a second are the capacity: 16, 1.2, 20 and 26 are offered.
+    # 40 requests a second are the capacity: 16, 4.8, 20 and 26 are offered; 3 % of it would be 36 requests in 30 s.
+    assert rates_rps["idle-1"] == pytest.approx(0.12 * 40)
     assert lengths_s == pytest.approx(
         {"bursts-1": 300 / (0.4 / 0.02018), "idle-1": 30.0, "steady-50-1": 15.0, "steady-65-1": 300 / 26}
     )

@@ -438,8 +438,21 @@ def test_without_a_valid_run_there_is_no_capacity(
     bench: BenchRun, run: LoadRun, make_run: MakeRun, make_scenario: MakeScenario
 ) -> None:
     invalid = make_run(run.spec, run.requests.sent_s, run.requests.done_s, invalid_reasons=("the cat sat on it",))
-    with pytest.raises(InvalidMeasurement, match="none of the 2 live runs is valid: the cat sat on it"):
+    with pytest.raises(InvalidMeasurement, match="none of the 2 live runs says enough: the cat sat on it"):
         fit_capacity(bench, [invalid, invalid], make_scenario())
+
+
+def test_a_run_with_too_few_undisturbed_answers_is_left_out(
+    bench: BenchRun, run: LoadRun, make_run: MakeRun, make_scenario: MakeScenario
+) -> None:
+    done_s = run.requests.done_s.copy()
+    done_s[29:] = np.nan
+    thin = make_run(run.spec, run.requests.sent_s, done_s)
+    small = make_scenario(max_batch_sizes=(1,))
+    with pytest.raises(InvalidMeasurement, match="says enough: 29 right answers in undisturbed time, 30 must be"):
+        fit_capacity(bench, [thin], make_scenario())
+    (left_out,) = (c for c in fit_capacity(bench, [run, thin], small).caveats if "left_out" in c.code)
+    assert left_out.what.startswith("1 of 2 live runs were left out of the fit: 29 right answers")
 
 
 def test_where_one_plausible_law_answers_nothing_at_all_there_is_no_capacity(
@@ -452,7 +465,7 @@ def test_where_one_plausible_law_answers_nothing_at_all_there_is_no_capacity(
 
 
 def test_without_any_run_there_is_no_capacity(bench: BenchRun, make_scenario: MakeScenario) -> None:
-    with pytest.raises(InvalidMeasurement, match="none of the 0 live runs is valid"):
+    with pytest.raises(InvalidMeasurement, match="none of the 0 live runs says enough"):
         fit_capacity(bench, [], make_scenario())
 
 

@@ -291,7 +291,7 @@ def test_too_few_right_answers_are_refused(server: Server, make_run: MakeRun, ma
     sent_s = 0.02 * np.arange(100.0)
     done_s = sent_s + 1e-3
     done_s[29:] = np.nan
-    with pytest.raises(InvalidMeasurement, match="has 29 right answers in clean windows"):
+    with pytest.raises(InvalidMeasurement, match="has 29 right answers in undisturbed time"):
         fitted(server, (make_run(make_spec(), sent_s, done_s),))
 
 
