@@ -300,8 +300,8 @@ def require_known_ends(found: Counter[tuple[str, int]], *, n_flips: int) -> None
 
 @pytest.mark.slow
 def test_cut_and_flipped_files_are_refused_or_harmless(tmp_path: Path) -> None:
-    found = swept(tmp_path, n_flips=300, seed=1)
-    require_known_ends(found, n_flips=300)
+    found = swept(tmp_path, n_flips=150, seed=1)
+    require_known_ends(found, n_flips=150)
     assert found["cut", 0] == 0
 
 
