@@ -58,6 +58,7 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadS
 
     Raises:
         ObjectiveMissed: when there is no plan to verify, or it rests on given capacities and names no setting.
+        InvalidMeasurement: when its setting was measured elsewhere only, or nothing holds the objectives with it here.
     """
     fleet = recommended_fleet(plan)
     setting = fleet.capacity.setting
@@ -66,6 +67,13 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadS
             what="the plan rests on given capacities, so loadplan knows no setting to drive",
             where="the recommended fleet",
             fix="measure the model with `loadplan run`, or drive your own server with `loadplan load URL`",
+        )
+    if not is_drivable(plan, fit):
+        raise InvalidMeasurement(
+            what=f"the planned setting rests on the profile of {fleet.capacity.measured_on}; this machine was not "
+            "measured with it, or can't meet the objectives with it at any rate",
+            where="verify",
+            fix="give the run and the profile to a machine of that type and run `loadplan run` there",
         )
     rate = fleet.utilisation_ratio_degraded * setting_capacity(fit, setting).usable_capacity_rps
     duration_s = min(max(_SHORTEST_S, _REQUESTS_WANTED / rate), _LONGEST_S)
@@ -79,6 +87,12 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadS
         timeout_s=verification_timeout_s(scenario),
         setting=setting,
     )
+
+
+def is_drivable(plan: Plan, fit: CapacityFit) -> bool:
+    """Whether this machine can show anything of the planned setting: it was fitted here, and holds at some rate."""
+    setting = None if plan.recommended is None else plan.recommended.capacity.setting
+    return any(one.setting == setting and one.usable_capacity_rps > 0.0 for one in fit.capacities)
 
 
 def verification_timeout_s(scenario: Scenario) -> float:

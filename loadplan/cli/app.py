@@ -9,7 +9,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from loadplan.cli import compare, console, measure, road, show
+from loadplan.cli import compare, console, measure, profile, road, show
 from loadplan.errors import EnvironmentFault, InputError, Interrupted, LoadplanError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 road.register(app)
 measure.register(app)
 compare.register(app)
+profile.register(app)
 show.register(app)
 
 

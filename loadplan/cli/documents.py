@@ -17,8 +17,10 @@ from loadplan.gpu import Gpu
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import answer_counts
 from loadplan.machine import Machine
+from loadplan.pipeline.rental import Rental
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
+from loadplan.profile import Profile
 from loadplan.stats import Interval, Summary, n_samples_needed
 from loadplan.verify import Verdict
 
@@ -136,6 +138,36 @@ def load_document(
     }
 
 
+def profile_document(path: Path, profile: Profile) -> Document:
+    """A profile that was written, and what it is of."""
+    facts = profile.facts
+    return {
+        "schema": "loadplan.profile/1",
+        "file": str(path),
+        **_figure("instance_type", facts.machine.instance_type, "this machine doesn't tell"),
+        "machine": machine_document(facts.machine),
+        "scenario": facts.scenario,
+        "model": asdict(facts.model),
+        "measured_on": facts.measured_on.isoformat(),
+        "n_cells": len(profile.bench.cells),
+    }
+
+
+def rental_document(rental: Rental) -> Document:
+    """What to run on a rented machine, and what it costs; nothing was measured."""
+    return {
+        "schema": "loadplan.profile/1",
+        "file": None,
+        "file_reason": "nothing is measured with --on",
+        "instance_type": rental.offer.type_name,
+        "region": rental.offer.region,
+        "commands": list(rental.commands),
+        "minutes": rental.minutes,
+        "usd_per_hour": str(rental.offer.usd_per_hour),
+        "usd": _usd(rental.usd),
+    }
+
+
 def plan_document(plan: Plan) -> Document:
     """What to buy, what else was looked at, and what the answer rests on."""
     return {
@@ -235,6 +267,7 @@ def _fleet(fleet: Fleet) -> Document:
         "usd_per_hour": _usd(fleet.usd_per_hour),
         "usd_per_month": _usd(fleet.usd_per_month),
         "evidence": fleet.basis,
+        "measured_on": fleet.capacity.measured_on,
         **_figure("predicted_p99_s", fleet.predicted_p99_s, "the capacity was given, not derived"),
         "utilisation_ratio": fleet.utilisation_ratio,
         "utilisation_ratio_degraded": fleet.utilisation_ratio_degraded,
@@ -254,7 +287,7 @@ def _summary(name: str, summary: Summary | None, why: str) -> Document:
     return {name: figures}
 
 
-def _figure(name: str, value: float | None, why: str) -> Mapping[str, object]:
+def _figure(name: str, value: float | str | None, why: str) -> Mapping[str, object]:
     return {name: value} if value is not None else {name: None, f"{name}_reason": why}
 
 

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loadplan.errors import InputError
+
+if TYPE_CHECKING:
+    from loadplan.pipeline.profiles import ProfileFile
 
 ScenarioArgument = Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file (YAML).")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder that `loadplan run` made.")]
@@ -48,6 +51,26 @@ def parse_prices(texts: Sequence[str]) -> dict[str, Decimal]:
                 fix="write provider/region/type=USD per hour, such as aws/us-east-1/c7i.large=0.0892",
             ) from None
     return prices
+
+
+def parse_profiles(texts: Sequence[str]) -> tuple["ProfileFile", ...]:
+    """Each `FILE` or `FILE=provider/type`; what is a file by its whole name has no type in it."""
+    return tuple(_profile_file(text) for text in texts)
+
+
+def _profile_file(text: str) -> "ProfileFile":
+    from loadplan.pipeline.profiles import ProfileFile
+
+    name, equals, type_name = text.rpartition("=")
+    if not equals or Path(text).is_file():
+        return ProfileFile(path=Path(text), type_name=None)
+    if not all(type_name.partition("/")):
+        raise InputError(
+            what=f"{type_name!r} is no instance type",
+            where="--profiles",
+            fix=f"write FILE=provider/type, such as {name}=aws/c7i.large",
+        )
+    return ProfileFile(path=Path(name), type_name=type_name)
 
 
 def parse_date(text: str | None) -> date | None:

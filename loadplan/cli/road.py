@@ -17,6 +17,7 @@ from loadplan.cli.options import (
     ScenarioArgument,
     parse_date,
     parse_prices,
+    parse_profiles,
 )
 from loadplan.errors import InputError
 from loadplan.scenario.spec import StageName
@@ -25,6 +26,10 @@ UntilOption = Annotated[StageName, typer.Option("--until", metavar="STAGE", help
 PlanArgument = Annotated[Path, typer.Argument(metavar="SCENARIO or RUN", help="A scenario file or a run folder.")]
 CapacitiesOption = Annotated[
     Path | None, typer.Option("--capacities", metavar="FILE.csv", help="Plan on capacities measured elsewhere.")
+]
+ProfilesOption = Annotated[
+    list[str] | None,
+    typer.Option("--profiles", metavar="FILE[=P/TYPE]", help="What `loadplan profile` wrote elsewhere; repeatable."),
 ]
 PriceOption = Annotated[
     list[str] | None, typer.Option("--price", metavar="P/R/TYPE=X", help="Your own USD per hour; may be repeated.")
@@ -94,6 +99,7 @@ def fit(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = Fals
 def plan(
     target: PlanArgument,
     capacities: CapacitiesOption = None,
+    profiles: ProfilesOption = None,
     price: PriceOption = None,
     as_of: AsOfOption = None,
     output: OutputOption = DEFAULT_OUTPUT,
@@ -108,17 +114,23 @@ def plan(
     from loadplan.pipeline.road import plan_given
     from loadplan.pipeline.road import run as run_road
 
-    prices, day = parse_prices(price or []), parse_date(as_of)
+    prices, day, files = parse_prices(price or []), parse_date(as_of), parse_profiles(profiles or [])
+    if capacities is not None and files:
+        raise InputError(
+            what="--capacities and --profiles are two ways to know a capacity",
+            where="the command line",
+            fix="give one of the two",
+        )
     with console.watching(quiet=quiet or as_json) as observer:
         if capacities is not None:
             planned = plan_given(target, capacities, as_of=day, prices=prices)
         elif target.is_dir():
-            planned = plan_again(target, as_of=day, prices=prices, observer=observer)
+            planned = plan_again(target, as_of=day, prices=prices, profiles=files, observer=observer)
         else:
             end = run_road(target, results=output, until="fit", observer=observer)
             if end.failure is not None:
                 return console.exit_code(end.failure, debug=debug)
-            planned = plan_again(end.folder, as_of=day, prices=prices, observer=observer)
+            planned = plan_again(end.folder, as_of=day, prices=prices, profiles=files, observer=observer)
     console.result("\n".join(plan_lines(planned)), plan_document(planned), as_json=as_json)
     return 0 if planned.feasible else 1
 

@@ -84,7 +84,6 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
             fix="run the same command again when the machine is quieter, or on one with more cores",
         )
     rows = scenario.traffic.rows_per_request
-    largest_batch = max(*scenario.serving.max_batch_sizes, rows.most)
     laws = fit_overhead(
         service_times,
         useful,
@@ -103,17 +102,31 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         seed=scenario.load.seed,
         caveats=(
             *benched.caveats,
-            *service_time_caveats(served_laws(service_times), largest_batch),
             *not_served_caveats(service_times),
             *_run_caveats(loads),
             *_backlog_caveats(useful),
         ),
     )
+    return with_capacities(fit, scenario)
+
+
+def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
+    """The same laws, with what they say a server carries of this scenario's arrivals within its objectives.
+
+    The requests must be of the size that the laws were fitted on: what a row costs may hide in what a request costs.
+
+    Raises:
+        InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
+    """
+    fit = replace(fit, arrivals=scenario.traffic.arrivals)
+    laws = served_laws(fit.service_times)
+    largest_batch = max(*scenario.serving.max_batch_sizes, fit.rows_per_request.most)
     capacities: list[SettingCapacity] = []
-    for law in served_laws(service_times):
+    for law in laws:
         worlds = _worlds(fit, law.execution, largest_batch)
         capacities += [_capacity(worlds, setting, scenario.objectives) for setting in _settings(law, scenario)]
-    return replace(fit, capacities=tuple(capacities))
+    doubts = (caveat for caveat in service_time_caveats(laws, largest_batch) if caveat not in fit.caveats)
+    return replace(fit, capacities=tuple(capacities), caveats=(*fit.caveats, *doubts))
 
 
 def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> PredictedLatency:

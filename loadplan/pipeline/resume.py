@@ -1,12 +1,14 @@
 """Single stages done again on an existing run folder: the same laws with other prices, another live run, a new page."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
+from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.fit.records import CapacityFit
@@ -14,6 +16,7 @@ from loadplan.machine import read_machine
 from loadplan.pipeline import artifacts, steps
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.observer import Nobody, Observer
+from loadplan.pipeline.profiles import ProfileFile, read_profiles
 from loadplan.pipeline.road import disappointment
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
@@ -40,14 +43,19 @@ def plan_again(
     *,
     as_of: date | None = None,
     prices: Mapping[str, Decimal] = NO_PRICES,
+    profiles: Sequence[ProfileFile] = (),
     observer: Observer | None = None,
 ) -> Plan:
     """Plan on the run's own fit with the prices of today, or of `as_of`, and the user's own over them.
 
+    Offers of the types that `profiles` were measured on are planned on what was measured there.
+
     Raises:
-        InputError: when the folder holds no fit, or a price names no known machine.
+        InputError: when the folder holds no fit, a price names no known machine, or a profile can't be used.
     """
-    with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (road, known):
+    given = read_profiles(profiles, load_catalog(as_of=as_of or utc_now().date(), overrides=prices)) if profiles else ()
+    with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (reopened, known):
+        road = replace(reopened, profiles=given)
         fitted = _need(known.fit, "fit", run)
         planned = steps.plan(road, fitted)
         steps.drop_other_verification(road, fitted, planned)

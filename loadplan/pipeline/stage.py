@@ -24,6 +24,7 @@ from loadplan.machine import Machine
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_load
 from loadplan.pipeline.observer import Observer
+from loadplan.pipeline.profiles import GivenProfile
 from loadplan.scenario.spec import Scenario, StageName
 from loadplan.store import codec
 from loadplan.store.manifest import StageEntry, stage_key
@@ -56,6 +57,7 @@ class Road:
     observer: Observer
     as_of: date  # the day on which prices are judged
     prices: Mapping[str, Decimal]  # the user's own, in USD per hour by `provider/region/type`
+    profiles: tuple[GivenProfile, ...] = ()  # what was measured on machines of other types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

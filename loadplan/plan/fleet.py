@@ -28,6 +28,7 @@ class ReplicaCapacity:
     speed_ratio: float  # speed of one server process against the machine that was measured; 1: the same
     n_server_processes: int
     basis: Basis
+    measured_on: str | None = None  # `provider/type` whose profile it rests on; None: this machine, or none at all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""The cheapest fleet on what was fitted on this machine: every allowed offer with its best setting.
+"""The cheapest fleet on what was fitted, on this machine and in profiles of others: every allowed offer's best setting.
 
-Pure: the fit, the scenario and the catalogue go in, a plan comes out. The decision a reader would question: an offer's
+Pure: the fits, the scenario and the catalogue go in, a plan comes out. The decision a reader would question: an offer's
 best setting is the one with the highest low end of its capacity, since that end decides how many replicas are needed.
 """
 
@@ -17,7 +17,14 @@ from loadplan.plan.answer import Considered, NearMiss, answer
 from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import Plan, ReplicaCapacity
-from loadplan.plan.microarchitecture import find_cpu_family
+from loadplan.plan.measured import (
+    Ground,
+    MeasuredType,
+    find_grounds,
+    ground_caveats,
+    nearest_ground,
+    unused_types,
+)
 from loadplan.plan.offers import allowed_offers, listed, stale_price_caveats, why_not_plannable
 from loadplan.plan.transfer import (
     OTHER_ARCHITECTURE_FACTOR,
@@ -48,6 +55,7 @@ class _CoreCapacity:
     speed: SpeedRatio
     there: CapacityRange  # of one server process
     basis: Basis
+    measured_on: str | None  # the type whose profile this rests on; None: the machine at hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,14 @@ class _Miss:
     latency_s: float  # at the lowest rate that was fitted, by the low end of the speed and the high end of the latency
 
 
-def plan_fleet(*, fit: CapacityFit, scenario: Scenario, catalog: Catalog, as_of: date) -> Plan:
+def plan_fleet(
+    *,
+    fit: CapacityFit,
+    scenario: Scenario,
+    catalog: Catalog,
+    as_of: date,
+    measured: Sequence[MeasuredType] = (),
+) -> Plan:
     """The cheapest fleet whose low capacity carries the peak with the spares gone and the headroom free.
 
     n is the least count whose n - k replicas carry peak / (1 - headroom) within every objective.
@@ -70,15 +85,21 @@ def plan_fleet(*, fit: CapacityFit, scenario: Scenario, catalog: Catalog, as_of:
         scenario: the traffic, the objectives and the rules.
         catalog: the offers; those of a type that nothing is known about are not offered, with the reason.
         as_of: the day on which the age of prices is judged.
+        measured: what was fitted on machines of other types; their offers rest on it, all others are extrapolated.
     """
-    here = find_cpu_family(fit.machine, catalog)
+    grounds = find_grounds(fit, measured, catalog)
+    here = grounds[-1].family
     limits = [limit for slo in scenario.objectives for limit in slo.limits]
-    capacities_on = _capacity_table(fit, here, limits)
+    tables = {ground.type_name: _capacity_table(ground, limits) for ground in grounds[:-1]}
+    table_here = _capacity_table(grounds[-1], limits)
+    offers = allowed_offers(catalog, scenario.plan)
     reasons: list[tuple[Offer, str]] = []
     candidates: list[Candidate] = []
     misses: list[_Miss] = []
-    for offer in allowed_offers(catalog, scenario.plan):
-        is_own = offer.type_name == fit.machine.instance_type
+    for offer in offers:
+        ground = nearest_ground(offer, grounds)
+        capacities_on = table_here if ground.is_here else tables[ground.type_name]
+        is_own = offer.type_name == ground.type_name
         reason = _why_unknown(offer.instance_type, is_own=is_own) or why_not_plannable(offer)
         cores = capacities_on(None if is_own else offer.instance_type.cpu_family) if reason is None else ()
         fitting = [core for core in cores if _n_server_processes(offer.instance_type, core) > 0]
@@ -92,9 +113,9 @@ def plan_fleet(*, fit: CapacityFit, scenario: Scenario, catalog: Catalog, as_of:
     considered = Considered(
         candidates=tuple(candidates),
         near_miss=_near_miss(misses),
-        not_offered=listed(reasons),
+        not_offered=(*listed(reasons), *unused_types(measured, offers)),
         assumptions=(*common_assumptions(scenario), *extrapolation_assumptions(scenario, here)),
-        caveats=(*fit.caveats, *_hardware_caveats(fit, here), *stale_price_caveats(prices, as_of)),
+        caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds), *stale_price_caveats(prices, as_of)),
     )
     return answer(considered, scenario=scenario, catalog=catalog)
 
@@ -118,35 +139,33 @@ def _why_too_slow(instance_type: InstanceType, *, fits: bool) -> str:
 
 
 def _capacity_table(
-    fit: CapacityFit, here: CpuFamily | None, limits: Sequence[LatencyLimit]
+    ground: Ground, limits: Sequence[LatencyLimit]
 ) -> Callable[[CpuFamily | None], tuple[_CoreCapacity, ...]]:
-    """Every setting of the fit on a family's core, each family worked out once; None stands for this machine's own."""
+    """Every setting of the fit on a family's core, each family worked out once; None stands for the ground's own."""
 
     @cache
     def capacities_on(family: CpuFamily | None) -> tuple[_CoreCapacity, ...]:
-        return tuple(_core_capacity(fit, capacity, here, family, limits) for capacity in fit.capacities)
+        return tuple(_core_capacity(ground, capacity, family, limits) for capacity in ground.fit.capacities)
 
     return capacities_on
 
 
 def _core_capacity(
-    fit: CapacityFit,
-    capacity: SettingCapacity,
-    here: CpuFamily | None,
-    there: CpuFamily | None,
-    limits: Sequence[LatencyLimit],
+    ground: Ground, capacity: SettingCapacity, there: CpuFamily | None, limits: Sequence[LatencyLimit]
 ) -> _CoreCapacity:
+    here = ground.family
     if there is None:
         speed = SAME_MACHINE
     elif here is None:
         speed = UNPLACED
     else:
-        speed = speed_ratio(here, there, inference_share=inference_share(fit, capacity))
+        speed = speed_ratio(here, there, inference_share=inference_share(ground.fit, capacity))
     return _CoreCapacity(
         here=capacity,
         speed=speed,
         there=transferred_capacity(capacity, speed, limits),
-        basis=fit.basis if there is None else "extrapolated",
+        basis=ground.fit.basis if there is None else "extrapolated",
+        measured_on=None if ground.is_here else ground.type_name,
     )
 
 
@@ -185,6 +204,7 @@ def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
             speed_ratio=core.speed.middle,
             n_server_processes=n_processes,
             basis=core.basis,
+            measured_on=core.measured_on,
         ),
         sizing_rps=float(f"{sizing_rps:.9g}"),  # the noise of binary floats must not buy a replica
         predict_p99=partial(_replica_p99, core, n_processes),
@@ -226,13 +246,15 @@ def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
     )
 
 
-def _hardware_caveats(fit: CapacityFit, here: CpuFamily | None) -> Iterable[Caveat]:
-    if here is None:
+def _hardware_caveats(grounds: Sequence[Ground]) -> Iterable[Caveat]:
+    here = grounds[-1]
+    measured = "this machine" if len(grounds) == 1 else "the machines that were measured"
+    if here.family is None:
         yield Caveat(
             code="plan.machine_unplaced",
             what=(
-                f"nothing tells which processor of the catalogue {fit.machine.cpu_model!r} is, so every other core is"
-                f" taken to be as fast, up to a factor of {UNPLACED_FACTOR:g} either way"
+                f"nothing tells which processor of the catalogue {here.fit.machine.cpu_model!r} is, so every other core"
+                f" is taken to be as fast, up to a factor of {UNPLACED_FACTOR:g} either way"
             ),
             fix="measure on a machine of a type that the catalogue knows",
             number=UNPLACED_FACTOR,
@@ -240,7 +262,7 @@ def _hardware_caveats(fit: CapacityFit, here: CpuFamily | None) -> Iterable[Cave
     yield Caveat(
         code="plan.extrapolated",
         what=(
-            "capacities of other hardware are extrapolated from this machine by clocks and peaks, give or take a factor"
+            f"capacities of other hardware are extrapolated from {measured} by clocks and peaks, give or take a factor"
             f" of {SAME_ARCHITECTURE_FACTOR:g} ({OTHER_ARCHITECTURE_FACTOR:g} for another architecture); fleets are"
             " sized on the low end"
         ),

@@ -120,9 +120,16 @@ def _verdict_words(verdict: Verdict | None, fleet: Fleet, *, is_explained: bool)
     if verdict.subject == "plan":
         return "good", "✓", "PASS", "The plan held when driven live on the recommended machine type."
     if not verdict.prediction_held:
-        said = "The objective held when driven live here, but the prediction missed; other hardware is extrapolated."
+        said = f"The objective held when driven live here, but the prediction missed; {_hardware(fleet)}."
         return "doubt", "✓", "PASS", said
-    return "good", "✓", "PASS", "The law behind the plan held when driven live here; other hardware is extrapolated."
+    return "good", "✓", "PASS", f"The law behind the plan held when driven live here; {_hardware(fleet)}."
+
+
+def _hardware(fleet: Fleet) -> str:
+    """What the live run says nothing of."""
+    if fleet.basis == "extrapolated":
+        return "other hardware is extrapolated"
+    return f"{fleet.items[0].offer.instance_type.name} was measured with `loadplan profile`, not driven now"
 
 
 def _missed(verdict: Verdict) -> str:
@@ -183,7 +190,11 @@ def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
     share = percent(verdict.utilisation_ratio)
     if verdict.subject == "plan":
         return f"the plan, at {share} of a server's capacity on this very machine type"
-    speed = f"a core of it is taken to be {fleet.capacity.speed_ratio:.2f} × as fast"
+    if fleet.basis != "extrapolated":
+        speed = "by the laws in its profile"
+    else:
+        base = f" as the {fleet.capacity.measured_on} that was measured" if fleet.capacity.measured_on else ""
+        speed = f"a core of it is taken to be {fleet.capacity.speed_ratio:.2f} × as fast{base}"
     what = "the law" if verdict.prediction_held else "that the objective holds here, not the law"
     return f"{what}, at {share} of this machine's capacity; {here} ({speed})"
 
