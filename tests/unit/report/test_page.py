@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
@@ -11,10 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadplan.catalog.price import Catalog
 from loadplan.caveat import Caveat
+from loadplan.fit.records import CapacityFit
 from loadplan.load.records import Outcome
 from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
+from loadplan.plan.measured import MeasuredType
+from loadplan.plan.search import plan_fleet
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import plotly_script, render_report
 from loadplan.scenario.rows_law import always
@@ -104,6 +109,22 @@ def test_the_cost_has_the_interval_of_the_capacity(page: Page, findings: Finding
 def test_the_answer_says_what_is_proved_and_what_is_not(page: Page, findings: Findings) -> None:
     said = answer(page(findings))
     assert "the law, at 75 % of this machine's capacity; h.xlarge is extrapolated" in said
+
+
+def test_a_fleet_on_a_profile_is_not_called_extrapolated(
+    page: Page, findings: Findings, fit: CapacityFit, scenario: Scenario, catalog: Catalog
+) -> None:
+    plan = plan_fleet(
+        fit=fit,
+        scenario=scenario,
+        catalog=catalog,
+        as_of=date(2026, 11, 20),
+        measured=[MeasuredType(type_name="aws/h.xlarge", fit=fit)],
+    )
+    said = answer(page(replace(findings, plan=plan)))
+    assert "h.xlarge was measured with loadplan profile, not driven now" in said.replace("`", "")
+    assert "h.xlarge is simulated (by the laws in its profile)" in said
+    assert "other hardware is extrapolated" not in said
 
 
 def test_the_next_cheaper_fleet_stands_with_the_reason_why_it_lost(page: Page, findings: Findings) -> None:
