@@ -25,11 +25,10 @@ from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
 from loadplan.pipeline.bench_request import bench_request, limit_that_decides_s
 from loadplan.pipeline.drive import drive
-from loadplan.pipeline.profiles import measured_types
+from loadplan.pipeline.elsewhere import measured_elsewhere, profile_inputs
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.plan.fleet import Plan
-from loadplan.plan.measured import MeasuredType
 from loadplan.plan.search import plan_fleet
 from loadplan.report.budget import budget_csv
 from loadplan.report.findings import Findings, Provenance
@@ -208,11 +207,11 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
         "rules": digest(scenario.plan),
         "catalog": digest(catalog),
         "as_of": road.as_of.isoformat(),
-        **_profile_inputs(road),
+        **profile_inputs(road),
     }
 
     def make() -> Made:
-        measured = _measured_elsewhere(road)
+        measured = measured_elsewhere(road)
         planned = plan_fleet(fit=fitted, scenario=scenario, catalog=catalog, as_of=road.as_of, measured=measured)
         write_record(path / artifacts.PLAN, planned, schema="loadplan.plan/1")
         return Made(paths=[artifacts.PLAN], outcome=_plan_outcome(planned))
@@ -335,24 +334,6 @@ def _export_progress(road: Road, source: ModelSource, n_begun: Iterator[int], st
 def _load_progress(road: Road, spec: LoadSpec, n_done: int, done_ratio: float) -> None:
     said = f"run {n_done + 1}: {spec.purpose} at {spec.offered_rate_rps:,.0f} requests/s"
     road.observer.progress(min((n_done + done_ratio) / N_RUNS_EXPECTED, 1.0), said)
-
-
-def _profile_inputs(road: Road) -> dict[str, str]:
-    """The profiles by type, and the variants that may be taken from them; nothing where there is no profile."""
-    if not road.profiles:
-        return {}
-    return {**made_by(road, "export"), **{f"profile {one.type_name}": one.sha256 for one in road.profiles}}
-
-
-def _measured_elsewhere(road: Road) -> tuple[MeasuredType, ...]:
-    if not road.profiles:
-        return ()
-    return measured_types(
-        road.profiles,
-        scenario=road.scenario,
-        exported=read_record(road.folder.path / artifacts.EXPORT, ExportRun, schema="loadplan.export/1"),
-        model_sha256=road.folder.require("export").inputs["model"],
-    )
 
 
 def _load_path(name: str) -> str:
