@@ -62,5 +62,10 @@ class Interrupted(LoadplanError):
     exit_code = 130
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception of somebody else's says, as far as it fits into a message; empty where it says nothing."""
+    return (str(error).strip().splitlines() or [""])[0][:300]
+
+
 def _rebuild(kind: type[LoadplanError], what: str, where: str, fix: str) -> LoadplanError:
     return kind(what=what, where=where, fix=fix)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from loadplan.caveat import Caveat
-from loadplan.errors import EnvironmentFault, InputError, LoadplanError
+from loadplan.errors import EnvironmentFault, InputError, LoadplanError, first_line
 from loadplan.export.factory import importable, missing_package, problem_of_rows
 from loadplan.export.guard import require_regular
 from loadplan.export.source import TrainedModel
@@ -299,7 +299,7 @@ def _version_caveats(said: list[Warning | str]) -> tuple[Caveat, ...]:
 def _unreadable(error: Exception, path: Path) -> LoadplanError:
     if isinstance(error, MemoryError):
         return EnvironmentFault(what="the model file doesn't fit into memory", where=str(path), fix="free some memory")
-    said = (str(error).strip().splitlines() or [""])[0][:200]
+    said = first_line(error)[:200]
     return InputError(
         what=f"the model file can't be opened: {type(error).__name__}{f': {said}' if said else ''}",
         where=str(path),

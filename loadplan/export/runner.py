@@ -18,7 +18,7 @@ from types import MappingProxyType
 import numpy as np
 
 from loadplan.caveat import Caveat
-from loadplan.errors import EnvironmentFault, InputError, LoadplanError, ObjectiveMissed
+from loadplan.errors import EnvironmentFault, InputError, LoadplanError, ObjectiveMissed, first_line
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportedModel, ExportRun, RefusalCause, RefusedVariant
 from loadplan.export.factory import build_model, missing_package
@@ -248,7 +248,7 @@ def _made(variant: str, conversion: Conversion, payloads: PayloadSet) -> tuple[b
     except InputError as error:
         raise _RefusedError("unsuitable", error) from error
     except Exception as error:  # converters raise whatever their own code happens to raise
-        said = (str(error).strip().splitlines() or [""])[0][:300]
+        said = first_line(error)
         fault = EnvironmentFault(
             what=f"{variant} could not be made: {type(error).__name__}{f': {said}' if said else ''}",
             where="the conversion from fp32",

@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from loadplan.errors import InputError
+from loadplan.errors import InputError, first_line
 from loadplan.export.frame import Column, is_frame, read_columns, rounded
 from loadplan.export.graph import ML_OPSET, OPSET, finish
 from loadplan.export.source import Conversion, TrainedModel
@@ -82,8 +82,9 @@ def convert_copy(copy: BaseEstimator, trained: TrainedModel, *, where: str, note
             fix="replace it by an estimator or transformer that skl2onnx supports",
         ) from error
     except Exception as error:  # converters raise whatever their NumPy code happens to raise
+        said = first_line(error) or type(error).__name__
         raise InputError(
-            what=f"skl2onnx can't convert {_name(estimator)}: {type(error).__name__}: {_first_line(error)}",
+            what=f"skl2onnx can't convert {_name(estimator)}: {type(error).__name__}: {said}",
             where=where,
             fix="check the estimator against the list that skl2onnx supports at opset 21",
         ) from error
@@ -170,7 +171,7 @@ def _answers(estimator: BaseEstimator, rows: Any, where: str) -> list[NDArray[np
         probabilities = np.asarray(estimator.predict_proba(rows), dtype=np.float32)
     except Exception as error:  # the estimator is the user's
         raise InputError(
-            what=f"{_name(estimator)} refuses the rows: {_first_line(error)}",
+            what=f"{_name(estimator)} refuses the rows: {first_line(error) or type(error).__name__}",
             where=where,
             fix="return rows of the shape that the estimator was fitted on",
         ) from error
@@ -186,7 +187,3 @@ def _answers(estimator: BaseEstimator, rows: Any, where: str) -> list[NDArray[np
 
 def _name(estimator: object) -> str:
     return type(estimator).__name__
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from loadplan.errors import InputError
+from loadplan.errors import InputError, first_line
 from loadplan.export.company import alike_batches
 from loadplan.scenario.payloads import PayloadSet, inputs_of
 
@@ -85,7 +85,7 @@ def _ask(module: torch.nn.Module, rows: PayloadSet, batch: NDArray[np.intp], whe
     try:
         returned = module(**tensors_of(inputs))
     except Exception as error:  # the module is the user's
-        said = (str(error).strip().splitlines() or [""])[0][:300]
+        said = first_line(error)
         raise InputError(
             what=f"{type(module).__name__} refuses the factory's rows: {type(error).__name__}: {said}",
             where=where,

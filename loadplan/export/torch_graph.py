@@ -17,7 +17,7 @@ import onnxscript  # noqa: F401  # torch.onnx needs it, and would say so only af
 import torch
 from numpy.typing import NDArray
 
-from loadplan.errors import InputError
+from loadplan.errors import InputError, first_line
 from loadplan.export.graph import BATCH_AXIS, OPSET, finish
 from loadplan.export.torch_answers import tensors_of
 from loadplan.scenario.payloads import PayloadSet, inputs_of
@@ -70,8 +70,9 @@ def _captured(module: torch.nn.Module, rows: PayloadSet, name: str, where: str) 
                 where=where,
                 fix="choose between two results with torch.where",
             ) from error
+        line = first_line(error) or type(error).__name__
         raise InputError(
-            what=f"torch.export can't capture {name}: {type(error).__name__}: {_first_line(error)}",
+            what=f"torch.export can't capture {name}: {type(error).__name__}: {line}",
             where=where,
             fix="keep forward() to tensor operations, with no NumPy, files or other Python objects inside",
         ) from error
@@ -102,8 +103,9 @@ def _translated(
                 where=where,
                 fix="write them with operators that ONNX has, or leave that step to the caller",
             ) from error
+        cause = error.__cause__ or error
         raise InputError(
-            what=f"torch.onnx can't export {name}: {type(error).__name__}: {_first_line(error.__cause__ or error)}",
+            what=f"torch.onnx can't export {name}: {type(error).__name__}: {first_line(cause) or type(cause).__name__}",
             where=where,
             fix="see whether another version of torch and onnxscript exports it",
         ) from error
@@ -169,7 +171,3 @@ def _tidy(model: onnx.ModelProto) -> None:
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     model.graph.ClearField("value_info")  # inner shapes in the exporter's own symbols
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from loadplan.caveat import Caveat
-from loadplan.errors import InputError
+from loadplan.errors import InputError, first_line
 from loadplan.export import torch as torch_source
 from loadplan.export.source import Conversion, TextEncoder, TrainedModel
 
@@ -148,7 +148,7 @@ def _require_hidden_state(
         with torch.no_grad():
             returned = encoder.model(**first)
     except Exception as error:  # the model is the user's
-        said = (str(error).strip().splitlines() or [""])[0][:300]
+        said = first_line(error)
         raise InputError(
             what=f"{type(encoder.model).__name__} refuses a tokenised sentence: {type(error).__name__}: {said}",
             where=where,
