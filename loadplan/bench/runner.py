@@ -8,7 +8,6 @@ Durations are seconds on the monotonic clock.
 
 import math
 import random
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from loadplan.errors import EnvironmentFault, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
 from loadplan.machine import Machine, state_caveats
 from loadplan.scenario.payloads import PayloadSet
+from loadplan.scratch import scratch_folder
 from loadplan.stats import Interval
 
 _SHUFFLE_SEED = 20261124
@@ -79,13 +79,13 @@ def run_bench(
         InvalidMeasurement: when no cell could be measured at all, or the budget is too small for any figure.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="loadplan-bench-") as folder,
+        scratch_folder() as folder,
         WorkerProcess(
             request.models,
             payloads=request.payloads,
             cells=request.cells,
             visit_limit_s=request.visit_limit_s,
-            folder=Path(folder),
+            folder=folder,
         ) as worker,
     ):
         return sweep(request, worker.visit, done=done, on_record=on_record, on_progress=on_progress)

@@ -20,10 +20,10 @@ from loadplan.child_process import how_it_ended
 from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.export.artifact import ExportRun
 from loadplan.export.runner import BUILDING, OPENING, ExportStep, OnStep, refused_caveat, refused_variant, unheard
-from loadplan.export.scratch import scratch_folder
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource
+from loadplan.scratch import scratch_folder
 from loadplan.store import codec
 from loadplan.store.files import remove_unfinished
 

@@ -17,9 +17,9 @@ from loadplan.errors import EnvironmentFault, InputError, LoadplanError, Objecti
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
 from loadplan.export.runner import export_model
-from loadplan.export.scratch import scratch_folder
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource, ParityLimits
+from loadplan.scratch import scratch_folder
 from loadplan.store.files import UNFINISHED, sha256_file
 from tests.live.pipeline.conftest import Place, environment, make_place
 
@@ -307,7 +307,7 @@ def test_folders_of_killed_exports_are_removed_by_the_next_and_those_of_living_o
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     holds = (
         "import os, signal, sys, tempfile, time\n"
-        "from loadplan.export.scratch import scratch_folder\n"
+        "from loadplan.scratch import scratch_folder\n"
         "tempfile.tempdir = sys.argv[1]\n"
         "with scratch_folder() as folder:\n"
         "    (folder / 'model.onnx').touch()\n"

@@ -92,8 +92,10 @@ def test_an_interrupted_sweep_goes_on_from_what_was_recorded(make_request: MakeR
 
 
 def test_a_sweep_that_was_killed_repeats_at_most_the_visit_it_was_making(
-    models: dict[str, Path], make_request: MakeRequest, tmp_path: Path
+    models: dict[str, Path], make_request: MakeRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     script = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -109,16 +111,21 @@ def keep(visit):
     print("kept", flush=True)
 run_bench(request, on_record=keep)
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as killed:
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=env) as killed:
         assert killed.stdout is not None
         for _ in range(5):
             killed.stdout.readline()
         killed.kill()
+    (left_behind,) = temporary.glob("loadplan-*")
+    os.utime(left_behind, (1, 1))  # long ago
     kept = Journal(tmp_path / "journal", "key").entries(CellRound)
     assert 5 <= len(kept) < 16
     more: list[CellRound] = []
     request = make_request("good", batch_sizes=(1, 2), n_sessions=(1, 2), with_pauses=True)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     run = run_bench(request, done=kept, on_record=more.append)
+    assert list(temporary.glob("loadplan-*")) == []
     # Four cells in a row and four after pauses, two visits to each: none of those that were kept was made again.
     assert len(kept) + len(more) == 16
     assert [(visit.cell, visit.i_round) for visit in run.rounds] == [(c, i) for c in request.cells for i in (0, 1)]

@@ -1,7 +1,7 @@
-"""A folder for what an export leaves behind when it is killed, and the end of those whose export was killed as well.
+"""A folder for what a child process leaves behind when it is killed, and the end of those whose owner was killed too.
 
 Its owner holds a lock on it, which the kernel drops when the owner ends, however that happens: so a folder without a
-holder belongs to nobody, and the next export removes it.
+holder belongs to nobody, and whoever needs one next removes it.
 """
 
 import fcntl
@@ -32,7 +32,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Those of this user's exports that were killed. Whatever the disk says to it, the next one tries again."""
+    """Those of this user's processes that were killed. Whatever the disk says to it, the next one tries again."""
     for path in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             holder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
