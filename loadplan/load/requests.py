@@ -20,6 +20,7 @@ from loadplan.errors import InputError
 from loadplan.scenario.payloads import PayloadSet, inputs_of
 from loadplan.scenario.rows_law import spread_rows
 from loadplan.scenario.spec import RowsPerRequest
+from loadplan.v2_tensors import DATATYPES, datatype_of
 
 # The server computes in the variant's precision and batches rows as they come, so the last digits differ from the
 # source model's and from one another; the export's parity check has already bounded that error far more tightly.
@@ -33,22 +34,6 @@ _N_PAYLOADS = 512
 _N_PAYLOADS_LEAST = 64
 _VALUES_MOST = 4_000_000
 _SEED = 1  # of their order; the payloads must not depend on the scenario's seed
-
-# Open Inference Protocol v2, "Tensor Data Types".
-_V2_TYPES = {
-    "bool": "BOOL",
-    "uint8": "UINT8",
-    "uint16": "UINT16",
-    "uint32": "UINT32",
-    "uint64": "UINT64",
-    "int8": "INT8",
-    "int16": "INT16",
-    "int32": "INT32",
-    "int64": "INT64",
-    "float16": "FP16",
-    "float32": "FP32",
-    "float64": "FP64",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,16 +148,14 @@ def _n_payloads(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> int:
 
 
 def _v2_type(name: str, values: NDArray[np.generic]) -> str:
-    if values.dtype.kind in "OU":
-        return "BYTES"
-    try:
-        return _V2_TYPES[values.dtype.name]
-    except KeyError:
+    datatype = datatype_of(values)
+    if datatype is None:
         raise InputError(
-            what=f"the input {name!r} has the type {values.dtype.name}, which can't be sent as JSON",
+            what=f"the input {name!r} has the type {values.dtype.name}, for which the protocol has no name",
             where="the payloads",
-            fix=f"use one of {', '.join(_V2_TYPES)} or text",
-        ) from None
+            fix=f"use one of {', '.join(DATATYPES)}",
+        )
+    return datatype
 
 
 def _v2_input(name: str, datatype: str, rows: NDArray[np.generic]) -> dict[str, object]:
