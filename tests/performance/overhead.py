@@ -1,86 +1,137 @@
 """What the benchmark adds to what it measures: `python tests/performance/overhead.py`. Prints, asserts nothing.
 
-The model takes some 10 microseconds. A bare loop over `session.run` of the same inputs stands before and after each
-benchmark of one cell; the ratio of the cell's median to theirs should be within 2 % of 1. Only ratios of one turn mean
-anything: the machine's speed shifts between turns. Where it shifts within one as well, the ratio of the fastest loops
-still compares like with like.
+The model takes some 10 microseconds. A bare loop over `session.run` of the same inputs runs in a child process like the
+benchmark's worker, and takes turns with the visits of one cell: one process is not as fast as the next, and the
+machine's speed shifts, so each pair of processes is one observation of the ratio of their medians, and both do their
+work in the same seconds. The median of the ratios should be within 2 % of 1.
 """
 
+import gc
+import json
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from loadplan.bench.records import BenchCell
-from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.bench.records import BenchCell, CellRound
+from loadplan.bench.summary import summarise_cell
+from loadplan.bench.worker_process import WorkerProcess
+from loadplan.child_process import die_with_parent
 from loadplan.execution import ExecutionConfig
 from loadplan.inference import open_session
-from loadplan.machine import read_machine
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.stats import percentile
 
-_N_TURNS = 7
-_BUDGET_S = 2.0
+_N_PAIRS, _N_VISITS = 15, 40
 _N_INPUTS, _N_ROWS = 64, 256
-_EXECUTION = ExecutionConfig(variant="small")
+_CELL = BenchCell(execution=ExecutionConfig(variant="small"), batch_size=1)
 # Long enough that the clock costs nothing, short enough that most loops lie between two thefts of a neighbour.
-_LOOP_S, _N_LOOPS = 0.001, 500
+_LOOP_S, _N_LOOPS, _N_LOOPS_TO_WARM_UP = 0.001, 10, 3
+
+Times = NDArray[np.float64]
+AskLoops = Callable[[], Times]
 
 
 def main() -> None:
-    """One line per turn, then the median of the ratios."""
+    """One line per pair of processes, then the median of the ratios."""
     rows = np.random.default_rng(1).random((_N_ROWS, _N_INPUTS), dtype=np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "small.onnx"
-        onnx.save(_model(), model)
-        ratios = np.array([_turn(model, rows) for _ in range(_N_TURNS)])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        onnx.save(_model(), folder / "small.onnx")
+        np.save(folder / "rows.npy", rows)
+        ratios = np.array([_pair(folder, rows, i) for i in range(_N_PAIRS)])
     medians, fastest = (percentile(column, 0.5) for column in ratios.T)
+    low, high = (percentile(ratios[:, 0], q) for q in (0.25, 0.75))
     sys.stdout.write(
-        f"overhead: the median of a cell is {medians:.3f} of a bare loop's, its fastest loop {fastest:.3f} of the "
-        "fastest bare one\n"
+        f"overhead: the median of a cell is {medians:.3f} of a bare loop's (half of the pairs between {low:.3f} and "
+        f"{high:.3f}), its fastest loop {fastest:.3f} of the fastest bare one\n"
     )
 
 
-def _turn(model: Path, rows: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> tuple[float, float]:
-    """The ratio of the medians, and that of the fastest loops."""
-    request = BenchRequest(
-        models={_EXECUTION.variant: model},
-        payloads=PayloadSet(
-            inputs={"x": rows}, expected={"y": np.zeros((_N_ROWS, 10))}, segments=("",) * _N_ROWS, labels=None
-        ),
-        cells=(BenchCell(execution=_EXECUTION, batch_size=1),),
-        budget_s=_BUDGET_S,
-        machine=read_machine(),
-    )
-    before_s = _bare_loops_s(model, rows)
-    (cell,) = run_bench(request).cells
-    after_s = _bare_loops_s(model, rows)
-    medians_s = [percentile(loops_s, 0.5) for loops_s in (before_s, after_s)]
-    ratio = cell.median_s / (sum(medians_s) / 2.0)
-    ratio_of_fastest = cell.min_s / min(before_s.min(), after_s.min())
+def _pair(folder: Path, rows: NDArray[np.float32], i_pair: int) -> tuple[float, float]:
+    """The ratio of the medians, and that of the fastest loops, of one worker and one bare process."""
+    visits: list[CellRound] = []
+    bare_s: list[Times] = []
+    with _bare_process(folder) as ask_loops, _worker(folder, rows) as worker:
+        for i in range(_N_VISITS):
+            is_bare_first = (i + i_pair) % 2 == 0  # so that neither always finds what the other left in the caches
+            if is_bare_first:
+                bare_s.append(ask_loops())
+            visit = worker.visit(_CELL, i)
+            if visit.times is None:
+                raise RuntimeError(visit.failure or str(visit.lack))
+            visits.append(visit.times)
+            if not is_bare_first:
+                bare_s.append(ask_loops())
+    cell, loops_s = summarise_cell(visits), np.concatenate(bare_s)
+    bare_median_s = percentile(loops_s, 0.5)
+    ratio, ratio_of_fastest = cell.median_s / bare_median_s, cell.min_s / float(loops_s.min())
     sys.stdout.write(
-        f"bare {medians_s[0] * 1e6:.2f} and {medians_s[1] * 1e6:.2f} µs, cell {cell.median_s * 1e6:.2f} µs: "
-        f"{ratio:.3f}, fastest {ratio_of_fastest:.3f}{'  noisy' if cell.is_noisy else ''}\n"
+        f"bare {bare_median_s * 1e6:.2f} µs, cell {cell.median_s * 1e6:.2f} µs: {ratio:.3f}, "
+        f"fastest {ratio_of_fastest:.3f}{'  noisy' if cell.is_noisy else ''}\n"
     )
     return ratio, ratio_of_fastest
 
 
-def _bare_loops_s(
-    model: Path, rows: np.ndarray[tuple[int, int], np.dtype[np.float32]]
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Seconds of one call in each of several loops without a clock in them."""
-    session = open_session(model, _EXECUTION).handle
-    feeds = [{"x": rows[i : i + 1]} for i in range(0, _N_ROWS, _N_ROWS // 8)]
+def _worker(folder: Path, rows: NDArray[np.float32]) -> WorkerProcess:
+    return WorkerProcess(
+        {_CELL.execution.variant: folder / "small.onnx"},
+        payloads=PayloadSet(
+            inputs={"x": rows}, expected={"y": np.zeros((_N_ROWS, 10))}, segments=("",) * _N_ROWS, labels=None
+        ),
+        cells=(_CELL,),
+        visit_limit_s=60.0,
+        folder=folder,
+    )
+
+
+@contextmanager
+def _bare_process(folder: Path) -> Iterator[AskLoops]:
+    """A process that answers each line with the times of a few bare loops."""
+    command = [sys.executable, __file__, str(folder / "small.onnx"), str(folder / "rows.npy")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        asked, answers = process.stdin, process.stdout
+        assert asked is not None  # both pipes were asked for
+        assert answers is not None
+
+        def ask_loops() -> Times:
+            asked.write("\n")
+            asked.flush()
+            return np.array(json.loads(answers.readline()))
+
+        try:
+            yield ask_loops
+        finally:
+            process.kill()
+
+
+def serve_bare_loops(model: Path, rows: Path) -> None:
+    """Seconds of one call in each of several loops without a clock in them, for each line of standard input."""
+    die_with_parent()
+    session = open_session(model, _CELL.execution).handle
+    inputs = np.load(rows)
+    feeds = [{"x": inputs[i : i + 1]} for i in range(0, _N_ROWS, _N_ROWS // 8)]
     infer, names = session.run, ["y"]
     n_calls = 8
     while _timed(infer, names, feeds, n_calls) < _LOOP_S:
         n_calls *= 2
-    return np.array([_timed(infer, names, feeds, n_calls) / n_calls for _ in range(_N_LOOPS)])
+    gc.freeze()
+    gc.disable()
+    for _ in sys.stdin:
+        for _ in range(_N_LOOPS_TO_WARM_UP):
+            _timed(infer, names, feeds, n_calls)
+        loops_s = [_timed(infer, names, feeds, n_calls) / n_calls for _ in range(_N_LOOPS)]
+        sys.stdout.write(json.dumps(loops_s) + "\n")
+        sys.stdout.flush()
 
 
 def _timed(infer, names, feeds, n_calls: int) -> float:  # type: ignore[no-untyped-def] # the runtime has no types
@@ -114,4 +165,7 @@ def _model() -> onnx.ModelProto:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        serve_bare_loops(Path(sys.argv[1]), Path(sys.argv[2]))
+    else:
+        main()
