@@ -6,13 +6,14 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_ALL := $(VENV)/.installed-all
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test test-all check bench clean
+.PHONY: help install demo test test-all check check-docker bench clean
 
 help:
 	@echo "make demo      install, then plan the digits scenario from model to priced, verified fleet"
 	@echo "make test      install, then make check and the whole test suite (skips what only test-all runs)"
 	@echo "make check     formatting, lint, types, and which way imports point"
 	@echo "make test-all  the suite with what takes longer, and the frameworks of all model sources"
+	@echo "make check-docker  the Dockerfile and the compose file: linted, held against the schema, started as processes"
 	@echo "make bench     throughput and overhead figures of loadplan itself, as ratios taken in one run"
 
 install: $(INSTALLED)
@@ -47,6 +48,10 @@ check: install
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+check-docker: install
+	@$(PIP_INSTALL) --editable ".[cpu,sklearn,dev,images]"
+	@$(BIN)/python -m pytest -rs tests/live/images
 
 bench: install
 	@for script in tests/performance/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
