@@ -2,14 +2,16 @@
 
 Threads are always set (ONNX Runtime would size its pool by the machine's cores, whatever affinity or quota say),
 and a provider that was asked for and fell back to the CPU is an error: a CPU figure never stands under a GPU's name.
+The decision a reader would question: nodes that work out shapes may stay on the CPU. The runtime puts them there on
+purpose, since a shape is known on the host and wanted there; every other node must be the provider's.
 """
 
 import contextlib
 import io
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from loadplan.errors import EnvironmentFault, InputError
 from loadplan.execution import EXAMPLE_TEXT_KEY, ExecutionConfig, TensorSpec
+from loadplan.io_binding import Binding
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -51,6 +54,16 @@ _RUNTIME_SPELLING = {"TensorRT": "Tensorrt"}
 # Providers that number their devices, and take the number as an option.
 _NUMBERS_DEVICES = ("CUDA", "TensorRT", "MIGraphX", "ROCM", "CANN")
 _OPENVINO = "OpenVINO"  # names its devices: CPU, GPU.0, NPU
+# Providers whose inputs and outputs are bound on their device, and what a binding calls it.
+_BOUND_ON = {"CUDA": "cuda", "TensorRT": "cuda"}
+_TEXT = "object"
+_CPU_NAME = "CPUExecutionProvider"
+# What shapes are worked out with, from where one is read on.
+_READS_A_SHAPE = frozenset({"Shape", "Size"})
+_OF_SHAPES = _READS_A_SHAPE | {
+    *("Add", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Floor", "Gather", "Identity"),
+    *("Max", "Min", "Mod", "Mul", "Range", "ReduceProd", "Reshape", "Slice", "Squeeze", "Sub", "Unsqueeze", "Where"),
+}
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -71,6 +84,8 @@ class Session:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     handle: Any  # onnxruntime.InferenceSession, which has no usable types
+    binding: Binding | None = None  # None: the provider works on host arrays, or the tensors hold text
+    on_cpu: tuple[str, ...] = ()  # operators of the nodes that work out shapes on the CPU, beside another provider
 
 
 def open_session(model: Path, execution: ExecutionConfig) -> Session:
@@ -83,37 +98,54 @@ def open_session(model: Path, execution: ExecutionConfig) -> Session:
     ort = load_runtime()
     if not model.is_file():
         raise InputError(what="there is no such model file", where=str(model), fix="check the path")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = execution.n_threads
-    options.inter_op_num_threads = 1
-    if execution.is_optimised_offline:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4  # errors are raised; written as well, a bad client could fill a server's log
     name = execution.provider_name
-    provider = f"{_RUNTIME_SPELLING.get(name, name)}ExecutionProvider"
     choice = _device_choice(name, execution.device_index)
-    if name != "CPU":
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     try:
-        # The Python wrapper's own fall-back would print to standard output and hide what went wrong.
-        handle = ort.InferenceSession(
-            str(model), sess_options=options, providers=[(provider, choice)], enable_fallback=False
-        )
+        handle = _create(ort, model, execution, choice, refuses_cpu=name != "CPU")
     except Exception as error:  # onnxruntime raises its own unrelated classes; the message tells which case it is
-        raise _refusal(error, model, execution) from error
-    if handle.get_providers()[0] != provider:
+        if _NOTHING_ON_PROVIDER not in str(error):
+            raise _refusal(error, model, execution) from error
+        handle = _with_shapes_on_cpu(error, _create(ort, model, execution, choice, refuses_cpu=False), execution)
+    if handle.get_providers()[0] != _runtime_name(name):
         raise _missing_provider(execution, f"ONNX Runtime fell back to {handle.get_providers()[0]}")
-    return Session(
+    session = Session(
         inputs=tuple(_tensor_spec(node) for node in handle.get_inputs()),
         outputs=tuple(_tensor_spec(node) for node in handle.get_outputs()),
         handle=handle,
+        on_cpu=() if name == "CPU" else _operators_on_cpu(handle),
     )
+    device = _BOUND_ON.get(name)
+    return session if device is None else bind(session, device=device, device_index=execution.device_index or 0)
+
+
+def bind(session: Session, *, device: str, device_index: int = 0) -> Session:
+    """The session with its inputs and outputs bound on a device; as it is where they hold text, which can't be bound.
+
+    Sessions of GPUs come bound from `open_session`. On the device `cpu` nothing is copied and nothing gained.
+    """
+    if any(spec.dtype == _TEXT for spec in (*session.inputs, *session.outputs)):
+        return session
+    binding = Binding(
+        session.handle,
+        inputs=[spec.name for spec in session.inputs],
+        outputs=[spec.name for spec in session.outputs],
+        device=device,
+        device_index=device_index,
+    )
+    return replace(session, binding=binding)
+
+
+def caller(session: Session) -> Callable[[Mapping[str, NDArray[np.generic]]], Sequence[NDArray[np.generic]]]:
+    """The bare call of a session, for whoever times it: a feed in, the outputs in their order back."""
+    if session.binding is not None:
+        return session.binding.infer
+    return partial(session.handle.run, [spec.name for spec in session.outputs])
 
 
 def run(session: Session, inputs: Mapping[str, NDArray[np.generic]]) -> Tensors:
     """One inference: arrays of the same first dimension in, arrays by output name out."""
-    names = [spec.name for spec in session.outputs]
-    return dict(zip(names, session.handle.run(names, dict(inputs)), strict=True))
+    names = (spec.name for spec in session.outputs)
+    return dict(zip(names, caller(session)(dict(inputs)), strict=True))
 
 
 def example_text(session: Session) -> dict[str, str]:
@@ -210,6 +242,47 @@ def _load_cuda_libraries() -> None:
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what is missing; opening a session will say so
         onnxruntime.preload_dlls()
+
+
+def _create(
+    ort: "ModuleType", model: Path, execution: ExecutionConfig, choice: dict[str, str], *, refuses_cpu: bool
+) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = execution.n_threads
+    options.inter_op_num_threads = 1
+    if execution.is_optimised_offline:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4  # errors are raised; written as well, a bad client could fill a server's log
+    name = execution.provider_name
+    if name != "CPU":
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if refuses_cpu:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    # The Python wrapper's own fall-back would print to standard output and hide what went wrong.
+    return ort.InferenceSession(
+        str(model), sess_options=options, providers=[(_runtime_name(name), choice)], enable_fallback=False
+    )
+
+
+def _with_shapes_on_cpu(refused: Exception, handle: Any, execution: ExecutionConfig) -> Any:
+    """A session that was `refused` while nothing might be left to the CPU, if what is left only works out shapes."""
+    left = set(_operators_on_cpu(handle))
+    if handle.get_providers()[0] != _runtime_name(execution.provider_name) or not left:
+        raise _missing_provider(execution, reason_of(refused)) from refused
+    parts = handle.get_provider_graph_assignment_info()
+    if left - _OF_SHAPES or not left & _READS_A_SHAPE or all(part.ep_name == _CPU_NAME for part in parts):
+        computing = ", ".join(sorted(left - _OF_SHAPES or left))
+        raise _missing_provider(execution, f"it leaves nodes of the model to the CPU: {computing}") from refused
+    return handle
+
+
+def _operators_on_cpu(handle: Any) -> tuple[str, ...]:
+    parts = handle.get_provider_graph_assignment_info()
+    return tuple(node.op_type for part in parts if part.ep_name == _CPU_NAME for node in part.get_nodes())
+
+
+def _runtime_name(provider: str) -> str:
+    return f"{_RUNTIME_SPELLING.get(provider, provider)}ExecutionProvider"
 
 
 def _device_choice(provider: str, device_index: int | None) -> dict[str, str]:

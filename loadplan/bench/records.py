@@ -40,6 +40,9 @@ class CellRound:
     n_preempted: int = 0  # times that the system took a core away from the process
     throttled_s: float | None = None  # how long a CPU quota stopped the process; None: none is counted
     frequency_hz: float | None = None  # mean clock of the usable cores at the end; None: the system doesn't tell
+    # Part of a call that copies inputs to a GPU and outputs back; None: the provider works on host memory, or on text.
+    copy_in_s: float | None = None
+    copy_out_s: float | None = None
 
     @property
     def mean_s(self) -> float:
@@ -82,6 +85,8 @@ class CellSummary:
     p90_s: float | None  # None where the samples can't support it
     p99_s: float | None
     is_noisy: bool  # the interval is wider than asked, or too much time was stolen
+    copy_in_s: float | None = None  # mean part of a call that copies inputs to a device; None: nothing is copied
+    copy_out_s: float | None = None  # the same of outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

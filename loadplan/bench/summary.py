@@ -80,6 +80,8 @@ def summarise_cell(rounds: Sequence[CellRound]) -> CellSummary:
         p90_s=supported_percentile(times_s, 0.9),
         p99_s=supported_percentile(times_s, 0.99),
         is_noisy=_is_noisy(used),
+        copy_in_s=_mean_told([visit.copy_in_s for visit in used]),
+        copy_out_s=_mean_told([visit.copy_out_s for visit in used]),
     )
 
 
@@ -110,3 +112,8 @@ def _n_effective(times_s: NDArray[np.float64], means_s: NDArray[np.float64], n_s
         return float(n_samples)
     n = means_s.size * float(times_s.var(ddof=1)) / variance_of_means
     return min(max(n, 1.0), float(n_samples))
+
+
+def _mean_told(values_s: Sequence[float | None]) -> float | None:
+    told_s = [value_s for value_s in values_s if value_s is not None]
+    return float(np.mean(told_s)) if told_s else None

@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray[np.generic]]
 
-_SCHEMA = "loadplan.bench/2"
+_SCHEMA = "loadplan.bench/3"
 _WHERE = "bench.parquet"
 _KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "idle_gap_s", "i_round")
-_OF_VISIT = ("lost_ratio", "dropped_ratio", "clock_s", "n_preempted", "throttled_s", "frequency_hz")
+_OF_VISIT = (
+    "lost_ratio",
+    "dropped_ratio",
+    "clock_s",
+    "n_preempted",
+    "throttled_s",
+    "frequency_hz",
+    "copy_in_s",
+    "copy_out_s",
+)
 _VALUES = (*_OF_VISIT, "n_calls", "service_time_s")
 
 
@@ -52,6 +61,8 @@ def bench_columns(run: BenchRun) -> Columns:
         "n_preempted": repeated([visit.n_preempted for visit in run.rounds], np.int32),
         "throttled_s": repeated([_or_nan(visit.throttled_s) for visit in run.rounds], np.float64),
         "frequency_hz": repeated([_or_nan(visit.frequency_hz) for visit in run.rounds], np.float64),
+        "copy_in_s": repeated([_or_nan(visit.copy_in_s) for visit in run.rounds], np.float64),
+        "copy_out_s": repeated([_or_nan(visit.copy_out_s) for visit in run.rounds], np.float64),
         "n_calls": np.concatenate([_calls_of_samples(visit) for visit in run.rounds]),
         "service_time_s": np.concatenate(
             [times_s for visit in run.rounds for times_s in (visit.service_times_s, visit.loop_times_s)]
@@ -133,6 +144,8 @@ def _round(columns: Mapping[str, NDArray[np.generic]], start: int, end: int) -> 
         n_preempted=first["n_preempted"],
         throttled_s=_or_none(first["throttled_s"]),
         frequency_hz=_or_none(first["frequency_hz"]),
+        copy_in_s=_or_none(first["copy_in_s"]),
+        copy_out_s=_or_none(first["copy_out_s"]),
     )
 
 

@@ -14,7 +14,7 @@ from itertools import cycle, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.inference import Session, Tensors, run
+from loadplan.inference import Session, Tensors, caller, run
 from loadplan.stats import percentile
 
 Times = NDArray[np.float64]
@@ -66,26 +66,26 @@ def warm_up(session: Session, feeds: Sequence[Tensors], *, block_s: float) -> fl
 
 def time_calls(session: Session, feeds: Sequence[Tensors]) -> Times:
     """Single calls one after the other, one for each of the feeds."""
-    infer, names = session.handle.run, [spec.name for spec in session.outputs]
+    infer = caller(session)
     clock_ns = time.perf_counter_ns
     stamps_ns = [clock_ns()]
     keep = stamps_ns.append
     for feed in feeds:
-        infer(names, feed)
+        infer(feed)
         keep(clock_ns())
     return _gaps_s(stamps_ns)
 
 
 def time_loops(session: Session, feeds: Sequence[Tensors], *, n_loops: int, calls_per_loop: int) -> Times:
     """Loops over the feeds in turn, seconds of each whole loop: (n_loops,)."""
-    infer, names = session.handle.run, [spec.name for spec in session.outputs]
+    infer = caller(session)
     clock_ns = time.perf_counter_ns
     turns = list(islice(cycle(feeds), calls_per_loop))
     loops_ns = []
     for _ in range(n_loops):
         begin_ns = clock_ns()
         for feed in turns:
-            infer(names, feed)
+            infer(feed)
         loops_ns.append(clock_ns() - begin_ns)
     return np.array(loops_ns, dtype=np.float64) * 1e-9
 
@@ -119,15 +119,26 @@ def time_side_by_side(sessions: Sequence[Session], feeds: Sequence[Tensors]) -> 
 
 def time_after_pauses(session: Session, feeds: Sequence[Tensors], *, gap_s: float) -> Times:
     """Single calls, each after the process slept for `gap_s`, as an idle server does: it gives its core away."""
-    infer, names = session.handle.run, [spec.name for spec in session.outputs]
+    infer = caller(session)
     clock_ns, nap = time.perf_counter_ns, time.sleep
     spans_ns = []
     for feed in feeds:
         nap(gap_s)
         begin_ns = clock_ns()
-        infer(names, feed)
+        infer(feed)
         spans_ns.append(clock_ns() - begin_ns)
     return np.array(spans_ns, dtype=np.float64) * 1e-9
+
+
+def time_copies(session: Session, feeds: Sequence[Tensors]) -> tuple[float, float] | None:
+    """Mean seconds a call of the copies to the device and back, by calls of their own; None where nothing is copied.
+
+    Each part is waited for, so that none hides behind another: in the calls that count they may overlap.
+    """
+    if session.binding is None:
+        return None
+    parts = [session.binding.infer_in_parts(feed) for feed in feeds]
+    return float(np.mean([one.copy_in_s for one in parts])), float(np.mean([one.copy_out_s for one in parts]))
 
 
 def clock_cost_s() -> float:
@@ -141,10 +152,10 @@ def clock_cost_s() -> float:
 
 
 def _keep_busy(session: Session, feed: Tensors, *, until: list[int], i: int, n: int) -> None:
-    infer, names = session.handle.run, [spec.name for spec in session.outputs]
+    infer = caller(session)
     until.append(i)  # atomic, as is the length
     while len(until) < n:
-        infer(names, feed)
+        infer(feed)
 
 
 def _gaps_s(stamps_ns: Sequence[int]) -> Times:

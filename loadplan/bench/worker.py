@@ -34,6 +34,7 @@ from loadplan.bench.timing import (
     clock_cost_s,
     time_after_pauses,
     time_calls,
+    time_copies,
     time_loops,
     time_side_by_side,
     warm_up,
@@ -125,8 +126,11 @@ class _Bench:
             mix = self._mix_of(cell.batch_size, self._payloads.lengths)
             times = self._time_mix(cell, i_round, sessions, mix)
         met = conditions_since(before)
+        copy_in_s, copy_out_s = self._time_copies(cell, sessions[0])
         return replace(
             times,
+            copy_in_s=copy_in_s,
+            copy_out_s=copy_out_s,
             clock_s=self._clock_s,
             n_preempted=met.n_preempted,
             throttled_s=met.throttled_s,
@@ -167,6 +171,17 @@ class _Bench:
         if len(sessions) > 1:
             return _mix_round(cell, i_round, time_side_by_side(sessions, feeds))
         return _mix_round(cell, i_round, *_passes(sessions[0], feeds))
+
+    def _time_copies(self, cell: BenchCell, session: Session) -> tuple[float | None, float | None]:
+        """Once more with the clock between the parts of a call: what it costs to reach the device and come back."""
+        if cell.idle_gap_s > 0.0:
+            return None, None
+        lengths = self._payloads.lengths
+        if lengths is None:
+            feeds = self._feeds_of(cell.batch_size)
+        else:
+            feeds = (inputs_of(self._payloads, self._mix_of(cell.batch_size, lengths).usual),)
+        return time_copies(session, feeds) or (None, None)
 
     def _warmed(self, cell: BenchCell, sessions: Sequence[Session], feeds: Sequence[Tensors]) -> float:
         """Seconds of the shortest call."""

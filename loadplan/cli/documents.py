@@ -244,6 +244,8 @@ def _told(record: Machine | Gpu, names: Sequence[str]) -> Document:
 def _cell(summary: CellSummary) -> Document:
     figures = asdict(summary)
     del figures["cell"]
+    for name in ("copy_in_s", "copy_out_s"):
+        figures.update(_figure(name, figures[name], "the provider works on host memory, or the tensors hold text"))
     return {**_axes(summary.cell), **figures}
 
 

@@ -122,8 +122,9 @@ def setting_text(setting: Setting | None) -> str:
         return "not known to loadplan"
     execution, serving = setting.execution, setting.serving
     window = f"window {given_ms(serving.batch_window_s)}" if serving.batch_window_s else "no window"
+    provider = "" if execution.provider == "CPU" else f" on {execution.provider}"
     threads = counted(execution.n_threads, "thread")
-    return f"{execution.variant}, {threads}, batches ≤ {serving.max_batch_size}, {window}"
+    return f"{execution.variant}{provider}, {threads}, batches ≤ {serving.max_batch_size}, {window}"
 
 
 def plain(text: str) -> str:

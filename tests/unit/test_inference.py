@@ -1,13 +1,18 @@
 """Opening models: what can go wrong has its own error, and a CPU figure never gets a GPU's name."""
 
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from loadplan import inference
 from loadplan.errors import EnvironmentFault, InputError
 from loadplan.execution import ExecutionConfig, TensorSpec
 from loadplan.inference import is_out_of_memory, load_runtime, open_session, run, runtime_version
@@ -78,6 +83,114 @@ def test_a_model_from_the_future_is_refused_with_a_readable_reason(
 def test_a_provider_that_is_not_there_is_a_fault_and_never_the_cpu(doubling: Path) -> None:
     with pytest.raises(EnvironmentFault, match="the provider NoSuch can't run this model here"):
         open_session(doubling, ExecutionConfig(variant="fp32", provider="NoSuch"))
+
+
+class FakeGpuRuntime:
+    """A runtime with a GPU: every operator but those in `left` is the GPU's; calls are the CPU's, as is the answer."""
+
+    SessionOptions = onnxruntime.SessionOptions
+    GraphOptimizationLevel = onnxruntime.GraphOptimizationLevel
+
+    def __init__(self, *left: str, is_listed_first: bool = True) -> None:
+        self._left, self._is_listed_first = left, is_listed_first
+
+    def InferenceSession(self, path: str, **given: Any) -> Any:
+        options, ((name, choice),) = given["sess_options"], given["providers"]
+        assert (name, choice, given["enable_fallback"]) == ("CUDAExecutionProvider", {"device_id": "1"}, False)
+        assert options.get_session_config_entry("session.record_ep_graph_assignment_info") == "1"
+        if self._left and _is_strict(options):
+            raise RuntimeError(
+                "This session contains graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has "
+                "been explicitly disabled by the user."
+            )
+        operators = [node.op_type for node in onnx.load(path).graph.node]
+        parts = [
+            SimpleNamespace(
+                ep_name="CPUExecutionProvider" if operator in self._left else name,
+                get_nodes=partial(list, [SimpleNamespace(op_type=operator)]),
+            )
+            for operator in operators
+        ]
+        real = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return SimpleNamespace(
+            get_inputs=real.get_inputs,
+            get_outputs=real.get_outputs,
+            get_providers=lambda: [name if self._is_listed_first else "CPUExecutionProvider"],
+            get_provider_graph_assignment_info=lambda: parts,
+            io_binding=real.io_binding,
+            run_with_iobinding=real.run_with_iobinding,
+        )
+
+
+def _is_strict(options: Any) -> bool:
+    try:
+        return bool(options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1")
+    except RuntimeError:  # never set
+        return False
+
+
+@pytest.fixture
+def reshaping(tmp_path: Path) -> Path:
+    """y is x times twice the unit matrix, in the shape that x has."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 2]) for name in "xy")
+    twice = helper.make_tensor("w", TensorProto.FLOAT, [2, 2], [2.0, 0.0, 0.0, 2.0])
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Cast", ["shape"], ["cast"], to=TensorProto.INT64),
+        helper.make_node("Reshape", ["product", "cast"], ["y"]),
+    ]
+    graph = helper.make_graph(nodes, "reshaping", [x], [y], [twice])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = tmp_path / "reshaping.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+ON_GPU = ExecutionConfig(variant="fp32", provider="CUDA:1")
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (("MatMul",), "it leaves nodes of the model to the CPU: MatMul"),
+        (("MatMul", "Shape", "Cast"), "it leaves nodes of the model to the CPU: MatMul"),
+        (("Cast",), "it leaves nodes of the model to the CPU: Cast"),  # without a shape it casts something else
+        (("MatMul", "Shape", "Cast", "Reshape"), "it leaves nodes of the model to the CPU: MatMul"),
+    ],
+)
+def test_a_model_of_which_the_cpu_computes_a_part_is_refused_on_a_gpu(
+    reshaping: Path, monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime(*left))
+    with pytest.raises(EnvironmentFault, match="the provider CUDA:1 can't run this model here") as caught:
+        open_session(reshaping, ON_GPU)
+    assert said in caught.value.what
+
+
+def test_a_session_that_lists_the_cpu_first_fell_back(reshaping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for left in ((), ("Shape",)):
+        monkeypatch.setattr(inference, "load_runtime", lambda left=left: FakeGpuRuntime(*left, is_listed_first=False))
+        with pytest.raises(EnvironmentFault, match=r"fell back to CPU|leaves nodes of the model to the CPU"):
+            open_session(reshaping, ON_GPU)
+
+
+def test_shapes_may_be_worked_out_on_the_cpu_and_it_is_told(reshaping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime("Shape", "Cast"))
+    assert open_session(reshaping, ON_GPU).on_cpu == ("Shape", "Cast")
+    monkeypatch.setattr(inference, "load_runtime", FakeGpuRuntime)
+    assert open_session(reshaping, ON_GPU).on_cpu == ()
+
+
+def test_a_session_of_a_gpu_comes_bound_to_its_device(reshaping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "load_runtime", FakeGpuRuntime)
+    bound = open_session(reshaping, ON_GPU).binding
+    assert bound is not None
+    asked = []
+    monkeypatch.setattr(onnxruntime.IOBinding, "bind_output", lambda self, *device: asked.append(device))
+    with pytest.raises(RuntimeError):  # no output is bound
+        bound.infer({"x": np.ones((1, 2), dtype=np.float32)})
+    assert asked == [("y", "cuda", 1)]
 
 
 def test_two_runtimes_that_overwrite_each_other_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ import os, sys, time, types
 import numpy as np
 
 class SessionOptions:
-    def add_session_config_entry(self, key, value): self.refuses_cpu = (key, value)
+    def __init__(self): self.entries = {}
+    def add_session_config_entry(self, key, value): self.entries[key] = value
 
 def get_available_providers():
     return [name + "ExecutionProvider" for name in LISTED]
@@ -23,25 +24,43 @@ class InferenceSession:
     def __init__(self, path, sess_options, providers, enable_fallback):
         (self.name, self.choice), = providers
         assert not enable_fallback
-        assert self.name.startswith("CPU") or sess_options.refuses_cpu == ("session.disable_cpu_ep_fallback", "1")
+        self.refuses_cpu = sess_options.entries.get("session.disable_cpu_ep_fallback") == "1"
         print("a library says hello")
         device = self.choice.get("device_id")
         if self.name.startswith("CUDA") and device not in ("0", "1"):
             raise RuntimeError("/src/cuda.cc:129 bool CudaCall(int) CUDA failure 101: invalid device ordinal")
         if self.name.startswith("Tensorrt"): time.sleep(300)
         if self.name.startswith("OpenVINO") and self.choice["device_type"] == "GPU.0": os.abort()
-        if self.name.startswith("ROCM"):
-            sys.stderr.write("\\x1b[1;31m2026 [E:onnxruntime:Default, bridge.cc:2458 operator()] /src/bridge.cc:2043 "
-                "P& Library::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library /x/rocm.so with error: "
-                "libhip.so.6: cannot open shared object file\\n\\x1b[m\\n")
+        if self.name.startswith(("ROCM", "Qnn")) and self.refuses_cpu:
+            if self.name.startswith("ROCM"):
+                sys.stderr.write("\\x1b[1;31m2026 [E:onnxruntime:Default, bridge.cc:2458 operator()] "
+                    "/src/bridge.cc:2043 "
+                    "P& Library::Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library /x/rocm.so with error: "
+                    "libhip.so.6: cannot open shared object file\\n\\x1b[m\\n")
             raise RuntimeError("This session contains graph nodes that are assigned to the default CPU EP, "
                 "but fallback to CPU EP has been explicitly disabled by the user.")
-    def get_providers(self): return ["CPUExecutionProvider" if self.name.startswith("Dnnl") else self.name]
-    def get_inputs(self): return []
+    def get_providers(self):
+        return ["CPUExecutionProvider" if self.name.startswith(("Dnnl", "ROCM")) else self.name]
+    def get_provider_graph_assignment_info(self):
+        nodes = [types.SimpleNamespace(op_type="MatMul")]
+        left = self.name.startswith("Qnn")  # it is there, and takes nothing
+        return [types.SimpleNamespace(ep_name="CPUExecutionProvider" if left else self.name, get_nodes=lambda: nodes)]
+    def get_inputs(self): return [types.SimpleNamespace(name="x", type="tensor(float)", shape=[2, 2])]
     def get_outputs(self): return [types.SimpleNamespace(name="y", type="tensor(float)", shape=[2, 2])]
     def run(self, names, feed): return [(3.0 if self.name.startswith("Xnnpack") else 2.0) * feed["x"]]
+    def io_binding(self): return IOBinding()
+    def run_with_iobinding(self, binding):
+        assert binding.output == ("y", "cuda", int(self.choice["device_id"]))
+        binding.answers = self.run(["y"], binding.feed)
+
+class IOBinding:
+    def __init__(self): self.feed = {}
+    def bind_cpu_input(self, name, values): self.feed[name] = values
+    def bind_output(self, *output): self.output = output
+    def copy_outputs_to_cpu(self): return self.answers
 """
 FELL_BACK = "the provider Dnnl can't run this model here: ONNX Runtime fell back to CPUExecutionProvider"
+LEFT_ALL = "it leaves nodes of the model to the CPU"
 FAKE_OPENVINO = 'def get_available_openvino_device_ids(): return ["CPU", "GPU.0"]'
 
 
@@ -86,7 +105,7 @@ def test_the_processor_of_this_machine_runs_a_model() -> None:
 
 
 def test_each_device_counts_and_whatever_fails_leaves_a_reason_and_the_others(fake_runtime: Path) -> None:
-    lists(fake_runtime, "CUDA", "OpenVINO", "Dnnl", "Xnnpack", "ROCM", "CPU")
+    lists(fake_runtime, "CUDA", "OpenVINO", "Dnnl", "Xnnpack", "ROCM", "Qnn", "CPU")
     found = [(p.name, p.device_index, p.device_name, p.usable, p.reason) for p in discover_providers(limit_s=60.0)]
     assert found == [
         ("CUDA", 0, None, True, None),
@@ -96,6 +115,7 @@ def test_each_device_counts_and_whatever_fails_leaves_a_reason_and_the_others(fa
         ("Dnnl", None, None, False, FELL_BACK),
         ("Xnnpack", None, None, False, "it answered a matrix product wrongly"),
         ("ROCM", 0, None, False, "libhip.so.6: cannot open shared object file"),
+        ("Qnn", None, None, False, LEFT_ALL),
         ("CPU", None, None, True, None),
     ]
 

@@ -18,7 +18,7 @@ def measured_section(known: Findings) -> Section | None:
     blocks: list[Block] = [Text(text=f"All on one machine: {machine_text(known.machine)}.")]
     if known.bench is not None and known.bench.cells:
         blocks += [_bench_figure(known.bench), Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),))]
-        blocks += _pauses(known.bench)
+        blocks += [*_pauses(known.bench), *_copies(known.bench)]
     runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
     if runs:
         blocks += [_runs_table(runs), *_invalid(runs)]
@@ -154,6 +154,38 @@ def _pauses(bench: BenchRun) -> list[Block]:
         rows=rows,
     )
     return [Fold(title="What a pause costs", blocks=(table,))]
+
+
+def _copies(bench: BenchRun) -> list[Block]:
+    """What of an inference on a GPU is copying to it and back."""
+    rows = tuple(
+        (
+            cell.cell.execution.variant,
+            _threads(cell.cell.execution),
+            str(cell.cell.batch_size),
+            digits(to_ms(cell.mean_s)),
+            digits(to_ms(cell.copy_in_s)),
+            digits(to_ms(cell.copy_out_s)),
+        )
+        for cell in sorted(bench.cells, key=lambda cell: cell.cell)
+        if cell.copy_in_s is not None and cell.copy_out_s is not None
+    )
+    if not rows:
+        return []
+    table = Table(
+        caption=f"{counted(len(rows), 'cell')}; the copies are part of the mean, and were timed in calls of their own "
+        "(measured)",
+        columns=(
+            text("variant"),
+            text("threads"),
+            number("rows"),
+            number("mean, ms"),
+            number("of it to the device, ms"),
+            number("of it back, ms"),
+        ),
+        rows=rows,
+    )
+    return [Fold(title="What copying to the device and back costs", blocks=(table,))]
 
 
 def _threads(execution: ExecutionConfig) -> str:

@@ -58,6 +58,8 @@ def test_loops_pauses_and_what_the_system_did_come_back_too(make_round: MakeRoun
         n_preempted=3,
         throttled_s=0.5,
         frequency_hz=2.5e9,
+        copy_in_s=0.1,
+        copy_out_s=0.02,
     )
     paused_cell = replace(looped.cell, idle_gap_s=0.007)
     paused = [replace(make_round([2.0, 2.1], i=i), cell=paused_cell) for i in (0, 1)]
@@ -68,6 +70,7 @@ def test_loops_pauses_and_what_the_system_did_come_back_too(make_round: MakeRoun
     back = bench_from_columns(*read_columns(tmp_path / "bench.parquet"))
     assert (back.cells, back.cold, back.clock_s) == (run.cells, run.cold, run.clock_s)
     assert dumps(back.rounds) == dumps(rounds)
+    assert [(one.copy_in_s, one.copy_out_s) for one in summaries] == [(0.1, 0.02), (None, None)]
     assert to_frame(run)["n_calls"].tolist() == [1, 1, 40, 40, 40, 1, 1, 40, 40, 40, 1, 1, 1, 1]
 
 
