@@ -5,8 +5,10 @@ Arrays travel as .npz, the rest as JSON, in a temporary folder that only the two
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,12 +52,16 @@ def write_job(folder: Path, job: GeneratorJob) -> None:
         "address": order.address,
         "timeout_s": order.timeout_s,
         "n_warm_connections": order.n_warm_connections,
+        "wire": order.wire,
         "outputs": None if expected is None else list(outputs),
         "abs_tolerance": None if expected is None else expected.abs_tolerance,
         "rel_tolerance": None if expected is None else expected.rel_tolerance,
+        "form": None if expected is None else expected.form,
+        "pointers": None if expected is None else dict(expected.pointers),
         "core": job.core,
     }
-    (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
+    with _open_private(folder / "job.json") as file:
+        file.write(json.dumps(description).encode())
 
 
 def read_job(folder: Path) -> GeneratorJob:
@@ -75,6 +81,7 @@ def read_job(folder: Path) -> GeneratorJob:
         messages=tuple(messages[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)),
         timeout_s=description["timeout_s"],
         n_warm_connections=description["n_warm_connections"],
+        wire=description["wire"],
     )
     expected = None
     if names is not None:
@@ -82,6 +89,8 @@ def read_job(folder: Path) -> GeneratorJob:
             outputs=outputs,
             abs_tolerance=description["abs_tolerance"],
             rel_tolerance=description["rel_tolerance"],
+            form=description["form"],
+            pointers=description["pointers"],
         )
     return GeneratorJob(order=order, expected=expected, core=description["core"])
 
@@ -122,5 +131,10 @@ def _parted(flat: NDArray[np.generic], shapes: NDArray[np.int64]) -> tuple[NDArr
 
 
 def _save(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    with path.open("wb") as file:
+    with _open_private(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
+
+
+def _open_private(path: Path) -> BinaryIO:
+    """A new file for nobody but this user: the requests may hold a password."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")

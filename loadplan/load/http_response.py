@@ -8,9 +8,13 @@ Nothing is decompressed and no redirect is followed.
 from dataclasses import dataclass
 from functools import lru_cache
 
+from loadplan.v2_tensors import HEADER_LENGTH
+
 _MAX_HEAD_BYTES = 65_536  # far above what servers send; a longer head is not an answer
+_MOST_DIGITS = 18  # of a length; Python refuses to read numbers of thousands of digits
 _HEAD_END = b"\r\n\r\n"
 _LINE_END = b"\r\n"
+_JSON_LENGTH = HEADER_LENGTH.lower().encode()
 
 
 class MalformedResponse(Exception):
@@ -24,11 +28,13 @@ class Response:
     status: int
     body: bytes
     keeps_open: bool  # whether the connection may carry another request
+    n_json_bytes: int = -1  # by the header of binary tensors; -1: there was none
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
     status: int
+    n_json_bytes: int
     n_body_bytes: int | None  # None: chunked, or until the server closes
     is_chunked: bool
     keeps_open: bool
@@ -98,7 +104,7 @@ class ResponseReader:
     def _complete(self, head: _Head, body: bytes, *, n_left_over: int) -> Response:
         self._buffer, self._head, self._chunks = b"", None, []
         # Bytes that nobody asked for would be taken for the next answer, so the connection is not used again.
-        return Response(head.status, body, head.keeps_open and n_left_over == 0)
+        return Response(head.status, body, head.keeps_open and n_left_over == 0, head.n_json_bytes)
 
 
 def _check_beginning(data: bytes, start: int) -> None:
@@ -122,10 +128,16 @@ def _parse_head(raw: bytes) -> _Head:
     n_body_bytes = 0 if status in {204, 304} or status < 200 else _content_length(headers)
     return _Head(
         status=status,
+        n_json_bytes=_n_json_bytes(headers),
         n_body_bytes=None if is_chunked else n_body_bytes,
         is_chunked=is_chunked,
         keeps_open=(b"keep-alive" in connection) if is_old else (b"close" not in connection),
     )
+
+
+def _n_json_bytes(headers: list[tuple[bytes, bytes]]) -> int:
+    value = dict(headers).get(_JSON_LENGTH, b"")
+    return int(value) if value.isdigit() and len(value) <= _MOST_DIGITS else -1
 
 
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
@@ -133,7 +145,7 @@ def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
     if not values:
         return None
     value = values.pop()
-    if values or not value.isdigit():
+    if values or not value.isdigit() or len(value) > _MOST_DIGITS:
         raise MalformedResponse(f"the content length {value[:40]!r}")
     return int(value)
 

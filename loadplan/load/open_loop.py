@@ -7,24 +7,23 @@ is read before each write and after each read, so the generator's own work count
 for it. Each stretch in which the loop did not run although it had little or nothing to do is recorded as lost time.
 """
 
-import errno
 import gc
 import math
-import os
 import select
-import socket
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.load.answers import NOT_KEPT, AnswerBook
-from loadplan.load.http_response import MalformedResponse, Response, ResponseReader
+from loadplan.load.connection import Connection, Network, OwnFault, begin_connecting
+from loadplan.load.http_response import MalformedResponse
 from loadplan.load.records import LostTime, Outcome, RequestLog
+from loadplan.load.wire import Answer, WireKind, wire_maker
 from loadplan.noise import ROBBED_BEYOND_S
 
 _MAX_SENDS_PER_TURN = 16  # more would leave answers unread while a backlog is sent
@@ -40,20 +39,11 @@ _GAP_PER_ACTION_S = 0.00005
 # close after seconds of idleness, so a loss sooner than this is a loss.
 _STALE_AFTER_IDLE_S = 1.0
 _EXPIRIES_PER_TURN = 64
+_WARM_UP_LIMIT_S = 1.0
 # Twenty requests and not one byte in return: there is no server to measure.
 _N_UNANSWERED_TO_GIVE_UP = 20
 
 _UNDECIDED = 255
-# Errors of the generator's own machine, not of the target: no local port or file descriptor left.
-_OWN_ERRORS = frozenset({errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """The two things the loop takes from the system; under gevent they must be the unpatched ones."""
-
-    open_socket: Callable[[int, int], socket.socket]
-    open_epoll: "Callable[[], select.epoll]"  # in quotes, for under gevent `select` has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +54,10 @@ class LoopOrder:
     address: tuple[str, int]  # resolved, numeric
     due_s: NDArray[np.float64]  # ascending, from the start of the run
     payload: NDArray[np.int32]  # which message each request sends
-    messages: tuple[bytes, ...]
+    messages: tuple[bytes, ...] = field(repr=False)  # what the wire is asked to send; they may hold credentials
     timeout_s: float
     n_warm_connections: int  # opened before the start
+    wire: WireKind = "http/1.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +69,6 @@ class LoopResult:
     n_connections: int  # opened in all
     n_answered: int  # requests to which at least one byte came back
     own_fault: str | None  # why the generator itself could not go on sending; None: it could
-
-
-class _Connection:
-    __slots__ = ("descriptor", "idle_since", "is_open", "reader", "request", "sock", "unsent")
-
-    def __init__(self, sock: socket.socket, *, now: float) -> None:
-        self.sock = sock
-        self.descriptor = sock.fileno()
-        self.reader = ResponseReader()
-        self.request = -1  # in flight on this connection; -1: idle
-        self.unsent: memoryview | None = None
-        self.idle_since = now
-        self.is_open = True
 
 
 class OpenLoop:
@@ -111,9 +89,11 @@ class OpenLoop:
         self._yield = yield_to_others
         self._clock = time.monotonic
         self._epoll = self._network.open_epoll()
-        self._connections: dict[int, _Connection] = {}  # by file descriptor
-        self._in_flight: dict[int, _Connection] = {}  # by request
-        self._idle: deque[_Connection] = deque()  # first in, first out: all connections, so all workers, get a share
+        self._connections: dict[int, Connection] = {}  # by file descriptor
+        self._in_flight: dict[int, Connection] = {}  # by request
+        self._new_wire = wire_maker(order.wire)
+        # With room for a request. First in, first out: all connections, so all workers of a server, get a share.
+        self._pool: deque[Connection] = deque()
         self._due = array("d", bytes(8 * n))
         self._payload = array("i", order.payload.astype(np.int32).tobytes())
         self._sent, self._first_byte, self._done = (array("d", [np.nan]) * n for _ in range(3))
@@ -191,52 +171,49 @@ class OpenLoop:
         return n_actions
 
     def _send(self, i: int) -> int:
-        """Send request i over an idle connection, or over a new one; extra actions that this took."""
-        connection, n_extra = self._take_idle(), 0
+        """Send request i over a connection with room, or over a new one; extra actions that this took."""
+        connection, n_extra = self._take_from_pool(), 0
         if connection is None:
             connection, n_extra = self._open(), 2
             if connection is None:
                 self._decide(i, Outcome.NOT_SENT)
                 return n_extra
-        message = self._order.messages[self._payload[i]]
-        connection.request = i
+        wire = connection.wire
+        if not wire.in_flight():
+            connection.was_idle_s = self._clock() - connection.idle_since
+        data = wire.ask(i, self._order.messages[self._payload[i]])
         self._in_flight[i] = connection
         self._sent[i] = self._clock()
         try:
-            n_sent = connection.sock.send(message)
-        except BlockingIOError:  # still connecting, or a full buffer
-            n_sent = 0
+            connection.write(data)
         except OSError:
             self._lose(connection)
             return n_extra
-        if n_sent < len(message):
-            connection.unsent = memoryview(message)[n_sent:]
-            self._epoll.modify(connection.descriptor, select.EPOLLIN | select.EPOLLOUT)
+        self._put_into_pool(connection)
         return n_extra
 
-    def _take_idle(self) -> _Connection | None:
-        while self._idle:
-            connection = self._idle.popleft()
-            if connection.is_open:
+    def _take_from_pool(self) -> Connection | None:
+        while self._pool:
+            connection = self._pool.popleft()
+            connection.is_pooled = False
+            if connection.is_open and connection.wire.has_room:
                 return connection
         return None
 
-    def _open(self) -> _Connection | None:
+    def _put_into_pool(self, connection: Connection) -> None:
+        if connection.wire.has_room and not connection.is_pooled:
+            connection.is_pooled = True
+            self._pool.append(connection)
+
+    def _open(self) -> Connection | None:
         """A new connection, on its way; None where this machine has no more to give."""
         try:
-            sock = self._network.open_socket(self._order.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError as error:
-            self._own_fault = f"no socket could be opened: {error.strerror}"
+            sock = begin_connecting(self._network, self._order.family, self._order.address)
+        except OwnFault as fault:
+            self._own_fault = str(fault)
             return None
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = sock.connect_ex(self._order.address)
-        if code in _OWN_ERRORS:
-            sock.close()
-            self._own_fault = f"no connection could be opened: {os.strerror(code)}"
-            return None
-        connection = _Connection(sock, now=self._clock())
+        connection = Connection(sock, self._new_wire(), self._epoll, now=self._clock())
         self._connections[connection.descriptor] = connection
-        self._epoll.register(connection.descriptor, select.EPOLLIN)
         self._n_connections += 1
         return connection
 
@@ -245,13 +222,15 @@ class OpenLoop:
         connection = self._open()
         if connection is None:
             return
-        self._epoll.modify(connection.descriptor, select.EPOLLOUT)
-        events = self._epoll.poll(1.0, 1)
-        if events and events[0][1] == select.EPOLLOUT:
-            self._epoll.modify(connection.descriptor, select.EPOLLIN)
-            self._idle.append(connection)
-        else:
+        connection.await_writable()
+        give_up_at = self._clock() + _WARM_UP_LIMIT_S
+        while connection.is_waiting and connection.is_open and self._clock() < give_up_at:
+            for descriptor, event in self._epoll.poll(_WARM_UP_LIMIT_S, _MAX_READS_PER_TURN):
+                self._attend(descriptor, event)
+        if connection.is_waiting and connection.is_open:
             self._close(connection)
+        elif connection.is_open:
+            self._put_into_pool(connection)
 
     # Receiving
 
@@ -259,25 +238,15 @@ class OpenLoop:
         connection = self._connections.get(descriptor)
         if connection is None:
             return  # closed earlier in this turn
-        if connection.unsent is not None and event & select.EPOLLOUT:
-            self._flush(connection, connection.unsent)
+        if connection.is_waiting and event & select.EPOLLOUT:
+            try:
+                connection.flush()
+            except OSError:
+                self._lose(connection)
         if connection.is_open and event & ~select.EPOLLOUT:
             self._receive(connection)
 
-    def _flush(self, connection: _Connection, unsent: memoryview) -> None:
-        """Write on where the last write stopped."""
-        try:
-            n_sent = connection.sock.send(unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._lose(connection)
-            return
-        connection.unsent = unsent[n_sent:] if n_sent < len(unsent) else None
-        if connection.unsent is None:
-            self._epoll.modify(connection.descriptor, select.EPOLLIN)
-
-    def _receive(self, connection: _Connection) -> None:
+    def _receive(self, connection: Connection) -> None:
         try:
             data = connection.sock.recv(_READ_BYTES)
         except BlockingIOError:
@@ -286,40 +255,55 @@ class OpenLoop:
             self._lose(connection)
             return
         now = self._clock()
-        i = connection.request
-        if i < 0:
-            self._close(connection)  # closed while idle, or bytes that nobody asked for
-            return
-        if data and math.isnan(self._first_byte[i]):
-            self._first_byte[i] = now
-            self._n_answered += 1
-        try:
-            response = connection.reader.feed(data) if data else connection.reader.close()
-        except MalformedResponse:
-            self._decide(i, Outcome.HTTP_ERROR)
-            self._close(connection)
-            return
-        if response is not None:
-            self._answered(connection, response, now)
-        elif not data:
+        if not data:
+            self._answered(connection, connection.wire.end(), now)
             self._lose(connection)
+            return
+        try:
+            begun, answers = connection.wire.take(data)
+        except MalformedResponse:
+            self._refuse_all(connection, now)
+            return
+        for i in begun:
+            if math.isnan(self._first_byte[i]):
+                self._first_byte[i] = now
+                self._n_answered += 1
+        self._answered(connection, answers, now)
+        self._go_on(connection)
 
-    def _answered(self, connection: _Connection, response: Response, now: float) -> None:
-        i, status = connection.request, response.status
-        self._done[i] = now
-        self._status[i] = status
-        if 200 <= status < 300:
-            self._decide(i, Outcome.OK)
-            if self._answers is not None:
-                self._answer[i] = self._answers.number(self._payload[i], response.body)
+    def _answered(self, connection: Connection, answers: Sequence[Answer], now: float) -> None:
+        for answer in answers:
+            i = answer.request
+            self._done[i] = now
+            self._status[i] = answer.status
+            self._decide(i, answer.outcome)
+            if answer.outcome == Outcome.OK and self._answers is not None:
+                self._answer[i] = self._answers.number(self._payload[i], answer.body, answer.n_json_bytes)
+            connection.idle_since, connection.was_idle_s = now, 0.0
+
+    def _go_on(self, connection: Connection) -> None:
+        """Send what the answers call for; keep the connection for further requests where it takes any."""
+        wire = connection.wire
+        reply = wire.reply()
+        if reply:
+            try:
+                connection.write(reply)
+            except OSError:
+                self._lose(connection)
+                return
+        if wire.in_flight() or (wire.has_room and (wire.is_shared or not connection.unsent)):
+            self._put_into_pool(connection)
         else:
-            self._decide(i, Outcome.REFUSED if status == 503 else Outcome.HTTP_ERROR)
-        connection.request = -1
-        if response.keeps_open and connection.unsent is None:
-            connection.idle_since = now
-            self._idle.append(connection)
-        else:
-            self._close(connection)
+            self._close(connection)  # it takes no more, or was answered before the request was out
+
+    def _refuse_all(self, connection: Connection, now: float) -> None:
+        """What came back is no answer: all that is under way on this connection has failed."""
+        for i in list(connection.wire.in_flight()):
+            if math.isnan(self._first_byte[i]):
+                self._first_byte[i] = now
+                self._n_answered += 1
+            self._decide(i, Outcome.HTTP_ERROR)
+        self._close(connection)
 
     # Endings
 
@@ -331,19 +315,31 @@ class OpenLoop:
             self._n_given_up += 1
             self._is_hopeless = self._n_answered == 0 and self._n_given_up >= _N_UNANSWERED_TO_GIVE_UP
 
-    def _lose(self, connection: _Connection) -> None:
+    def _lose(self, connection: Connection) -> None:
         """The connection broke: whatever was on it has no answer."""
-        i = connection.request
-        if i >= 0:
-            was_idle_s = self._sent[i] - connection.idle_since
-            is_stale = was_idle_s > _STALE_AFTER_IDLE_S and math.isnan(self._first_byte[i])
+        for i in list(connection.wire.in_flight()):
+            is_stale = connection.was_idle_s > _STALE_AFTER_IDLE_S and math.isnan(self._first_byte[i])
             self._decide(i, Outcome.STALE_CONNECTION if is_stale else Outcome.CONNECTION_LOST)
         self._close(connection)
 
-    def _close(self, connection: _Connection) -> None:
-        connection.is_open = False  # an idle one is passed over when its turn comes
+    def _close(self, connection: Connection) -> None:
         del self._connections[connection.descriptor]
-        connection.sock.close()  # takes it out of epoll too
+        connection.close()  # in the pool it is passed over when its turn comes
+
+    def _take_back(self, i: int) -> None:
+        """Stop waiting for request i; where its connection is its alone, that closes it."""
+        connection = self._in_flight[i]
+        self._decide(i, Outcome.TIMED_OUT)
+        data = connection.wire.give_up(i)
+        if data is None:
+            self._close(connection)
+            return
+        try:
+            connection.write(data)
+        except OSError:
+            self._lose(connection)
+            return
+        self._put_into_pool(connection)
 
     def _expire(self, now: float) -> int:
         """Give up on requests whose time is over; how many. They fall due, and so expire, in order."""
@@ -355,9 +351,7 @@ class OpenLoop:
             if self._outcome[i] == _UNDECIDED:
                 if now - self._due[i] <= self._order.timeout_s:
                     break
-                connection = self._in_flight[i]
-                self._decide(i, Outcome.TIMED_OUT)
-                self._close(connection)
+                self._take_back(i)
                 n_expired += 1
             self._oldest += 1
         return n_expired

@@ -9,7 +9,9 @@ has the law's mean and p95, where as many independent draws would miss them by s
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -20,7 +22,7 @@ from loadplan.errors import InputError
 from loadplan.scenario.payloads import PayloadSet, inputs_of
 from loadplan.scenario.rows_law import spread_rows
 from loadplan.scenario.spec import RowsPerRequest
-from loadplan.v2_tensors import DATATYPES, datatype_of
+from loadplan.v2_tensors import DATATYPES, HEADER_LENGTH, datatype_of, encode
 
 # The server computes in the variant's precision and batches rows as they come, so the last digits differ from the
 # source model's and from one another; the export's parity check has already bounded that error far more tightly.
@@ -36,6 +38,11 @@ _VALUES_MOST = 4_000_000
 _SEED = 1  # of their order; the payloads must not depend on the scenario's seed
 
 
+# How outputs stand in an answer: as the protocol v2 has them, or anywhere in a JSON document.
+AnswerForm = Literal["v2", "json"]
+_NO_POINTERS: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedAnswers:
     """The right answer to every payload, and how far floating-point outputs may stray from it."""
@@ -43,6 +50,9 @@ class ExpectedAnswers:
     outputs: Mapping[str, tuple[NDArray[np.generic], ...]]  # by output name, one per payload: (its rows, …)
     abs_tolerance: float = ABS_TOLERANCE  # whole numbers and text must be the same
     rel_tolerance: float = REL_TOLERANCE
+    form: AnswerForm = "v2"
+    # Of the form `json`: where each output stands (RFC 6901); what stands under another name must only be there.
+    pointers: Mapping[str, str] = field(default_factory=lambda: _NO_POINTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +61,9 @@ class PreparedRequests:
 
     method: str
     path: str  # with the query, if any
-    headers: tuple[tuple[str, str], ...]  # without Host and Content-Length, which belong to the connection
-    bodies: tuple[bytes, ...]  # one per payload
+    # Without Host and Content-Length, which belong to the connection; they may hold credentials.
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    bodies: tuple[bytes, ...] = field(repr=False)  # one per payload
     n_rows: tuple[int, ...] | None  # of each payload; None: nobody told what is in them
     expected: ExpectedAnswers | None  # None: only the status counts
 
@@ -65,24 +76,53 @@ def v2_requests(
     `abs_tolerance` is widened by callers whose variant may differ more from its source, such as int8.
 
     Raises:
-        InputError: when there are no rows, or an input has a type that the protocol's JSON can't carry here.
+        InputError: when there are no rows, or an input has a type that the protocol has no name for.
     """
-    rows = _rows_of_requests(payloads, rows_per_request)
+    rows = rows_of_requests(payloads, rows_per_request)
     types = {name: _v2_type(name, values) for name, values in payloads.inputs.items()}
-    bodies = tuple(
-        orjson.dumps({"inputs": [_v2_input(name, types[name], v) for name, v in inputs_of(payloads, own).items()]})
-        for own in rows
-    )
     return PreparedRequests(
         method="POST",
-        path=f"/v2/models/{quote(model, safe='')}/infer",
+        path=_infer_path(model),
         headers=(("Content-Type", "application/json"),),
-        bodies=bodies,
-        n_rows=tuple(own.size for own in rows),
-        expected=ExpectedAnswers(
-            outputs={name: tuple(values[own] for own in rows) for name, values in payloads.expected.items()},
-            abs_tolerance=max(abs_tolerance, ABS_TOLERANCE),
+        bodies=tuple(
+            orjson.dumps({"inputs": [_v2_input(name, types[name], v) for name, v in inputs_of(payloads, own).items()]})
+            for own in rows
         ),
+        n_rows=tuple(own.size for own in rows),
+        expected=expected_of(payloads, rows, abs_tolerance=abs_tolerance),
+    )
+
+
+def v2_binary_requests(
+    payloads: PayloadSet, *, model: str, rows_per_request: RowsPerRequest, abs_tolerance: float = ABS_TOLERANCE
+) -> PreparedRequests:
+    """The same with binary tensors, in the answers too where the server has the extension.
+
+    Raises:
+        InputError: as `v2_requests` does.
+    """
+    rows = rows_of_requests(payloads, rows_per_request)
+    types = {name: _v2_type(name, values) for name, values in payloads.inputs.items()}
+    parts = [_binary_parts(inputs_of(payloads, own), types) for own in rows]
+    # One head serves all requests: blanks bring every JSON to the length of the longest.
+    n_json_bytes = max(len(json) for json, _ in parts)
+    return PreparedRequests(
+        method="POST",
+        path=_infer_path(model),
+        headers=(("Content-Type", "application/octet-stream"), (HEADER_LENGTH, str(n_json_bytes))),
+        bodies=tuple(json.ljust(n_json_bytes) + tensors for json, tensors in parts),
+        n_rows=tuple(own.size for own in rows),
+        expected=expected_of(payloads, rows, abs_tolerance=abs_tolerance),
+    )
+
+
+def expected_of(
+    payloads: PayloadSet, rows: Sequence[NDArray[np.intp]], *, abs_tolerance: float = ABS_TOLERANCE
+) -> ExpectedAnswers:
+    """What must be answered to requests of these rows."""
+    return ExpectedAnswers(
+        outputs={name: tuple(values[own] for own in rows) for name, values in payloads.expected.items()},
+        abs_tolerance=max(abs_tolerance, ABS_TOLERANCE),
     )
 
 
@@ -122,7 +162,7 @@ def wire_messages(requests: PreparedRequests, *, host: str) -> tuple[bytes, ...]
     )
 
 
-def _rows_of_requests(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> tuple[NDArray[np.intp], ...]:
+def rows_of_requests(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> tuple[NDArray[np.intp], ...]:
     """The row numbers of each payload, counted round."""
     if payloads.n_rows < 1 or rows_per_request.most < 1:
         raise InputError(
@@ -158,5 +198,25 @@ def _v2_type(name: str, values: NDArray[np.generic]) -> str:
     return datatype
 
 
+def _infer_path(model: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}/infer"
+
+
 def _v2_input(name: str, datatype: str, rows: NDArray[np.generic]) -> dict[str, object]:
     return {"name": name, "datatype": datatype, "shape": list(rows.shape), "data": rows.ravel().tolist()}
+
+
+def _binary_parts(inputs: Mapping[str, NDArray[np.generic]], types: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """The JSON of a request, and the tensors that follow it."""
+    encoded = {name: encode(values) for name, values in inputs.items()}
+    described = [
+        {
+            "name": name,
+            "datatype": types[name],
+            "shape": list(values.shape),
+            "parameters": {"binary_data_size": len(encoded[name])},
+        }
+        for name, values in inputs.items()
+    ]
+    json = orjson.dumps({"inputs": described, "parameters": {"binary_data_output": True}})
+    return json, b"".join(encoded.values())

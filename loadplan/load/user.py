@@ -13,9 +13,11 @@ from gevent.monkey import get_original
 from locust import User, task
 from locust.exception import StopUser
 
-from loadplan.load.answers import AnswerBook, v2_judge
+from loadplan.load.answers import AnswerBook
+from loadplan.load.connection import Network
 from loadplan.load.handoff import GeneratorJob
-from loadplan.load.open_loop import LoopResult, Network, OpenLoop
+from loadplan.load.judges import judge_of
+from loadplan.load.open_loop import LoopResult, OpenLoop
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ class OpenLoopUser(User):
         loop = OpenLoop(
             job.order,
             Network(open_socket=get_original("socket", "socket"), open_epoll=get_original("select", "epoll")),
-            answers=None if job.expected is None else AnswerBook(v2_judge(job.expected)),
+            answers=None if job.expected is None else AnswerBook(judge_of(job.expected)),
             yield_to_others=lambda: gevent.sleep(0),
         )
         self.began()

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadplan.load.answers import AnswerBook, v2_judge
-from loadplan.load.open_loop import LoopOrder, LoopResult, Network, OpenLoop
+from loadplan.load.answers import AnswerBook
+from loadplan.load.connection import Network
+from loadplan.load.judges import judge_of
+from loadplan.load.open_loop import LoopOrder, LoopResult, OpenLoop
 from loadplan.load.records import LoadSpec
 from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
 from loadplan.machine import Machine, read_machine
@@ -135,7 +137,7 @@ def drive() -> Callable[..., LoopResult]:
             timeout_s=timeout_s,
             n_warm_connections=2,
         )
-        answers = None if requests.expected is None else AnswerBook(v2_judge(requests.expected))
+        answers = None if requests.expected is None else AnswerBook(judge_of(requests.expected))
         network = Network(open_socket=socket.socket, open_epoll=select.epoll)
         return OpenLoop(order, network, answers=answers, yield_to_others=yield_to_others).run()
 

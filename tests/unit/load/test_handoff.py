@@ -39,3 +39,14 @@ def test_answers_of_different_sizes_come_back_in_their_shapes(tmp_path: Path) ->
 def test_a_job_without_expected_answers_stays_without(tmp_path: Path) -> None:
     write_job(tmp_path, GeneratorJob(order=ORDER, expected=None, core=3))
     assert read_job(tmp_path).expected is None
+
+
+def test_what_to_send_is_readable_for_nobody_else(tmp_path: Path) -> None:
+    write_job(tmp_path, GeneratorJob(order=ORDER, expected=None, core=None))
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_where_outputs_stand_in_an_answer_comes_back(tmp_path: Path) -> None:
+    expected = ExpectedAnswers(outputs={}, form="json", pointers={"": "/predictions"})
+    write_job(tmp_path, GeneratorJob(order=ORDER, expected=expected, core=None))
+    assert read_job(tmp_path).expected == expected

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from loadplan.errors import InputError
-from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
+from loadplan.load.requests import PreparedRequests, plain_requests, v2_binary_requests, v2_requests, wire_messages
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import RowsPerRequest
@@ -101,6 +101,37 @@ def test_a_request_is_as_long_as_the_longest_of_its_own_rows() -> None:
         [[2, 2], [2, 3]],
         [[2, 3], [2, 3]],
     ]
+
+
+def test_binary_tensors_follow_a_json_that_is_as_long_in_every_request() -> None:
+    two = PayloadSet(
+        inputs={"x": np.array([[1.0, 2.0]] * 120, dtype=np.float32), "word": np.array(["ab"] * 120, dtype=np.object_)},
+        expected={"y": np.zeros(120)},
+        segments=("",) * 120,
+        labels=None,
+    )
+    requests = v2_binary_requests(two, model="m", rows_per_request=RANKER)
+    n_json = int(dict(requests.headers)["Inference-Header-Content-Length"])
+    assert requests.n_rows is not None
+    assert min(requests.n_rows) < 100 <= max(requests.n_rows)  # so that one JSON is shorter than another
+
+    def size(n_bytes: int) -> dict[str, object]:
+        return {"parameters": {"binary_data_size": n_bytes}}
+
+    for sent, n_rows in zip(requests.bodies, requests.n_rows, strict=True):
+        assert json.loads(sent[:n_json]) == {
+            "inputs": [
+                {"name": "x", "datatype": "FP32", "shape": [n_rows, 2], "parameters": {"binary_data_size": 8 * n_rows}},
+                {
+                    "name": "word",
+                    "datatype": "BYTES",
+                    "shape": [n_rows],
+                    "parameters": {"binary_data_size": 6 * n_rows},
+                },
+            ],
+            "parameters": {"binary_data_output": True},
+        }
+        assert sent[n_json:] == b"\x00\x00\x80\x3f\x00\x00\x00\x40" * n_rows + b"\x02\x00\x00\x00ab" * n_rows
 
 
 def test_no_rows_is_an_input_error() -> None:
