@@ -19,7 +19,7 @@ from loadplan.cli.options import (
     parse_headers,
 )
 from loadplan.errors import InputError
-from loadplan.scenario.spec import ArrivalProcess
+from loadplan.scenario.arrivals import Arrivals
 from loadplan.units import parse_duration
 
 BenchArgument = Annotated[Path, typer.Argument(metavar="SCENARIO or MODEL.onnx", help="What to benchmark.")]
@@ -32,8 +32,19 @@ ProvidersOption = Annotated[str, typer.Option("--providers", help="Of a MODEL.on
 ExhaustiveOption = Annotated[bool, typer.Option("--exhaustive", help="Give up nothing that can't win.")]
 RateOption = Annotated[float | None, typer.Option("--rate", metavar="R", help="Requests per second offered.")]
 DurationOption = Annotated[str, typer.Option("--duration", help="How long, such as 60s.")]
-ArrivalsOption = Annotated[ArrivalProcess, typer.Option("--arrivals", help="constant, poisson or gamma.")]
-CvOption = Annotated[float, typer.Option("--cv", help="Of gamma arrivals: coefficient of variation of the gaps.")]
+ArrivalsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arrivals",
+        metavar="LAW",
+        help="constant, poisson, gamma, or as a scenario has it: '{process: markov, busy_ratio: 3, …}'.",
+    ),
+]
+CvOption = Annotated[float | None, typer.Option("--cv", help="Of gamma arrivals: variation of the gaps.")]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option("--trace", metavar="FILE", help="CSV of recorded arrivals: as they were, or as fast as --rate says."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Draws the arrivals.")]
 BodyOption = Annotated[Path | None, typer.Option("--body", metavar="FILE", help="Of a URL: the body to POST.")]
 HeaderOption = Annotated[list[str] | None, typer.Option("--header", metavar="'K: $ENV'", help="May be repeated.")]
@@ -123,12 +134,33 @@ def _read_body(path: Path) -> bytes:
         ) from error
 
 
+def _arrivals(law: str | None, *, cv: float | None, trace: Path | None, rate: float | None) -> Arrivals | None:
+    """The law that the options state; None where they state none."""
+    from loadplan.scenario.arrivals import ReplayArrivals, TraceArrivals
+    from loadplan.scenario.inline_arrivals import read_arrivals
+    from loadplan.scenario.trace_file import read_trace
+
+    if trace is not None:
+        if law is not None or cv is not None:
+            raise InputError(
+                what="a recording is a law of its own", where="--trace", fix="leave out --arrivals and --cv, or --trace"
+            )
+        recording = read_trace(trace)
+        return ReplayArrivals(recording=recording) if rate is None else TraceArrivals(recording=recording)
+    if cv is not None:
+        if law != "gamma":
+            raise InputError(what="only gamma arrivals have a cv", where="--cv", fix="add --arrivals gamma")
+        law = f"{{process: gamma, cv: {cv!r}}}"
+    return None if law is None else read_arrivals(law, where="--arrivals")
+
+
 def load(
     target: LoadArgument,
     rate: RateOption = None,
     duration: DurationOption = "10s",
-    arrivals: ArrivalsOption = "poisson",
-    cv: CvOption = 1.0,
+    arrivals: ArrivalsOption = None,
+    cv: CvOption = None,
+    trace: TraceOption = None,
     seed: SeedOption = 0,
     body: BodyOption = None,
     header: HeaderOption = None,
@@ -149,12 +181,11 @@ def load(
         send_delay_summary,
     )
     from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url
-    from loadplan.scenario.spec import Arrivals
 
     request = LoadRequest(
         rate_rps=rate,
         duration_s=parse_duration(duration),
-        arrivals=Arrivals(process=arrivals, cv=cv),
+        arrivals=_arrivals(arrivals, cv=cv, trace=trace, rate=rate),
         seed=seed,
     )
     with console.watching(quiet=quiet or as_json) as observer:

@@ -10,6 +10,7 @@ from loadplan.load.records import LoadRun
 from loadplan.load.verdict import answer_counts
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
+from loadplan.scenario.arrivals import described
 from loadplan.stats import Summary
 from loadplan.units import SECONDS_PER_MS
 from loadplan.verify import Verdict
@@ -146,7 +147,7 @@ def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | Non
         _line("target", run.url),
         _line(
             "offered",
-            f"{run.spec.offered_rate_rps:,.1f} requests/s ({run.spec.arrivals.process}) for "
+            f"{run.spec.offered_rate_rps:,.1f} requests/s ({described(run.spec.arrivals)}) for "
             f"{run.spec.duration_s:g} s; {verdict.throughput_rps:,.1f} answered right, {verdict.n_failed} failed of "
             f"{run.requests.n_requests}",
         ),

@@ -21,12 +21,13 @@ from loadplan.fit.service_time import fit_service_times, served_laws, service_ti
 from loadplan.fit.simulate import Rows, full_batches
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
+from loadplan.scenario.arrivals import Arrivals, GammaArrivals, PoissonArrivals
 from loadplan.scenario.rows_law import draw_rows
-from loadplan.scenario.spec import Arrivals, RowsPerRequest, Scenario
+from loadplan.scenario.spec import RowsPerRequest, Scenario
 
 N_RUNS_EXPECTED = 5
 
-_POISSON = Arrivals()
+_POISSON = PoissonArrivals()
 _N_TYPICAL = 4096
 _SEED = 1  # of typical requests; the runs must not depend on more than the scenario's seed
 _BURST_CV_LEAST = 8.0
@@ -202,4 +203,4 @@ def _bursts(setting: Setting, scenario: Scenario, n_requests: float) -> Arrivals
     """
     n_waiting = backlog_of(setting, scenario.traffic.rows_per_request.mean)
     n_clustered = min(2.0 * n_waiting, n_requests / _CLUSTERS_LEAST)
-    return Arrivals(process="gamma", cv=max(_BURST_CV_LEAST, math.sqrt(n_clustered)))
+    return GammaArrivals(cv=max(_BURST_CV_LEAST, math.sqrt(n_clustered)))

@@ -34,8 +34,9 @@ from loadplan.fit.service_time import (
 from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadRun
+from loadplan.scenario.arrivals import Arrivals
 from loadplan.scenario.rows_law import draw_rows
-from loadplan.scenario.spec import Arrivals, Scenario
+from loadplan.scenario.spec import Scenario
 from loadplan.scenario.traffic import schedule
 from loadplan.slo import Slo, attainment
 from loadplan.stats import Interval, percentile

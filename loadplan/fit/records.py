@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import ExecutionConfig, Setting
 from loadplan.machine import Machine
-from loadplan.scenario.spec import Arrivals, RowsPerRequest
+from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.spec import RowsPerRequest
 from loadplan.stats import Interval
 
 

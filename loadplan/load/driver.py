@@ -30,6 +30,7 @@ from loadplan.load.requests import PreparedRequests, wire_messages
 from loadplan.load.target import find_target
 from loadplan.load.verdict import judge
 from loadplan.machine import Machine
+from loadplan.scenario.arrivals import GammaArrivals, MarkovArrivals
 from loadplan.scenario.traffic import schedule
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -182,8 +183,9 @@ def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generat
 
 
 def _n_warm_connections(spec: LoadSpec) -> int:
-    usual = min(_WARM_CONNECTIONS_MOST, max(2, math.ceil(spec.offered_rate_rps * _WARM_CONNECTIONS_S)))
-    if spec.arrivals.cv <= 1.0:
+    busiest_rps = spec.offered_rate_rps * (spec.arrivals.busy_ratio if isinstance(spec.arrivals, MarkovArrivals) else 1)
+    usual = min(_WARM_CONNECTIONS_MOST, max(2, math.ceil(busiest_rps * _WARM_CONNECTIONS_S)))
+    if not isinstance(spec.arrivals, GammaArrivals) or spec.arrivals.cv <= 1.0:
         return usual
     # Gamma gaps of coefficient of variation cv come in clusters of cv² on average.
     of_clusters = math.ceil(_WARM_CONNECTIONS_PER_CLUSTER * spec.arrivals.cv**2)

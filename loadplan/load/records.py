@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from loadplan.caveat import Caveat
 from loadplan.execution import Setting
 from loadplan.machine import Machine
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.arrivals import Arrivals
 
 LoadPurpose = Literal["idle", "steady", "saturation", "verification", "ad_hoc"]
 

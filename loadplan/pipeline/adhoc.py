@@ -21,8 +21,9 @@ from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.observer import Observer
 from loadplan.pipeline.road import run
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.arrivals import Arrivals, PoissonArrivals, ReplayArrivals
 from loadplan.scenario.synthetic import synthetic_payloads
+from loadplan.scenario.traffic import replayed_rate_rps
 from loadplan.store.run_folder import read_run_folder
 from loadplan.verify import verification_timeout_s
 
@@ -40,9 +41,9 @@ _ONE_ROW = Caveat(
 class LoadRequest:
     """What to offer."""
 
-    rate_rps: float | None  # None: the scenario's peak
+    rate_rps: float | None  # None: the scenario's peak, or what was recorded
     duration_s: float
-    arrivals: Arrivals
+    arrivals: Arrivals | None  # None: the scenario's own, or Poisson
     seed: int
 
 
@@ -117,9 +118,11 @@ def load_url(
         InputError: when no rate is given, or the host is neither loopback nor allowed.
         EnvironmentFault: when the target gives no answer at all.
     """
-    if request.rate_rps is None:
+    arrivals = request.arrivals or PoissonArrivals()
+    rate_rps = _rate_rps(request)
+    if rate_rps is None:
         raise InputError(what="no rate is given", where="--rate", fix="say how many requests per second to offer")
-    spec = _spec(request, rate_rps=request.rate_rps, timeout_s=_TIMEOUT_S, setting=None)
+    spec = _spec(request, arrivals, rate_rps=rate_rps, timeout_s=_TIMEOUT_S, setting=None)
     observer.begin("load", f"how does {url.partition('?')[0]} answer {spec.offered_rate_rps:g} requests/s?")
     driven = run_load(
         spec,
@@ -151,7 +154,8 @@ def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, o
     )
     spec = _spec(
         request,
-        rate_rps=request.rate_rps or found.scenario.traffic.peak_rps,
+        request.arrivals or found.scenario.traffic.arrivals,
+        rate_rps=_rate_rps(request) or found.scenario.traffic.peak_rps,
         timeout_s=verification_timeout_s(found.scenario),
         setting=setting,
     )
@@ -196,11 +200,20 @@ def served_by(target: Path) -> Served:
     return Served(model=folder.path / model.path, name=found.scenario.name, setting=setting)
 
 
-def _spec(request: LoadRequest, *, rate_rps: float, timeout_s: float, setting: Setting | None) -> LoadSpec:
+def _rate_rps(request: LoadRequest) -> float | None:
+    """What was asked for, or what the stretch that is replayed holds; None where neither says."""
+    if not isinstance(request.arrivals, ReplayArrivals):
+        return request.rate_rps
+    return replayed_rate_rps(request.arrivals.recording, duration_s=request.duration_s)
+
+
+def _spec(
+    request: LoadRequest, arrivals: Arrivals, *, rate_rps: float, timeout_s: float, setting: Setting | None
+) -> LoadSpec:
     return LoadSpec(
         name="ad-hoc",
         purpose="ad_hoc",
-        arrivals=request.arrivals,
+        arrivals=arrivals,
         offered_rate_rps=rate_rps,
         duration_s=request.duration_s,
         seed=request.seed,

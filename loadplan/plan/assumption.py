@@ -9,6 +9,8 @@ from loadplan.plan.transfer import (
     THREAD_CORE_SHARE,
     UNPLACED_FACTOR,
 )
+from loadplan.scenario.arrivals import busiest
+from loadplan.scenario.burstiness import long_run_dispersion
 from loadplan.scenario.spec import Scenario
 
 
@@ -24,9 +26,8 @@ def common_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
 
 def extrapolation_assumptions(scenario: Scenario, here: CpuFamily | None) -> tuple[Assumption, ...]:
     """What is assumed where the fit of this machine is taken to other hardware."""
-    cv = {"constant": 0.0, "poisson": 1.0, "gamma": scenario.traffic.arrivals.cv}[scenario.traffic.arrivals.process]
     shared = (
-        _assumption("variation of the gaps between requests", cv, "ratio", "scenario: traffic.arrivals"),
+        *_burstiness(scenario),
         _assumption("server processes per core and thread", 1.0, "count", "assumed: one fills one core"),
         _assumption("gain of each further server process", 1.0, "ratio", "assumed: processes scale linearly"),
         _assumption("core behind a vCPU that is a hardware thread", THREAD_CORE_SHARE, "cores", "assumed"),
@@ -50,6 +51,16 @@ def extrapolation_assumptions(scenario: Scenario, here: CpuFamily | None) -> tup
             "error of a speed extrapolated, other architecture", OTHER_ARCHITECTURE_FACTOR, "factor", "assumed"
         ),
     )
+
+
+def _burstiness(scenario: Scenario) -> tuple[Assumption, ...]:
+    """What the laws with a closed form tend to; a recording says it itself."""
+    traffic = scenario.traffic
+    dispersion = long_run_dispersion(busiest(traffic.arrivals), rate_rps=traffic.peak_rps)
+    if dispersion is None:
+        return ()
+    name = "burstiness of the requests: variance over mean of their counts in a long window"
+    return (_assumption(name, dispersion, "ratio", "scenario: traffic.arrivals"),)
 
 
 def _assumption(name: str, value: float, unit: str, source: str) -> Assumption:

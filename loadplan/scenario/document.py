@@ -30,7 +30,6 @@ NOT_YET: dict[str, str] = {
     "plan.today": "not supported yet; a plan is not compared with what runs now",
 }
 NOT_YET_WORDS: dict[str, frozenset[str]] = {
-    "traffic.arrivals.process": frozenset({"markov", "trace"}),
     "plan.purchase": frozenset({"commit_1y", "commit_3y", "owned"}),
 }
 

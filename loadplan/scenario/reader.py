@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from loadplan.errors import InputError
+from loadplan.scenario.arrivals_section import resolve_arrivals
 from loadplan.scenario.document import QUANTILE_OF_KEY, Document, Objective, PlanSection
 from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
 from loadplan.scenario.model_section import Model, ParityLimit
@@ -19,7 +20,6 @@ from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.section import NAME_PATTERN
 from loadplan.scenario.spec import (
-    Arrivals,
     BenchBudget,
     LoadBudget,
     ModelSource,
@@ -32,7 +32,7 @@ from loadplan.scenario.spec import (
     Traffic,
 )
 from loadplan.scenario.text_file import read_text
-from loadplan.scenario.traffic_section import ArrivalsSection, RowsSection, TrafficSection
+from loadplan.scenario.traffic_section import RowsSection, TrafficSection
 from loadplan.scenario.week_file import read_week
 from loadplan.scenario.yaml_tree import Mark, Mistake, Tree, read_tree
 from loadplan.slo import LatencyLimit, Slo
@@ -142,7 +142,9 @@ def _traffic(traffic: TrafficSection, *, folder: Path, where: str) -> Traffic:
     return Traffic(
         peak_rps=traffic.peak_rps,
         rows_per_request=_rows(traffic.rows_per_request),
-        arrivals=_arrivals(traffic.arrivals),
+        arrivals=resolve_arrivals(
+            traffic.arrivals, find=lambda name: _inside(name, folder, where, key="traffic.arrivals.file")
+        ),
         profile=profile,
         week_shares=shares,
         growth_per_month_ratio=traffic.growth_per_month_ratio,
@@ -165,12 +167,6 @@ def _inside(name: str, folder: Path, where: str, *, key: str) -> Path:
             fix="move the file beside the scenario, or write its absolute path",
         )
     return path
-
-
-def _arrivals(arrivals: ArrivalsSection) -> Arrivals:
-    cv_of_process = {"constant": 0.0, "poisson": 1.0}
-    cv = arrivals.cv if arrivals.cv is not None else cv_of_process[arrivals.process]
-    return Arrivals(process=arrivals.process, cv=cv)
 
 
 def _objective(objective: Objective) -> Slo:

@@ -5,11 +5,11 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.catalog.price import PurchaseKind
+from loadplan.scenario.arrivals import Arrivals
 from loadplan.slo import Slo
 
 ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "torch", "transformers", "onnx"]
 QualityMetric = Literal["accuracy", "auc", "mae", "ndcg"]
-ArrivalProcess = Literal["constant", "poisson", "gamma"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
 
 
@@ -53,14 +53,6 @@ class ModelSource:
     def named(self) -> str:
         """The factory or the file, as the user named it."""
         return self.factory or self.file or ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrivals:
-    """The law of the gaps between requests."""
-
-    process: ArrivalProcess = "poisson"
-    cv: float = 1.0  # coefficient of variation of the gaps; only `gamma` takes one other than 0 or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from loadplan.errors import InputError
 MAX_BYTES = 1_000_000
 
 
-def read_text(path: Path) -> str:
-    """The text of a regular file of at most 1 MB, without a byte order mark.
+def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
+    """The text of a regular file of at most `max_bytes`, without a byte order mark.
 
     Raises:
         InputError: when the file is missing, a folder, a device, unreadable, too large or not UTF-8.
@@ -21,11 +21,13 @@ def read_text(path: Path) -> str:
         raise _refusal("this is not a regular file", path, "name a plain text file")
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise _refusal(f"the file can't be read: {error.strerror}", path, "check its permissions") from error
-    if len(data) > MAX_BYTES:
-        raise _refusal("the file is larger than 1 MB", path, "name the right file, or shorten it")
+    if len(data) > max_bytes:
+        raise _refusal(
+            f"the file is larger than {max_bytes // 1_000_000} MB", path, "name the right file, or shorten it"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,35 +1,16 @@
 """The section `traffic` of a scenario file: how often callers ask, and how many rows at once."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from loadplan.scenario.arrivals_section import ArrivalsSection
 from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.scenario.rows_law import P95_OF_MEAN_AT_MOST, usual_most
 from loadplan.scenario.section import MAX_COUNT, Contradiction, PositiveInt, Section, contradiction
 
 # Name the branch of a key that takes two shapes in pydantic's errors; no file holds a control character.
 NUMBER_TAG, LAW_TAG = "\0number", "\0law"
-
-
-class ArrivalsSection(Section):
-    """The law of the gaps between requests."""
-
-    process: Literal["constant", "poisson", "gamma"] = "poisson"
-    cv: float | None = Field(
-        default=None,
-        gt=0,
-        le=100,
-        description="coefficient of variation of the gaps; for gamma only, above 1 is bursty",
-    )
-
-    @model_validator(mode="after")
-    def _cv_belongs_to_gamma(self) -> Self:
-        if self.process == "gamma" and self.cv is None:
-            raise contradiction((("process",), "gamma needs the key cv as well"))
-        if self.process != "gamma" and self.cv is not None:
-            raise contradiction((("cv", "process"), f"cv means nothing to {self.process}; use process: gamma"))
-        return self
 
 
 class RowsSection(Section):

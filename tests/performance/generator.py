@@ -18,9 +18,9 @@ from loadplan.load.records import LoadSpec
 from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests
 from loadplan.load.verdict import clean_windows, due_in_clean_window
 from loadplan.machine import read_machine, usable_cores
+from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
-from loadplan.scenario.spec import Arrivals
 from loadplan.stats import percentile
 
 _FAKE = Path(__file__).parents[1] / "fakes" / "fake_server.py"
@@ -45,7 +45,7 @@ def show(rate_rps: float, law: dict[str, object], *, checks_answers: bool) -> bo
         spec = LoadSpec(
             name="speed",
             purpose="ad_hoc",
-            arrivals=Arrivals(),
+            arrivals=PoissonArrivals(),
             offered_rate_rps=rate_rps,
             duration_s=max(_DURATION_S, 10.0 / rate_rps),
             seed=1,

@@ -6,6 +6,7 @@ from loadplan.report.glossary import GLOSSARY
 from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, text
 from loadplan.report.sections.measured import machine_text
 from loadplan.report.view import counted, given_ms, objectives_text, percent, rate, usd
+from loadplan.scenario.arrivals import described
 from loadplan.scenario.spec import RowsPerRequest
 
 
@@ -20,7 +21,7 @@ def question_section(known: Findings) -> Section:
     windows = ", ".join(given_ms(window_s) for window_s in serving.batch_windows_s)
     batches = _list(serving.max_batch_sizes)
     rows = (
-        ("traffic", f"{rate(traffic.peak_rps)} at the peak, {traffic.arrivals.process} arrivals"),
+        ("traffic", f"{rate(traffic.peak_rps)} at the peak, {described(traffic.arrivals)} arrivals"),
         ("rows in a request", _rows(traffic.rows_per_request)),
         ("week", f"{traffic.profile}, {growth}"),
         ("objectives", objectives_text(known.scenario)),

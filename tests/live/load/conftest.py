@@ -22,9 +22,9 @@ from loadplan.load.open_loop import LoopOrder, LoopResult, OpenLoop
 from loadplan.load.records import LoadSpec
 from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
 from loadplan.machine import Machine, read_machine
+from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
-from loadplan.scenario.spec import Arrivals
 
 _FAKE = Path(__file__).parents[2] / "fakes" / "fake_server.py"
 
@@ -105,7 +105,7 @@ def make_spec() -> Callable[..., LoadSpec]:
         return LoadSpec(
             name="test",
             purpose="ad_hoc",
-            arrivals=Arrivals(),
+            arrivals=PoissonArrivals(),
             offered_rate_rps=rate_rps,
             duration_s=duration_s,
             seed=seed,

@@ -160,10 +160,10 @@ def test_the_generator_ends_with_its_parent(start_fake: "StartFake") -> None:
         from loadplan.load.records import LoadSpec
         from loadplan.load.requests import plain_requests
         from loadplan.machine import read_machine
-        from loadplan.scenario.spec import Arrivals
+        from loadplan.scenario.arrivals import PoissonArrivals
 
         spec = LoadSpec(
-            name="a", purpose="ad_hoc", arrivals=Arrivals(), offered_rate_rps=10.0, duration_s=60.0, seed=1,
+            name="a", purpose="ad_hoc", arrivals=PoissonArrivals(), offered_rate_rps=10.0, duration_s=60.0, seed=1,
             timeout_s=1.0, setting=None,
         )
         run_load(

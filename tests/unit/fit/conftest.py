@@ -17,9 +17,9 @@ from loadplan.fit.simulate import draw, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
 from loadplan.machine import Machine
+from loadplan.scenario.arrivals import Arrivals, PoissonArrivals
 from loadplan.scenario.rows_law import always, draw_rows
 from loadplan.scenario.spec import (
-    Arrivals,
     BenchBudget,
     LoadBudget,
     PlanRules,
@@ -164,7 +164,7 @@ def make_scenario() -> MakeScenario:
             traffic=Traffic(
                 peak_rps=1000.0,
                 rows_per_request=always(n_rows) if isinstance(n_rows, int) else n_rows,
-                arrivals=arrivals or Arrivals(),
+                arrivals=arrivals or PoissonArrivals(),
                 profile="flat",
                 week_shares=(1.0,) * 168,
                 growth_per_month_ratio=0.0,
@@ -290,7 +290,7 @@ def make_spec() -> Callable[..., LoadSpec]:
         return LoadSpec(
             name=name,
             purpose=purpose,  # type: ignore[arg-type]  # tests name it as text
-            arrivals=Arrivals(),
+            arrivals=PoissonArrivals(),
             offered_rate_rps=rate_rps,
             duration_s=duration_s,
             seed=1,

@@ -10,7 +10,8 @@ from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.scenario.spec import Arrivals, RowsPerRequest, Scenario
+from loadplan.scenario.arrivals import ConstantArrivals
+from loadplan.scenario.spec import RowsPerRequest, Scenario
 
 MakeBench = Callable[..., BenchRun]
 MakeScenario = Callable[..., Scenario]
@@ -205,7 +206,7 @@ def test_a_fast_model_gets_runs_as_long_as_the_scenario_says(bench: BenchRun, ma
 def test_all_runs_but_the_bursts_are_poisson_whatever_the_scenarios_arrivals(
     bench: BenchRun, make_scenario: MakeScenario, answer: Answer
 ) -> None:
-    scenario, runs = make_scenario(arrivals=Arrivals(process="constant", cv=0.0)), list[LoadRun]()
+    scenario, runs = make_scenario(arrivals=ConstantArrivals()), list[LoadRun]()
     while (spec := next_run(bench, scenario, runs)) is not None:
         runs.append(answer(spec, 1e-3 if spec.purpose == "saturation" else None))
     assert [run.spec.arrivals.process for run in runs] == ["gamma"] * 2 + ["poisson"] * 3

@@ -22,8 +22,9 @@ from loadplan.fit.capacity import fit_capacity, predict
 from loadplan.fit.overhead import OverheadLaws
 from loadplan.fit.records import CapacityFit, OverheadFit, SettingCapacity
 from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.scenario.arrivals import ConstantArrivals, GammaArrivals, PoissonArrivals
 from loadplan.scenario.rows_law import always
-from loadplan.scenario.spec import Arrivals, Scenario
+from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 
 MakeBench = Callable[..., BenchRun]
@@ -176,11 +177,11 @@ def test_the_scenarios_own_arrivals_decide(
     """Evenly spaced requests never wait; bursts wait for longer than Poisson's."""
     know(make_overhead(**COSTS))
     tight = slo(0.99, ALONE_S + 1e-6)
-    constant = capacity(tight, arrivals=Arrivals(process="constant", cv=0.0))
+    constant = capacity(tight, arrivals=ConstantArrivals())
     assert constant.usable_capacity_rps == pytest.approx(HIGHEST_RATIO / BUSY_S)
     poisson, bursts = (
         capacity(slo(0.99, 6e-3), arrivals=arrivals).usable_capacity_rps
-        for arrivals in (Arrivals(), Arrivals(process="gamma", cv=3.0))
+        for arrivals in (PoissonArrivals(), GammaArrivals(cv=3.0))
     )
     assert bursts < 0.8 * poisson
 

@@ -20,8 +20,9 @@ from loadplan.fit.records import OverheadFit, Residual
 from loadplan.fit.service_time import fit_service_times, service_times_s
 from loadplan.fit.simulate import draw, paused_ratio, saturated_rps, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome
+from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.rows_law import draw_rows
-from loadplan.scenario.spec import Arrivals, RowsPerRequest, Scenario
+from loadplan.scenario.spec import RowsPerRequest, Scenario
 from loadplan.scenario.traffic import schedule
 from loadplan.stats import percentile
 
@@ -51,7 +52,7 @@ def carried_rps(server: Server, law: OverheadFit, max_batch_size: int) -> float:
 def response_times_s(server: Server, law: OverheadFit, max_batch_size: int, *, rate_rps: float) -> Times:
     """100,000 requests with luck of their own, the same for every law."""
     rng = np.random.default_rng(99)
-    sent_s = schedule(Arrivals(), rate_rps=rate_rps, duration_s=100_000 / rate_rps, rng=rng)
+    sent_s = schedule(PoissonArrivals(), rate_rps=rate_rps, duration_s=100_000 / rate_rps, rng=rng)
     done_s = simulate(
         sent_s,
         np.ones(sent_s.size, dtype=np.int64),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loadplan.execution import ServingConfig
 from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import Noise, draw, full_batches, scale, simulate
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.arrivals import GammaArrivals
 from loadplan.scenario.traffic import schedule
 
 Times = NDArray[np.float64]
@@ -266,7 +266,7 @@ def test_a_pause_while_the_server_waits_for_the_window_delays_what_outlasts_it(t
 
 
 def a_busy_minute() -> Times:
-    return schedule(Arrivals(process="gamma", cv=2.0), rate_rps=400.0, duration_s=60.0, rng=np.random.default_rng(1))
+    return schedule(GammaArrivals(cv=2.0), rate_rps=400.0, duration_s=60.0, rng=np.random.default_rng(1))
 
 
 def test_the_same_seed_gives_the_same_answers(make_overhead: MakeOverhead) -> None:

@@ -12,7 +12,7 @@ from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.load.table import load_columns, load_from_columns, load_metadata, to_frame
 from loadplan.machine import read_machine
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.store.codec import read_columns, write_columns
 
 NAN = float("nan")
@@ -20,7 +20,7 @@ RUN = LoadRun(
     spec=LoadSpec(
         name="idle",
         purpose="idle",
-        arrivals=Arrivals(),
+        arrivals=PoissonArrivals(),
         offered_rate_rps=3.0,
         duration_s=1.0,
         seed=5,

@@ -18,13 +18,13 @@ from loadplan.load.verdict import (
     send_delay_summary,
 )
 from loadplan.machine import read_machine
-from loadplan.scenario.spec import Arrivals
+from loadplan.scenario.arrivals import ConstantArrivals
 from loadplan.slo import LatencyLimit, Slo
 
 SPEC = LoadSpec(
     name="run",
     purpose="ad_hoc",
-    arrivals=Arrivals(process="constant"),
+    arrivals=ConstantArrivals(),
     offered_rate_rps=100.0,
     duration_s=10.0,
     seed=1,

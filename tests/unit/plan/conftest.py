@@ -10,9 +10,9 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.machine import Machine
+from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import (
-    Arrivals,
     BenchBudget,
     LoadBudget,
     PlanRules,
@@ -33,7 +33,7 @@ def scenario() -> Scenario:
         traffic=Traffic(
             peak_rps=2400.0,
             rows_per_request=always(1),
-            arrivals=Arrivals(),
+            arrivals=PoissonArrivals(),
             profile="flat",
             week_shares=(1.0,) * 84 + (0.5,) * 84,
             growth_per_month_ratio=0.0,
@@ -149,7 +149,7 @@ def fit() -> CapacityFit:
             gpus=(),
         ),
         basis="simulated",
-        arrivals=Arrivals(),
+        arrivals=PoissonArrivals(),
         rows_per_request=always(1),
         plausible=(),
         service_times=(

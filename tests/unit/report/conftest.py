@@ -35,9 +35,9 @@ from loadplan.machine import Machine
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.report.findings import Findings, Provenance
+from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import (
-    Arrivals,
     BenchBudget,
     LoadBudget,
     ParityLimits,
@@ -94,7 +94,7 @@ def scenario() -> Scenario:
         traffic=Traffic(
             peak_rps=2400.0,
             rows_per_request=always(1),
-            arrivals=Arrivals(),
+            arrivals=PoissonArrivals(),
             profile="office_hours",
             week_shares=(1.0,) * 84 + (0.5,) * 84,
             growth_per_month_ratio=0.1,
@@ -124,7 +124,7 @@ def fit(machine: Machine) -> CapacityFit:
     return CapacityFit(
         machine=machine,
         basis="simulated",
-        arrivals=Arrivals(),
+        arrivals=PoissonArrivals(),
         rows_per_request=always(1),
         service_times=(
             ServiceTimeFit(
@@ -262,7 +262,7 @@ def load_run(
     spec = LoadSpec(
         name=name,
         purpose=purpose,
-        arrivals=Arrivals(),
+        arrivals=PoissonArrivals(),
         offered_rate_rps=rate_rps,
         duration_s=duration_s,
         seed=7,

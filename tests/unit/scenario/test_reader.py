@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from loadplan.errors import InputError
+from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.reader import json_schema, read_scenario
-from loadplan.scenario.spec import Arrivals, ParityLimits, QualityGate, RowsPerRequest
+from loadplan.scenario.spec import ParityLimits, QualityGate, RowsPerRequest
 
 MINIMAL = """\
 traffic:
@@ -38,7 +39,7 @@ def test_peak_and_objectives_are_all_that_is_needed(tmp_path: Path) -> None:
     assert scenario.name == "shop"
     assert scenario.model is None
     assert scenario.traffic.peak_rps == 300.0
-    assert scenario.traffic.arrivals == Arrivals(process="poisson", cv=1.0)
+    assert scenario.traffic.arrivals == PoissonArrivals()
     assert len(scenario.traffic.week_shares) == 168
     assert scenario.plan.n_spare_replicas == 1
     assert scenario.plan.n_min_replicas == 1

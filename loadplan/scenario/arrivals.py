@@ -1,0 +1,170 @@
+"""The laws by which requests arrive: one record for each process, and nothing in it that another process has.
+
+The rate is not part of a law: the same law is driven and simulated at many. What "rate" means is said at each.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstantArrivals:
+    """A request every 1/rate seconds: the kindest traffic there is."""
+
+    process: Literal["constant"] = "constant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoissonArrivals:
+    """Many callers who know nothing of each other: exponential gaps with the mean 1/rate."""
+
+    process: Literal["poisson"] = "poisson"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GammaArrivals:
+    """Independent gaps of a gamma law with the mean 1/rate; above a cv of 1 they come in clusters of cv² on average."""
+
+    cv: float  # coefficient of variation of the gaps
+    process: Literal["gamma"] = "gamma"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkovArrivals:
+    """Poisson arrivals whose rate switches between busy and quiet at random; `rate` is the mean over both.
+
+    Each busy period lasts for `mean_busy_s` on average, each quiet one for `mean_busy_s` (1 - share) / share, both
+    exponential: the Markov-modulated Poisson process with two states.
+    """
+
+    busy_ratio: float  # rate while busy over the mean rate, above 1 and at most 1 / busy_share
+    busy_share: float  # of the time, between 0 and 1
+    mean_busy_s: float
+    process: Literal["markov"] = "markov"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileStep:
+    """A stretch of a profile: a level, or a straight ramp between two."""
+
+    for_s: float
+    share: float  # of the rate, 0 to 1, at its beginning
+    to_share: float  # at its end; equal to `share` on a level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileArrivals:
+    """Poisson arrivals whose rate follows a plan, from its beginning and over again.
+
+    `rate` is that of its busiest moment, which has the share 1.
+    """
+
+    steps: tuple[ProfileStep, ...]
+    process: Literal["profile"] = "profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTimes:
+    """A recording of single requests."""
+
+    file: str  # its name
+    times_s: tuple[float, ...]  # ascending from 0; equal ones came together
+    length_s: float  # up to the moment at which the first one would come again: one mean gap after the last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalCounts:
+    """A recording of how many requests came in each of many equal intervals."""
+
+    file: str  # its name
+    interval_s: float
+    counts: tuple[int, ...]
+
+
+Recording = RequestTimes | IntervalCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceArrivals:
+    """A recording, from a random moment on and in a circle, its clock changed so that its mean rate is `rate`."""
+
+    recording: Recording
+    process: Literal["trace"] = "trace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayArrivals:
+    """A recording as it was, from its beginning and once; its rate is its own."""
+
+    recording: Recording
+    process: Literal["replay"] = "replay"
+
+
+Arrivals = (
+    ConstantArrivals
+    | PoissonArrivals
+    | GammaArrivals
+    | MarkovArrivals
+    | ProfileArrivals
+    | TraceArrivals
+    | ReplayArrivals
+)
+
+
+def described(arrivals: Arrivals) -> str:
+    """The law in a few words, as a person would name it: `gamma, cv 2`."""
+    match arrivals:
+        case GammaArrivals():
+            return f"gamma, cv {arrivals.cv:g}"
+        case MarkovArrivals():
+            return (
+                f"markov, {arrivals.busy_ratio:g} times the mean rate in {arrivals.busy_share:.3g} of the time, "
+                f"for {arrivals.mean_busy_s:g} s each"
+            )
+        case ProfileArrivals():
+            return f"profile of {len(arrivals.steps)} steps in {profile_length_s(arrivals):g} s, at its busiest moment"
+        case TraceArrivals():
+            return f"{arrivals.recording.file}, its clock fitted to the rate"
+        case ReplayArrivals():
+            return f"{arrivals.recording.file} as recorded"
+    return arrivals.process
+
+
+def profile_length_s(profile: ProfileArrivals) -> float:
+    """How long the profile takes once."""
+    return sum(step.for_s for step in profile.steps)
+
+
+def n_recorded(recording: Recording) -> int:
+    """Requests in the recording."""
+    return len(recording.times_s) if isinstance(recording, RequestTimes) else sum(recording.counts)
+
+
+def recorded_s(recording: Recording) -> float:
+    """How long the recording is."""
+    if isinstance(recording, RequestTimes):
+        return recording.length_s
+    return len(recording.counts) * recording.interval_s
+
+
+def busiest(arrivals: Arrivals) -> Arrivals:
+    """What a plan rests on: of a profile its busiest moment, held for as long as it takes; any other law as it is.
+
+    A fleet must hold its objectives in the busiest moment, and the quiet ones must not dilute its percentiles.
+    """
+    return PoissonArrivals() if isinstance(arrivals, ProfileArrivals) else arrivals
+
+
+def mean_cycle_s(arrivals: Arrivals) -> float | None:
+    """How long the process takes on average to come back to where it was, on a clock of its own.
+
+    None where it has no clock but the rate: twice the rate is then the same picture in half the time.
+    """
+    match arrivals:
+        case MarkovArrivals():
+            return arrivals.mean_busy_s / arrivals.busy_share
+        case ProfileArrivals():
+            return profile_length_s(arrivals)
+        case ReplayArrivals():
+            return recorded_s(arrivals.recording)
+    return None
