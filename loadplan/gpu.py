@@ -4,7 +4,8 @@ Without the library, the driver or a GPU there is simply none: that is no fault 
 doesn't tell is None; data-centre and laptop GPUs, and slices of them, differ in what they tell.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,18 +31,69 @@ class Gpu:
 
 def read_gpus() -> tuple[Gpu, ...]:
     """Every NVIDIA GPU and MIG slice of this machine, whether CUDA_VISIBLE_DEVICES shows it or not; () without one."""
+    nvml = _opened()
+    if nvml is None:
+        return ()
+    try:
+        return tuple(_gpus(nvml))
+    finally:
+        _told(nvml, nvml.nvmlShutdown)
+
+
+def _opened() -> "ModuleType | None":
+    """The library, ready to be asked; None without it or a driver that fits it."""
     try:
         import pynvml
     except ImportError:
-        return ()
+        return None
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:  # no driver, or one that doesn't fit
-        return ()
+    except pynvml.NVMLError:
+        return None
+    opened: ModuleType = pynvml
+    return opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUse:
+    """What some processes make of the GPUs they run on."""
+
+    busy_ratio: float | None  # share of the last sample period, up to a second, in which a kernel ran; mean over GPUs
+    memory_bytes: int | None  # of these processes, in all
+
+
+@contextmanager
+def watched_gpus(pids: Collection[int]) -> Iterator[Callable[[], GpuUse | None]]:
+    """A function that says what the processes make of their GPUs now; None where they run on none that tells.
+
+    The busy share is the whole GPU's, whoever keeps it busy: the driver doesn't part it by process. In a container the
+    driver counts processes by the host's numbers, so none of these may be found.
+    """
+    nvml = _opened()
+    if nvml is None:
+        yield lambda: None
+        return
     try:
-        return tuple(_gpus(pynvml))
+        yield lambda: _use(nvml, pids)
     finally:
-        _told(pynvml, pynvml.nvmlShutdown)
+        _told(nvml, nvml.nvmlShutdown)
+
+
+def _use(nvml: "ModuleType", pids: Collection[int]) -> GpuUse | None:
+    busy: list[float] = []
+    n_bytes: list[int] = []
+    for index in range(_told(nvml, nvml.nvmlDeviceGetCount) or 0):
+        device = _told(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
+        running = None if device is None else _told(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, device)
+        own = [process for process in running or () if process.pid in pids]
+        if not own:
+            continue
+        rates = _told(nvml, nvml.nvmlDeviceGetUtilizationRates, device)
+        busy += [] if rates is None else [rates.gpu / 100.0]
+        n_bytes += [process.usedGpuMemory for process in own if process.usedGpuMemory is not None]
+    if not busy and not n_bytes:
+        return None
+    return GpuUse(busy_ratio=sum(busy) / len(busy) if busy else None, memory_bytes=sum(n_bytes) if n_bytes else None)
 
 
 def _gpus(nvml: "ModuleType") -> Iterator[Gpu]:

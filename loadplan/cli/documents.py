@@ -8,20 +8,22 @@ from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+
 from loadplan.bench.compare import BenchComparison
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
 from loadplan.gpu import Gpu
-from loadplan.load.records import LoadRun
+from loadplan.load.records import LoadRun, ServerWatch
 from loadplan.load.verdict import answer_counts
 from loadplan.machine import Machine
 from loadplan.pipeline.rental import Rental
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.profile import Profile
-from loadplan.stats import Interval, Summary, n_samples_needed
+from loadplan.stats import Interval, Summary, n_samples_needed, percentile
 from loadplan.verify import Verdict
 
 Document = dict[str, object]
@@ -134,6 +136,7 @@ def load_document(
         **_summary("response_time_clean_s", clean, why),
         "clean_ratio": verdict.clean_ratio,
         **_summary("send_delay_s", send_delay, "no request was sent"),
+        **_server(run.server),
         "caveats": [asdict(caveat) for caveat in run.caveats],
     }
 
@@ -276,6 +279,19 @@ def _fleet(fleet: Fleet) -> Document:
     }
 
 
+def _server(watch: ServerWatch | None) -> Document:
+    if watch is None:
+        return {"server": None, "server_reason": "nobody watched the server"}
+    figures: Document = {"processes": watch.processes, "n_samples": int(watch.at_s.size)}
+    for series in watch.series:
+        said = None if series.values is None else series.values[np.isfinite(series.values)]
+        if said is None:
+            figures |= {series.name: None, f"{series.name}_reason": series.absent_reason}
+        else:
+            figures[series.name] = {"p50": percentile(said, 0.5), "max": float(said.max())}
+    return {"server": figures}
+
+
 def _usd(amount: Decimal) -> str:
     return f"{amount:.2f}"
 
@@ -284,8 +300,8 @@ def _summary(name: str, summary: Summary | None, why: str) -> Document:
     if summary is None:
         return {name: None, f"{name}_reason": why}
     figures: Document = {"n_samples": summary.n_samples, "mean": summary.mean, "max": summary.max}
-    for percentile, q in _QUANTILES.items():
-        figures.update(_figure(percentile, getattr(summary, percentile), f"needs {n_samples_needed(q)} samples"))
+    for name_of_q, q in _QUANTILES.items():
+        figures.update(_figure(name_of_q, getattr(summary, name_of_q), f"needs {n_samples_needed(q)} samples"))
     return {name: figures}
 
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from loadplan.bench.records import BenchRun
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
-from loadplan.load.records import LoadRun
+from loadplan.load.records import LoadRun, ServerWatch
 from loadplan.load.verdict import answer_counts
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
@@ -165,7 +167,26 @@ def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | Non
         lines.append(
             _line("sent late", f"p50 {_ms(send_delay.p50)}, p99 {_ms(send_delay.p99)} by the generator itself")
         )
+    if run.server is not None:
+        lines += _server_lines(run.server)
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def _server_lines(watch: ServerWatch) -> list[str]:
+    """The server's figures that are known, at their most; none known: no line."""
+    most = {series.name: float(np.nanmax(series.values)) for series in watch.series if series.values is not None}
+    said = [text.format(most[name]) for name, text in _OF_THE_SERVER.items() if name in most]
+    return [_line("server", f"at most {', '.join(said)}")] if said else []
+
+
+_OF_THE_SERVER = {
+    "cores_busy": "{:.2f} cores busy",
+    "rss_bytes": "{:,.0f} bytes of memory",
+    "gpu_busy_ratio": "its GPU busy {:.0%} of the time",
+    "gpu_memory_bytes": "{:,.0f} bytes on the GPU",
+    "waiting": "{:,.0f} waiting",
+    "rows_per_batch": "{:.1f} rows a batch",
+}
 
 
 def fit_lines(fit: CapacityFit) -> list[str]:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, wire_messages
 from loadplan.load.target import find_target
 from loadplan.load.verdict import judge
+from loadplan.load.watch import watching
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import GammaArrivals, MarkovArrivals
 from loadplan.scenario.traffic import schedule
@@ -58,9 +60,11 @@ def run_load(
     core: int | None,
     on_progress: Callable[[float], None] | None = None,
     allow_remote: tuple[str, ...] = (),
+    metrics_url: str | None = None,
 ) -> LoadRun:
     """Drive `url` (http://host:port) as the spec says, from a generator pinned to `core`.
 
+    The server is watched meanwhile; its Prometheus page is `metrics_url`, or else /metrics at `url`.
     `on_progress` hears the share that is done, 0 to 1, a few times a second.
 
     Raises:
@@ -88,7 +92,10 @@ def run_load(
         expected=requests.expected,
         core=core,
     )
-    result = _generate(job, spec, on_progress or _nobody)
+    page = metrics_url or f"{url.rstrip('/')}/metrics"
+    away_from = () if core is None else (core,)
+    with watching(target.address, metrics_url=page, duration_s=spec.duration_s, away_from=away_from) as watcher:
+        result = _generate(job, spec, _Hearers(began=watcher.begin, progress=on_progress or _nobody))
     if due_s.size and result.n_answered == 0 and result.own_fault is None:
         raise _no_answer(url, result)
     return LoadRun(
@@ -100,10 +107,19 @@ def run_load(
         verdict=judge(spec, result.requests, result.lost, own_fault=result.own_fault),
         caveats=_caveats(spec, result),
         payload_rows=None if requests.n_rows is None else np.array(requests.n_rows, dtype=np.int32),
+        server=watcher.result(),
     )
 
 
-def _generate(job: GeneratorJob, spec: LoadSpec, on_progress: Callable[[float], None]) -> LoopResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hearers:
+    """Who wants to know how the run goes."""
+
+    began: Callable[[], None]  # the first request is about to fall due
+    progress: Callable[[float], None]  # share done, 0 to 1
+
+
+def _generate(job: GeneratorJob, spec: LoadSpec, hearers: _Hearers) -> LoopResult:
     with tempfile.TemporaryDirectory(prefix="loadplan-load-") as name:
         folder = Path(name)
         write_job(folder, job)
@@ -118,7 +134,7 @@ def _generate(job: GeneratorJob, spec: LoadSpec, on_progress: Callable[[float], 
                 start_new_session=True,  # Ctrl-C reaches the driver alone, which then ends the generator
             )
         try:
-            _watch(process, spec, on_progress, folder)
+            _watch(process, spec, hearers, folder)
         finally:
             stop(process, grace_s=0.0)
         result = read_result(folder)
@@ -150,9 +166,7 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _watch(
-    process: subprocess.Popen[bytes], spec: LoadSpec, on_progress: Callable[[float], None], folder: Path
-) -> None:
+def _watch(process: subprocess.Popen[bytes], spec: LoadSpec, hearers: _Hearers, folder: Path) -> None:
     """Wait for the end of the generator, or for the moment at which its result is there and it should have ended."""
     assert process.stdout is not None  # noqa: S101 -- it was asked for
     expected_s = spec.duration_s + spec.timeout_s
@@ -167,10 +181,11 @@ def _watch(
                         process.wait(1.0)
                     return
                 if began is None:
+                    hearers.began()
                     began = time.monotonic()
                     deadline = began + expected_s + _END_LIMIT_S
             if began is not None:
-                on_progress(min(1.0, (time.monotonic() - began) / spec.duration_s))
+                hearers.progress(min(1.0, (time.monotonic() - began) / spec.duration_s))
             if (folder / "result.json").exists():
                 deadline = min(deadline, time.monotonic() + 5.0 * _LOOK_EVERY_S)
 

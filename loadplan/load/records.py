@@ -99,6 +99,24 @@ class LoadVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedSeries:
+    """One figure of the server over a run, or the reason why there is none."""
+
+    name: str  # with its unit, such as `rss_bytes`; see `load.watch.SERIES`
+    values: NDArray[np.float64] | None  # one per sample; NaN: this sample has none
+    absent_reason: str | None  # why `values` is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerWatch:
+    """What the server used while it was driven, sampled by the driver about once a second."""
+
+    processes: str | None  # name and ids of those watched; None: none could be
+    at_s: NDArray[np.float64]  # of each sample, from the start of the run; to within some ms
+    series: tuple[WatchedSeries, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRun:
     """One finished load run."""
 
@@ -110,6 +128,7 @@ class LoadRun:
     verdict: LoadVerdict
     caveats: tuple[Caveat, ...]
     payload_rows: NDArray[np.int32] | None  # rows of each payload; None: nobody told what is in the requests
+    server: ServerWatch | None = None  # None: nobody watched it
 
     @property
     def n_rows(self) -> NDArray[np.int64] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
-from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
+from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog, ServerWatch
 from loadplan.machine import Machine
 from loadplan.store.codec import dumps, loads
 
@@ -44,6 +44,7 @@ class _Circumstances:
     verdict: LoadVerdict
     caveats: tuple[Caveat, ...]
     payload_rows: NDArray[np.int32] | None
+    server: ServerWatch | None = None
 
 
 def load_columns(run: LoadRun) -> Columns:
@@ -61,6 +62,7 @@ def load_metadata(run: LoadRun) -> dict[str, str]:
         verdict=run.verdict,
         caveats=run.caveats,
         payload_rows=run.payload_rows,
+        server=run.server,
     )
     return {_KEY: dumps(circumstances)}
 
@@ -88,6 +90,7 @@ def load_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Mapp
         verdict=said.verdict,
         caveats=said.caveats,
         payload_rows=said.payload_rows,
+        server=said.server,
     )
 
 

@@ -114,7 +114,9 @@ def read(server: Server, client: Client) -> None:
         return
     body, client.received = client.received[head_end : head_end + n_body], client.received[head_end + n_body :]
     client.last_s = time.monotonic()
-    if head.startswith(b"GET /stamps"):
+    if head.startswith(b"GET /metrics"):
+        client.sock.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    elif head.startswith(b"GET /stamps"):
         stamps = json.dumps({"arrivals": server.arrivals, "departures": server.departures}).encode()
         client.sock.setblocking(True)
         client.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(stamps) + stamps)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from loadplan.gpu import Gpu, read_gpus
+from loadplan.gpu import Gpu, GpuUse, read_gpus, watched_gpus
 
 
 class NVMLError(Exception):
@@ -13,8 +13,17 @@ class NVMLError(Exception):
 
 
 class FakeDevice:
-    def __init__(self, name: str, n_bytes: int, *, slices: "dict[int, FakeDevice] | None" = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        n_bytes: int,
+        *,
+        slices: "dict[int, FakeDevice] | None" = None,
+        running: dict[int, int | None] | None = None,
+        busy_percent: int | None = None,
+    ) -> None:
         self.name, self.n_bytes, self.slices = name, n_bytes, slices
+        self.running, self.busy_percent = running or {}, busy_percent  # bytes by process; None: not told
 
 
 class FakeNvml(SimpleNamespace):
@@ -68,6 +77,14 @@ class FakeNvml(SimpleNamespace):
             raise NVMLError("Not Supported")
         return [int(bool(device.slices)), 0]
 
+    def nvmlDeviceGetComputeRunningProcesses(self, device: FakeDevice) -> list[SimpleNamespace]:
+        return [SimpleNamespace(pid=pid, usedGpuMemory=n_bytes) for pid, n_bytes in device.running.items()]
+
+    def nvmlDeviceGetUtilizationRates(self, device: FakeDevice) -> SimpleNamespace:
+        if device.busy_percent is None:  # as a slice of a GPU does
+            raise NVMLError("Not Supported")
+        return SimpleNamespace(gpu=device.busy_percent, memory=0)
+
     def nvmlDeviceGetMaxMigDeviceCount(self, device: FakeDevice) -> int:
         return 7
 
@@ -118,6 +135,40 @@ def test_each_slice_of_a_gpu_in_mig_mode_is_a_gpu_of_its_own(monkeypatch: pytest
 def test_what_a_gpu_does_not_tell_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     (gpu,) = read_with(monkeypatch, FakeNvml(FakeDevice("GeForce", 1 << 30), tells_power=False))
     assert (gpu.power_limit_w, gpu.max_sm_clock_hz) == (None, 1.98e9)
+
+
+@pytest.mark.parametrize(
+    ("devices", "use"),
+    [
+        (
+            [
+                FakeDevice("a", 1 << 30, running={7: 100, 9: 5000}, busy_percent=80),
+                FakeDevice("b", 1 << 30, running={8: 20}, busy_percent=40),
+                FakeDevice("c", 1 << 30, running={9: 1}, busy_percent=100),
+            ],
+            GpuUse(busy_ratio=0.6, memory_bytes=120),
+        ),
+        ([FakeDevice("a", 1 << 30, running={7: 100})], GpuUse(busy_ratio=None, memory_bytes=100)),
+        ([FakeDevice("a", 1 << 30, running={7: None}, busy_percent=5)], GpuUse(busy_ratio=0.05, memory_bytes=None)),
+        ([FakeDevice("a", 1 << 30, running={9: 100}, busy_percent=50), None], None),
+    ],
+    ids=["only GPUs and memory of its own", "busy not told", "memory not told", "it runs on none"],
+)
+def test_what_processes_make_of_their_gpus(
+    devices: list[FakeDevice | None], use: GpuUse | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml = FakeNvml(*devices)
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    with watched_gpus({7, 8}) as ask:
+        assert ask() == use
+        assert nvml.n_open == 1
+    assert nvml.n_open == 0
+
+
+def test_without_a_driver_nothing_is_said_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(has_driver=False))
+    with watched_gpus({7}) as ask:
+        assert ask() is None
 
 
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

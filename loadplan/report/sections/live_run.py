@@ -10,12 +10,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.load.records import LoadRun, Outcome
+from loadplan.load.records import LoadRun, Outcome, ServerWatch, WatchedSeries
 from loadplan.load.verdict import clean_response_times_s, response_times_s, send_delay_summary
 from loadplan.report.chart import Axis, Chart, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
-from loadplan.report.page import Block, Figure, Section, Text
+from loadplan.report.page import Block, Column, Figure, Section, Table, Text
 from loadplan.report.view import counted, digits, ms, percent, to_ms
 from loadplan.stats import percentile, supported_percentile
 
@@ -31,6 +31,8 @@ def live_run_section(known: Findings) -> Section | None:
         return None
     blocks: list[Block] = [Text(text=_lateness(run), tone="plain" if run.verdict.valid else "doubt")]
     blocks += [figure for figure in (_spread(known, run), _rates(run), _seconds(run)) if figure is not None]
+    if run.server is not None and run.server.at_s.size:
+        blocks.append(_server_table(run.server))
     title = "What happened in the live run?"
     return Section(name="live", title=title, blocks=tuple(blocks))
 
@@ -53,6 +55,39 @@ def _lateness(run: LoadRun) -> str:
         f"{said}The generator's own lateness (sent minus due) is part of every response time: {late} (measured, "
         f"n = {delay.n_samples:,}); its core was undisturbed in {percent(run.verdict.clean_ratio)} of the windows."
     )
+
+
+def _server_table(watch: ServerWatch) -> Table:
+    """What the server used and how it batched, each with its median and its most, or why it isn't known."""
+    return Table(
+        caption=f"What did the server do meanwhile? {watch.processes or 'A server elsewhere'}, "
+        f"looked at {counted(watch.at_s.size, 'time')} (measured).",
+        columns=(
+            Column(title="figure"),
+            Column(title="median", kind="number"),
+            Column(title="most", kind="number"),
+            Column(title="why it is missing"),
+        ),
+        rows=tuple(_server_row(series) for series in watch.series),
+    )
+
+
+def _server_row(series: WatchedSeries) -> tuple[str, ...]:
+    name, shown = _OF_THE_SERVER[series.name]
+    if series.values is None:
+        return name, "–", "–", series.absent_reason or ""
+    known = series.values[np.isfinite(series.values)]
+    return name, shown(percentile(known, 0.5)), shown(float(known.max())), ""
+
+
+_OF_THE_SERVER: dict[str, tuple[str, Callable[[float], str]]] = {
+    "cores_busy": ("cores that it kept busy", digits),
+    "rss_bytes": ("memory, MiB", lambda n_bytes: f"{n_bytes / (1 << 20):,.0f}"),
+    "gpu_busy_ratio": ("time in which its GPU was busy", percent),
+    "gpu_memory_bytes": ("memory on the GPU, MiB", lambda n_bytes: f"{n_bytes / (1 << 20):,.0f}"),
+    "waiting": ("rows or requests that waited in it", digits),
+    "rows_per_batch": ("rows in a batch", digits),
+}
 
 
 def _spread(known: Findings, run: LoadRun) -> Figure | None:

@@ -177,6 +177,9 @@ def test_the_services_answer_each_other_as_plain_processes(start: Start, port: i
     assert load.returncode in (0, 3)  # 3: neighbours disturbed the generator, which is no fault of the files
     assert said["n_requests"] > 0
     assert said["failures"] == {}
+    assert f"(pid {server.pid})" in said["server"]["processes"]
+    assert said["server"]["rss_bytes"]["max"] > 1 << 20
+    assert said["server"]["rows_per_batch"] == {"p50": 1.0, "max": 1.0}
     config = YAML(typ="safe").load((DOCKER / "prometheus" / "prometheus.yml").read_text())
     (target,) = config["scrape_configs"][0]["static_configs"][0]["targets"]
     assert target == "server:8080"

@@ -9,7 +9,16 @@ import pytest
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
+from loadplan.load.records import (
+    LoadRun,
+    LoadSpec,
+    LoadVerdict,
+    LostTime,
+    Outcome,
+    RequestLog,
+    ServerWatch,
+    WatchedSeries,
+)
 from loadplan.load.table import load_columns, load_from_columns, load_metadata, to_frame
 from loadplan.machine import read_machine
 from loadplan.scenario.arrivals import PoissonArrivals
@@ -73,6 +82,20 @@ def test_a_run_of_requests_that_nobody_looked_into_has_no_rows(tmp_path: Path) -
     back = load_from_columns(*read_columns(tmp_path / "idle.parquet"))
     assert back.n_rows is None
     assert "n_rows" not in to_frame(back)
+
+
+def test_what_the_server_did_meanwhile_is_kept_with_its_gaps_and_reasons(tmp_path: Path) -> None:
+    memory = WatchedSeries(name="rss_bytes", values=np.array([5.0, NAN]), absent_reason=None)
+    waiting = WatchedSeries(name="waiting", values=None, absent_reason="GET /metrics answered 404")
+    watch = ServerWatch(processes="python (pid 5)", at_s=np.array([1.0, 2.0]), series=(memory, waiting))
+    watched = replace(RUN, server=watch)
+    write_columns(tmp_path / "idle.parquet", load_columns(watched), metadata=load_metadata(watched))
+    back = load_from_columns(*read_columns(tmp_path / "idle.parquet")).server
+    assert back is not None
+    assert back.at_s.tolist() == [1.0, 2.0]
+    assert back.series[0].values is not None
+    np.testing.assert_array_equal(back.series[0].values, [5.0, NAN])
+    assert back.series[1] == waiting
 
 
 def test_a_table_of_something_else_is_refused() -> None:

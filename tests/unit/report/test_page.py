@@ -15,7 +15,7 @@ import pytest
 from loadplan.catalog.price import Catalog
 from loadplan.caveat import Caveat
 from loadplan.fit.records import CapacityFit
-from loadplan.load.records import Outcome
+from loadplan.load.records import Outcome, ServerWatch, WatchedSeries
 from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
 from loadplan.plan.measured import MeasuredType
@@ -184,6 +184,18 @@ def test_an_invalid_run_shows_no_latency(page: Page, invalid: Findings) -> None:
     # The run's response times are log-normal about 4 ms; its slowest answer took 19.8 ms.
     assert "19.8" not in everything(html)
     assert "p99 measured" not in html
+
+
+def test_what_the_server_did_meanwhile_stands_beside_the_live_run(page: Page, findings: Findings) -> None:
+    assert findings.verification is not None
+    busy = WatchedSeries(name="cores_busy", values=np.array([0.25, math.nan, 0.75, 0.5]), absent_reason=None)
+    gpu = WatchedSeries(name="gpu_busy_ratio", values=None, absent_reason="it has no such thing")
+    watch = ServerWatch(processes="python (pid 5)", at_s=np.arange(4.0), series=(busy, gpu))
+    html = page(replace(findings, verification=replace(findings.verification, server=watch)))
+    said = re.sub(r"\s+", " ", everything(html))
+    assert "What did the server do meanwhile? python (pid 5), looked at 4 times (measured)." in said
+    assert "cores that it kept busy 0.500 0.750" in said
+    assert "time in which its GPU was busy – – it has no such thing" in said
 
 
 def test_a_failed_run_says_by_how_much_it_missed(page: Page, findings: Findings) -> None:

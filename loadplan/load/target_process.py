@@ -1,0 +1,84 @@
+"""The processes of the target, where they run on this machine: who listens on its port, and what they use.
+
+A server of several processes listens in one of them or in all; those that listen and their descendants count together,
+as they were when the run began. Memory is the sum of the resident sets, so pages that processes share count once each.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetProcesses:
+    """The processes behind one port, or why they can't be watched."""
+
+    processes: tuple[psutil.Process, ...]
+    absent_reason: str | None  # None: there are some
+
+    @property
+    def names(self) -> str | None:
+        """Such as `python (pid 12, 13)`; None where there are none."""
+        if not self.processes:
+            return None
+        pids = ", ".join(str(process.pid) for process in self.processes)
+        return f"{_name(self.processes[0])} (pid {pids})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What they used so far, and use now."""
+
+    cpu_s: float  # user and system time since they began
+    rss_bytes: int
+
+
+def target_processes(address: tuple[str, int]) -> TargetProcesses:
+    """Who listens on this numeric address and port of this machine."""
+    host, port = address
+    if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        return TargetProcesses(processes=(), absent_reason="the server is not on this machine")
+    try:
+        pids = {
+            each.pid
+            for each in psutil.net_connections(kind="tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid is not None
+        }
+    except (psutil.Error, OSError) as error:
+        return TargetProcesses(processes=(), absent_reason=f"this system doesn't tell who listens: {error}")
+    found = {process.pid: process for pid in sorted(pids) for process in _with_descendants(pid)}
+    if not found:
+        reason = f"the process that listens on port {port} belongs to another user or runs in a container"
+        return TargetProcesses(processes=(), absent_reason=reason)
+    return TargetProcesses(processes=tuple(found.values()), absent_reason=None)
+
+
+def usage(target: TargetProcesses) -> Usage | None:
+    """What the processes that are left used; None where none is."""
+    cpu_s, rss_bytes, n_alive = 0.0, 0, 0
+    for process in target.processes:
+        try:
+            with process.oneshot():
+                times, memory = process.cpu_times(), process.memory_info()
+        except psutil.Error:  # it has ended, or is somebody else's by now
+            continue
+        n_alive += 1
+        cpu_s += times.user + times.system
+        rss_bytes += memory.rss
+    return Usage(cpu_s=cpu_s, rss_bytes=rss_bytes) if n_alive else None
+
+
+def _with_descendants(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return str(process.name())
+    except psutil.Error:
+        return "a process"
