@@ -142,11 +142,11 @@ def test_what_a_gpu_does_not_tell_is_none(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (
             [
-                FakeDevice("a", 1 << 30, running={7: 100, 9: 5000}, busy_percent=80),
-                FakeDevice("b", 1 << 30, running={8: 20}, busy_percent=40),
+                FakeDevice("a", 1 << 30, running={7: 100, 9: 5000}, busy_percent=75),
+                FakeDevice("b", 1 << 30, running={8: 20}, busy_percent=25),
                 FakeDevice("c", 1 << 30, running={9: 1}, busy_percent=100),
             ],
-            GpuUse(busy_ratio=0.6, memory_bytes=120),
+            GpuUse(busy_ratio=0.5, memory_bytes=120),
         ),
         ([FakeDevice("a", 1 << 30, running={7: 100})], GpuUse(busy_ratio=None, memory_bytes=100)),
         ([FakeDevice("a", 1 << 30, running={7: None}, busy_percent=5)], GpuUse(busy_ratio=0.05, memory_bytes=None)),

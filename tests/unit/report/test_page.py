@@ -194,8 +194,8 @@ def test_what_the_server_did_meanwhile_stands_beside_the_live_run(page: Page, fi
     html = page(replace(findings, verification=replace(findings.verification, server=watch)))
     said = re.sub(r"\s+", " ", everything(html))
     assert "What did the server do meanwhile? python (pid 5), looked at 4 times (measured)." in said
-    assert "cores that it kept busy 0.500 0.750" in said
-    assert "time in which its GPU was busy – – it has no such thing" in said
+    assert "cores that it kept busy0.5000.750" in said
+    assert "time in which its GPU was busy––it has no such thing" in said
 
 
 def test_a_failed_run_says_by_how_much_it_missed(page: Page, findings: Findings) -> None:
