@@ -6,8 +6,11 @@ last byte, is within the limit. Failures and timeouts are misses, so they can ne
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from loadplan.errors import InvalidMeasurement
+
+Outcome = Literal["met", "missed", "unclear"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,10 @@ class Attainment:
     limit: LatencyLimit
     n_due: int
     n_within: int
+    # Bounds of the share that misses in the long run, where they were judged; None where the count says it all,
+    # as in a simulation.
+    miss_ratio_low: float | None = None
+    miss_ratio_high: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -46,6 +53,16 @@ class Attainment:
         # The rounding keeps 100 * (1 - 0.99) from becoming 1.0000000000000009 or 0.9999999999999.
         n_allowed = math.floor(round(self.n_due * (1.0 - self.limit.quantile), 9))
         return self.n_due - self.n_within <= n_allowed
+
+    @property
+    def outcome(self) -> Outcome:
+        """Met when even the upper bound of the misses is allowed, missed when not even the lower one is."""
+        if self.miss_ratio_low is None or self.miss_ratio_high is None:
+            return "met" if self.is_met else "missed"
+        allowed = 1.0 - self.limit.quantile
+        if self.miss_ratio_high <= allowed:
+            return "met"
+        return "missed" if self.miss_ratio_low > allowed else "unclear"
 
 
 def attainment(limit: LatencyLimit, *, n_due: int, n_within: int) -> Attainment:

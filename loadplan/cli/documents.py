@@ -220,7 +220,9 @@ def verify_document(verdict: Verdict) -> Document:
                 "quantile": attained.limit.quantile,
                 "limit_s": attained.limit.limit_s,
                 "within_ratio": attained.ratio,
-                "is_met": attained.is_met,
+                "outcome": attained.outcome,
+                "miss_ratio_low": attained.miss_ratio_low,
+                "miss_ratio_high": attained.miss_ratio_high,
             }
             for attained in verdict.attainments
         ],

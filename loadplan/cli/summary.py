@@ -15,7 +15,7 @@ from loadplan.plan.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import described
 from loadplan.stats import Summary
 from loadplan.units import SECONDS_PER_MS
-from loadplan.verify import Verdict
+from loadplan.verify import Verdict, is_unclear, unclear_bounds, verdict_word
 
 _N_RUNNERS_UP = 3
 _N_CAVEATS = 4
@@ -67,7 +67,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     if not verdict.valid:
         lines = [_line("verified", "INVALID: this live run proves nothing")]
         return [*lines, *(_line("", reason) for reason in verdict.invalid_reasons)]
-    lines = [_line("verified", f"{'PASS' if verdict.passed else 'FAIL'}: {_proof(verdict)}")]
+    lines = [_line("verified", f"{verdict_word(verdict)}: {_proof(verdict)}")]
     lines.append(
         _line(
             "",
@@ -80,6 +80,8 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 
 def _proof(verdict: Verdict) -> str:
+    if is_unclear(verdict):
+        return unclear_bounds(verdict)
     if not verdict.passed:
         return "the planned setting missed the objective when driven live"
     if verdict.subject == "plan":

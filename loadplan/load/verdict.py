@@ -6,7 +6,7 @@ never for how slow its answers were, so a server's own stall stays in. A request
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from loadplan.errors import InvalidMeasurement, ObjectiveMissed
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.slo import Attainment, Slo, attainment
-from loadplan.stats import Summary, percentile, summarise
+from loadplan.stats import Summary, percentile, share_above_interval, summarise
 
 WINDOW_S = 0.1
 # Up to this much may be missing from a window: less than the lateness that a send is allowed.
@@ -119,17 +119,26 @@ def send_delay_summary(run: LoadRun) -> Summary | None:
     return summarise(delays_s) if delays_s.size else None
 
 
-def judge_slo(run: LoadRun, slo: Slo) -> tuple[Attainment, ...]:
+def judge_slo(run: LoadRun, slo: Slo, *, confidence_ratio: float = 0.95) -> tuple[Attainment, ...]:
     """Count every latency limit over all due requests; whatever was not answered right is a miss.
 
+    Each carries the bounds of the share that misses in the long run, at the confidence asked, which stay right
+    though slow answers come in clusters (`stats.share_above_interval`).
     Raises InvalidMeasurement for an invalid run, or when nothing was due.
     """
     _require_valid(run)
-    times_s = run.requests.response_time_s
-    return tuple(
+    times_s = times_of_all_s(run.requests)
+    counted = (
         attainment(limit, n_due=run.requests.n_requests, n_within=int(np.count_nonzero(times_s <= limit.limit_s)))
         for limit in slo.limits
     )
+    return tuple(_bounded(one, times_s, confidence_ratio) for one in counted)
+
+
+def times_of_all_s(requests: RequestLog) -> NDArray[np.float64]:
+    """Due time to last byte of every due request, in order; infinite where there was no right answer."""
+    is_good = requests.outcome == np.uint8(Outcome.OK)
+    return np.where(is_good, requests.done_s - requests.due_s, np.inf)
 
 
 def answer_counts(run: LoadRun) -> dict[str, int]:
@@ -209,6 +218,11 @@ def _lag_limit_s(requests: RequestLog) -> float:
     times_s = requests.response_time_s
     median_s = percentile(times_s, 0.5) if times_s.size else 0.0
     return max(_LAG_ALLOWED_S, _LAG_ALLOWED_OF_MEDIAN_RATIO * median_s)
+
+
+def _bounded(counted: Attainment, times_s: NDArray[np.float64], confidence_ratio: float) -> Attainment:
+    bounds = share_above_interval(times_s, counted.limit.limit_s, confidence_ratio=confidence_ratio)
+    return replace(counted, miss_ratio_low=bounds.low, miss_ratio_high=bounds.high)
 
 
 def _waited_s(run: LoadRun) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -100,6 +100,6 @@ def read_findings(folder: RunFolder) -> Findings:
         loads=tuple(read_load(path / artifact.path) for artifact in load.artifacts) if load else None,
         fit=read_record(path / FIT, CapacityFit, schema="loadplan.fit/1") if "fit" in done else None,
         plan=read_record(path / PLAN, Plan, schema="loadplan.plan/1") if "plan" in done else None,
-        verdict=read_record(path / VERDICT, Verdict, schema="loadplan.verify/1") if "verify" in done else None,
+        verdict=read_record(path / VERDICT, Verdict, schema="loadplan.verify/2") if "verify" in done else None,
         verification=read_load(path / VERIFICATION) if "verify" in done else None,
     )

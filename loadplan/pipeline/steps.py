@@ -40,7 +40,7 @@ from loadplan.store import codec
 from loadplan.store.codec import read_record, write_record
 from loadplan.store.files import write_text
 from loadplan.store.manifest import Artifact, stage_key
-from loadplan.verify import Verdict, is_drivable, judge_verification, verification_spec
+from loadplan.verify import Verdict, is_drivable, judge_verification, verdict_word, verification_spec
 
 # What decides the bytes of a graph.
 _CONVERTERS = (
@@ -243,12 +243,11 @@ def verify(
     def make() -> Made:
         verdict, run = already or drive_verification(road, exported, payloads, fitted, planned)
         write_load(path / artifacts.VERIFICATION, run)
-        write_record(path / artifacts.VERDICT, verdict, schema="loadplan.verify/1")
-        word = "PASS" if verdict.passed else "FAIL" if verdict.valid else "INVALID"
-        return Made(paths=[artifacts.VERDICT, artifacts.VERIFICATION], outcome=word)
+        write_record(path / artifacts.VERDICT, verdict, schema="loadplan.verify/2")
+        return Made(paths=[artifacts.VERDICT, artifacts.VERIFICATION], outcome=verdict_word(verdict))
 
     once(road, "verify", inputs, make)
-    verdict = read_record(path / artifacts.VERDICT, Verdict, schema="loadplan.verify/1")
+    verdict = read_record(path / artifacts.VERDICT, Verdict, schema="loadplan.verify/2")
     return verdict, read_load(path / artifacts.VERIFICATION)
 
 

@@ -24,7 +24,7 @@ from loadplan.report.view import (
     span_ms,
     usd,
 )
-from loadplan.verify import Verdict
+from loadplan.verify import Verdict, is_unclear, unclear_bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +108,22 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
     )
 
 
-def _verdict_words(verdict: Verdict | None, fleet: Fleet, *, is_explained: bool) -> tuple[Tone, str, str, str]:
+def _verdict_words(  # noqa: PLR0911 -- one return per verdict
+    verdict: Verdict | None, fleet: Fleet, *, is_explained: bool
+) -> tuple[Tone, str, str, str]:
     if verdict is None:
         why = " (its capacity was given)" if fleet.capacity.setting is None else ""
         return "doubt", "?", "NOT VERIFIED", f"No live run has tested this plan{why}."
     if not verdict.valid:
         why = "" if is_explained else f": {'; '.join(verdict.invalid_reasons)}"
         return "doubt", "!", "INVALID", f"The live run proves nothing{why}."
+    if is_unclear(verdict):
+        return (
+            "doubt",
+            "?",
+            "UNCLEAR",
+            f"The live run can't tell whether the objective holds: {unclear_bounds(verdict)}.",
+        )
     if not verdict.passed:
         return "bad", "✗", "FAIL", f"The planned setting missed the objective when driven live{_missed(verdict)}."
     if verdict.subject == "plan":
@@ -138,7 +147,7 @@ def _missed(verdict: Verdict) -> str:
         f"{percent(attained.ratio)} of the requests were within {given_ms(attained.limit.limit_s)}, "
         f"{percent(attained.limit.quantile)} must be"
         for attained in verdict.attainments
-        if not attained.is_met
+        if attained.outcome == "missed"
     ]
     if verdict.n_failed:
         said.append(f"{verdict.n_failed:,} of {verdict.n_requests:,} failed")
@@ -185,6 +194,8 @@ def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
     here = f"{fleet.items[0].offer.instance_type.name} is {fleet.capacity.basis}"
     if verdict is None or not verdict.valid:
         return f"nothing by a live run; the capacity of {here}"
+    if is_unclear(verdict):
+        return f"neither that the objective holds at the planned share of capacity nor that it doesn't; {here}"
     if not verdict.passed:
         return f"that the objective is missed at the planned share of capacity; {here}"
     share = percent(verdict.utilisation_ratio)

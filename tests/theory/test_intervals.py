@@ -14,7 +14,13 @@ from scipy.signal import lfilter
 from loadplan.bench.records import BenchCell, CellRound
 from loadplan.bench.summary import is_settled, summarise_cell
 from loadplan.execution import ExecutionConfig
-from loadplan.stats import Interval, effective_sample_size, mean_interval, quantile_interval
+from loadplan.stats import (
+    Interval,
+    effective_sample_size,
+    mean_interval,
+    quantile_interval,
+    share_above_interval,
+)
 
 N_SEEDS = 200
 CELL = BenchCell(execution=ExecutionConfig(variant="fp32"), batch_size=1)
@@ -28,10 +34,12 @@ def autoregressive(seed: int, *, phi: float, n: int) -> NDArray[np.float64]:
     return series + 10.0
 
 
-def waiting_and_response(seed: int, *, rho: float, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lindley's recursion for a stationary M/M/1 queue with service rate 1."""
+def waiting_and_response(
+    seed: int, *, rho: float, n: int, is_empty: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lindley's recursion for an M/M/1 queue with service rate 1, stationary unless it begins empty."""
     rng = np.random.default_rng(seed)
-    first = rng.exponential(1.0 / (1.0 - rho)) if rng.random() < rho else 0.0
+    first = rng.exponential(1.0 / (1.0 - rho)) if rng.random() < rho and not is_empty else 0.0
     service = rng.exponential(1.0, n)
     walk = first + np.concatenate([[0.0], np.cumsum(service[:-1] - rng.exponential(1.0 / rho, n - 1))])
     waiting = walk - np.minimum(np.minimum.accumulate(walk), 0.0)
@@ -116,3 +124,31 @@ def test_stopping_when_the_interval_is_narrow_leaves_the_mean_within_what_was_as
         stop = next(n for n in range(2, 201) if is_settled(visits[:n]))
         held += abs(summarise_cell(visits[:stop]).mean_s - 1.0) <= 0.02
     assert held / N_SEEDS >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("rho", "n"),
+    [
+        (0.5, 8_000),
+        pytest.param(0.8, 100_000, marks=pytest.mark.nightly),
+        pytest.param(0.9, 200_000, marks=pytest.mark.nightly),
+    ],
+)
+def test_at_the_true_boundary_few_runs_pass_and_the_interval_holds_the_share(rho: float, n: int) -> None:
+    """The server starts empty, as a real one does; the limit is the p99 of M/M/1's response time, so 1 % miss it."""
+    limit_s = -math.log(0.01) / (1.0 - rho)
+    covered = passed = 0
+    for seed in range(N_SEEDS):
+        times_s = waiting_and_response(seed, rho=rho, n=n, is_empty=True)[1]
+        interval = share_above_interval(times_s, limit_s, confidence_ratio=0.90)
+        covered += interval.low <= 0.01 <= interval.high
+        passed += share_above_interval(times_s, limit_s).high <= 0.01
+    assert passed / N_SEEDS <= 0.05
+    assert 0.85 <= covered / N_SEEDS <= 0.95
+
+
+@pytest.mark.parametrize(("rho", "n"), [(0.5, 2000), (0.8, 5000), (0.9, 5000)])
+def test_a_run_too_short_for_its_queue_passes_no_more_often(rho: float, n: int) -> None:
+    limit_s = -math.log(0.01) / (1.0 - rho)
+    runs = (waiting_and_response(seed, rho=rho, n=n, is_empty=True)[1] for seed in range(N_SEEDS))
+    assert sum(share_above_interval(times_s, limit_s).high <= 0.01 for times_s in runs) / N_SEEDS <= 0.05

@@ -26,6 +26,7 @@ from loadplan.report.view import (
 from loadplan.stats import quantile_interval, supported_percentile
 from loadplan.verify import Verdict
 
+_OUTCOMES = {"met": "✓ met", "missed": "✗ missed", "unclear": "? can't be told"}
 # Purposes whose runs offer a steady rate; bursts and overload have no place on a curve over the offered rate.
 _STEADY = ("idle", "steady", "verification")
 
@@ -157,7 +158,7 @@ def _counted(known: Findings, verdict: Verdict) -> Block:
             f"{attained.n_within:,} of {attained.n_due:,}",
             percent(attained.ratio),
             percent(attained.limit.quantile),
-            "✓ met" if attained.is_met else "✗ missed",
+            _OUTCOMES[attained.outcome],
         )
         for attained in verdict.attainments
     ]
@@ -170,7 +171,7 @@ def _counted(known: Findings, verdict: Verdict) -> Block:
                 f"{verdict.n_failed:,} of {verdict.n_requests:,}",
                 percent(failed),
                 f"at most {percent(slo.max_failed_ratio)}",
-                "✓ met" if is_met else "✗ missed",
+                _OUTCOMES["met" if is_met else "missed"],
             )
         )
     return Table(

@@ -15,7 +15,7 @@ from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
-from loadplan.verify import failure_of, judge_verification, verification_spec
+from loadplan.verify import failure_of, judge_verification, verdict_word, verification_spec
 
 Drive = Callable[..., LoadRun]
 
@@ -102,6 +102,21 @@ def test_answers_beyond_the_objective_fail(plan: Plan, fit: CapacityFit, scenari
     failure = failure_of(verdict)
     assert failure is not None
     assert failure.exit_code == 1
+
+
+def test_a_run_with_nearly_as_many_misses_as_may_be_shows_neither(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    run = drive(0.001)
+    n = run.requests.n_requests
+    run.requests.done_s[np.random.default_rng(1).choice(n, int(0.0095 * n), replace=False)] += 0.2
+    verdict = judge_verification(plan, fit, scenario, run)
+    (attained,) = verdict.attainments
+    assert (attained.is_met, attained.outcome, verdict.passed) == (True, "unclear", False)
+    failure = failure_of(verdict)
+    assert failure is not None
+    assert (failure.exit_code, verdict_word(verdict)) == (3, "UNCLEAR")
+    assert "of the requests miss 50 ms in the long run, 1.00% may" in failure.what
 
 
 def test_too_many_failures_fail_however_fast_the_others_are(

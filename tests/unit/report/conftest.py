@@ -308,6 +308,7 @@ def verdict(verification: LoadRun) -> Verdict:
         utilisation_ratio=0.75,
         n_requests=n,
         n_failed=0,
+        few_failed=True,
         valid=True,
         invalid_reasons=(),
         attainments=(Attainment(limit=LIMIT, n_due=n, n_within=n - 2),),
