@@ -60,9 +60,8 @@ _N_FEEDS = 8
 _PASSES_LEAST = 2
 _TRIES_AGAIN = 3
 _SEED = 20261126
-# Blocks of the warm-up. The first calls of a session allocate and tune. The first calls of a later visit find other
-# cells' weights in the caches, and the core awake for less than they need.
-_FIRST_BLOCK_S, _BLOCK_S = 0.0025, 0.00025
+# A block of the warm-up: the first calls of a session, and of a batch size, allocate and tune.
+_BLOCK_S = 0.0025
 
 
 def main() -> None:
@@ -85,7 +84,7 @@ def main() -> None:
 
 
 class _Bench:
-    """Open sessions and prepared inputs, kept between visits; a session serves every batch size."""
+    """Open sessions and prepared inputs of one round; a session serves every batch size, each of them once."""
 
     def __init__(self, job: BenchJob) -> None:
         self._cells = job.cells
@@ -97,7 +96,6 @@ class _Bench:
         self._sessions: dict[ExecutionConfig, tuple[Session, ...]] = {}
         self._feeds: dict[int, tuple[Tensors, ...]] = {}
         self._mixes: dict[int, LengthMix] = {}
-        self._warm: set[BenchCell] = set()
         self._clock_s = clock_cost_s()
 
     def visit(self, i_cell: int, i_round: int) -> Visit:
@@ -140,7 +138,7 @@ class _Bench:
     def _time_alike(self, cell: BenchCell, i_round: int, sessions: Sequence[Session]) -> CellRound:
         """Rows of one length: any call stands for any other."""
         feeds = self._feeds_of(cell.batch_size)
-        shortest_s = self._warmed(cell, sessions, feeds)
+        shortest_s = _warmed(sessions, feeds)
         if cell.idle_gap_s > 0.0:
             turns = list(islice(cycle(feeds), _n_paused(cell, shortest_s)))
             return _round(cell, i_round, time_after_pauses(sessions[0], turns, gap_s=cell.idle_gap_s))
@@ -160,7 +158,7 @@ class _Bench:
 
     def _time_mix(self, cell: BenchCell, i_round: int, sessions: Sequence[Session], mix: LengthMix) -> CellRound:
         """A drawn mix, the same for every variant and number of threads, so that they can be compared."""
-        usual_s = self._warmed(cell, sessions, (inputs_of(self._payloads, mix.usual),))
+        usual_s = _warmed(sessions, (inputs_of(self._payloads, mix.usual),))
         wanted = _n_paused(cell, usual_s) if cell.idle_gap_s > 0.0 else round(_VISIT_S / usual_s / _PASSES_LEAST)
         n_feeds = min(max(wanted, mix.n_strata_least), STRATA_MOST)
         drawn = draw(mix, n_feeds, np.random.default_rng((_SEED, cell.batch_size, i_round)))
@@ -183,15 +181,6 @@ class _Bench:
             feeds = (inputs_of(self._payloads, self._mix_of(cell.batch_size, lengths).usual),)
         return time_copies(session, feeds) or (None, None)
 
-    def _warmed(self, cell: BenchCell, sessions: Sequence[Session], feeds: Sequence[Tensors]) -> float:
-        """Seconds of the shortest call."""
-        if cell in self._warm:
-            return min(warm_up(session, feeds, block_s=_BLOCK_S) for session in sessions)
-        _require_numbers(run(sessions[0], feeds[0]))
-        shortest_s = min(warm_up(session, feeds, block_s=_FIRST_BLOCK_S) for session in sessions)
-        self._warm.add(cell)
-        return shortest_s
-
     def _opened(self, execution: ExecutionConfig) -> tuple[Session, ...]:
         if execution not in self._sessions:
             model = self._models[execution.variant]
@@ -210,6 +199,12 @@ class _Bench:
         if batch_size not in self._mixes:
             self._mixes[batch_size] = length_mix(lengths, batch_size, np.random.default_rng((_SEED, batch_size)))
         return self._mixes[batch_size]
+
+
+def _warmed(sessions: Sequence[Session], feeds: Sequence[Tensors]) -> float:
+    """Seconds of the shortest call, once its answer was looked at and the sessions are warm."""
+    _require_numbers(run(sessions[0], feeds[0]))
+    return min(warm_up(session, feeds, block_s=_BLOCK_S) for session in sessions)
 
 
 def _n_paused(cell: BenchCell, call_s: float) -> int:
