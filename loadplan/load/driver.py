@@ -7,23 +7,16 @@ times. The generator is a process of its own because Locust patches the one it l
 import math
 import os
 import resource
-import select
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import loadplan
 from loadplan.caveat import Caveat
-from loadplan.child_process import how_it_ended, last_lines, stop
-from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement
+from loadplan.errors import EnvironmentFault, InputError
+from loadplan.load.generator_process import Hearers, ended_early, start_locust, watch_generator
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.open_loop import LoopOrder, LoopResult
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
@@ -36,9 +29,6 @@ from loadplan.scenario.arrivals import GammaArrivals, MarkovArrivals
 from loadplan.scenario.traffic import schedule
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-_START_LIMIT_S = 60.0  # importing Locust takes a second, many on a machine that is busy
-_END_LIMIT_S = 20.0  # judging and writing the records of millions of requests
-_LOOK_EVERY_S = 0.2
 # Enough connections for the answers that are usually under way, and for the clusters of bursty arrivals; more are
 # opened as the backlog asks for them, which costs the server more than a request does.
 _WARM_CONNECTIONS_S = 0.02
@@ -95,7 +85,7 @@ def run_load(
     page = metrics_url or f"{url.rstrip('/')}/metrics"
     away_from = () if core is None else (core,)
     with watching(target.address, metrics_url=page, duration_s=spec.duration_s, away_from=away_from) as watcher:
-        result = _generate(job, spec, _Hearers(began=watcher.begin, progress=on_progress or _nobody))
+        result = _generate(job, spec, Hearers(began=watcher.begin, progress=on_progress or _nobody))
     if due_s.size and result.n_answered == 0 and result.own_fault is None:
         raise _no_answer(url, result)
     return LoadRun(
@@ -111,83 +101,16 @@ def run_load(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Hearers:
-    """Who wants to know how the run goes."""
-
-    began: Callable[[], None]  # the first request is about to fall due
-    progress: Callable[[float], None]  # share done, 0 to 1
-
-
-def _generate(job: GeneratorJob, spec: LoadSpec, hearers: _Hearers) -> LoopResult:
+def _generate(job: GeneratorJob, spec: LoadSpec, hearers: Hearers) -> LoopResult:
     with tempfile.TemporaryDirectory(prefix="loadplan-load-") as name:
         folder = Path(name)
         write_job(folder, job)
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), *_LOCUST_OPTIONS],
-                cwd=folder,
-                env=_environment(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the driver alone, which then ends the generator
-            )
-        try:
-            _watch(process, spec, hearers, folder)
-        finally:
-            stop(process, grace_s=0.0)
+        with start_locust(folder, _LOCUSTFILE, "--headless", "--users", "1") as process:
+            watch_generator(process, folder, spec=spec, hearers=hearers)
         result = read_result(folder)
         if result is None:
-            raise InvalidMeasurement(
-                what=f"the load generator ended {how_it_ended(process.returncode)} before its records were written: "
-                + last_lines(folder / "log"),
-                where=f"load run {spec.name}",
-                fix="run the same command again; if it happens again, report the lines above",
-            )
+            raise ended_early(process, folder, spec=spec)
         return result
-
-
-# Only the end of the run is Locust's to tell; figures, logs and web pages are not asked for.
-_LOCUST_OPTIONS = ("--headless", "--users", "1", "--only-summary", "--skip-log-setup")
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """The caller's environment, without Locust's own settings, which would change the run."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
-    package_root = str(Path(loadplan.__file__).parents[1])
-    paths = [package_root, *filter(None, [kept.get("PYTHONPATH")])]
-    # Locust also reads ~/.locust.conf, so home is the folder of the job.
-    return kept | {
-        "HOME": str(folder),
-        "LOADPLAN_JOB_FOLDER": str(folder),
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _watch(process: subprocess.Popen[bytes], spec: LoadSpec, hearers: _Hearers, folder: Path) -> None:
-    """Wait for the end of the generator, or for the moment at which its result is there and it should have ended."""
-    assert process.stdout is not None  # noqa: S101 -- it was asked for
-    expected_s = spec.duration_s + spec.timeout_s
-    began: float | None = None
-    deadline = time.monotonic() + _START_LIMIT_S
-    with process.stdout as pipe:
-        while time.monotonic() < deadline:
-            readable, _, _ = select.select([pipe], [], [], _LOOK_EVERY_S)
-            if readable:
-                if not os.read(pipe.fileno(), 4096):
-                    with suppress(subprocess.TimeoutExpired):
-                        process.wait(1.0)
-                    return
-                if began is None:
-                    hearers.began()
-                    began = time.monotonic()
-                    deadline = began + expected_s + _END_LIMIT_S
-            if began is not None:
-                hearers.progress(min(1.0, (time.monotonic() - began) / spec.duration_s))
-            if (folder / "result.json").exists():
-                deadline = min(deadline, time.monotonic() + 5.0 * _LOOK_EVERY_S)
 
 
 def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generator) -> NDArray[np.int32]:
