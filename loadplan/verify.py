@@ -16,6 +16,7 @@ from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.verdict import judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet, Plan
+from loadplan.scenario.arrivals import busiest, described, requests_to_show
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment
 from loadplan.stats import Interval, n_samples_needed, quantile_interval, supported_percentile
@@ -28,6 +29,7 @@ Subject = Literal["plan", "law"]
 _SHORTEST_S = 8.0
 _LONGEST_S = 60.0
 _REQUESTS_WANTED = 10 * n_samples_needed(0.99)
+_SHOWN_LEAST_RATIO = 0.4  # of what slow arrivals do; below it a doubt is said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +81,13 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadS
             fix="give the run and the profile to a machine of that type and run `loadplan run` there",
         )
     rate = fleet.utilisation_ratio_degraded * setting_capacity(fit, setting).usable_capacity_rps
-    duration_s = min(max(_SHORTEST_S, _REQUESTS_WANTED / rate), _LONGEST_S)
+    arrivals = busiest(scenario.traffic.arrivals)
+    n_wanted = max(float(_REQUESTS_WANTED), requests_to_show(arrivals, rate_rps=rate))
+    duration_s = min(max(_SHORTEST_S, n_wanted / rate), _LONGEST_S)
     return LoadSpec(
         name="verification",
         purpose="verification",
-        arrivals=scenario.traffic.arrivals,
+        arrivals=arrivals,
         offered_rate_rps=rate,
         duration_s=duration_s,
         seed=scenario.load.seed + 1,  # not the arrivals that calibrated the law
@@ -142,7 +146,7 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
         clean_ratio=verdict.clean_ratio,
         run=run.spec.name,
         prediction_held=_prediction_held(predicted, measured_p99_s, measured_p99_interval),
-        caveats=(*run.caveats, *_prediction_caveats(predicted, measured_p99_s)),
+        caveats=(*run.caveats, *_unseen_caveats(run), *_prediction_caveats(predicted, measured_p99_s)),
     )
 
 
@@ -153,6 +157,23 @@ def _prediction_held(
         return None
     low_s, high_s = (measured_p99_s, measured_p99_s) if measured is None else (measured.low, measured.high)
     return low_s <= predicted.p99_interval.high and high_s >= predicted.p99_interval.low
+
+
+def _unseen_caveats(run: LoadRun) -> tuple[Caveat, ...]:
+    """Slow bursts, and long recordings, of which the live run could meet but a part."""
+    wanted = requests_to_show(run.spec.arrivals, rate_rps=run.spec.offered_rate_rps)
+    if run.requests.n_requests >= _SHOWN_LEAST_RATIO * wanted:
+        return ()
+    return (
+        Caveat(
+            code="verify.arrivals_unseen",
+            what=f"the live run held {run.requests.n_requests:,} requests, and the arrivals "
+            f"({described(run.spec.arrivals)}) take about {wanted:,.0f} to show what they do: "
+            "a pass is one of the stretch that it met",
+            fix="drive the planned setting for longer with `loadplan load`",
+            number=run.requests.n_requests / wanted,
+        ),
+    )
 
 
 def _prediction_caveats(predicted: PredictedLatency, measured_p99_s: float | None) -> tuple[Caveat, ...]:

@@ -34,7 +34,7 @@ from loadplan.fit.service_time import (
 from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadRun
-from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.arrivals import Arrivals, busiest, described, has_own_clock, requests_to_show
 from loadplan.scenario.rows_law import draw_rows
 from loadplan.scenario.spec import Scenario
 from loadplan.scenario.traffic import schedule
@@ -52,6 +52,9 @@ _N_REQUESTS_PLAUSIBLE = 20_000
 _WARM_UP_RATIO = 0.1  # of a simulated run, from an empty queue to one like any other
 # Above this share of the saturated rate a queue takes minutes to settle and no few seconds of it say anything.
 _HIGHEST_RATIO = 0.98
+# Arrivals with slow bursts are simulated for longer than others, but not for ever.
+_LONGER_AT_MOST = 5.0
+_SHOWN_LEAST_RATIO = 0.4
 _GRID_RATIOS = (0.02, 0.2, 0.4, 0.6, 0.75, 0.87, _HIGHEST_RATIO)
 _N_BISECTIONS = 6  # to 0.3 % of the saturated rate
 _CURVE_RATIOS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)  # of the usable capacity
@@ -64,8 +67,11 @@ class _World:
     overhead: OverheadFit
     service_s: Times
     noise: Noise
-    unit_s: Times  # arrivals at 1 request per second
-    n_rows: NDArray[np.int64]
+    arrivals: Arrivals
+    n_requests: int  # of a simulated run, or more where the arrivals take longer to show what they do
+    unit_s: Times  # arrivals at 1 request per second; empty where they have a clock of their own
+    arrival_seed: int
+    n_rows: NDArray[np.int64]  # over and over where a run is longer
     stray: float  # of a live run from the average one, in standard deviations; 0 for the best law
 
 
@@ -94,7 +100,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
     fit = CapacityFit(
         machine=benched.machine,
         basis="simulated",
-        arrivals=scenario.traffic.arrivals,
+        arrivals=busiest(scenario.traffic.arrivals),
         rows_per_request=rows,
         service_times=service_times,
         overhead=laws.best,
@@ -119,14 +125,15 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     Raises:
         InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
     """
-    fit = replace(fit, arrivals=scenario.traffic.arrivals)
+    fit = replace(fit, arrivals=busiest(scenario.traffic.arrivals))
     laws = served_laws(fit.service_times)
     largest_batch = max(*scenario.serving.max_batch_sizes, fit.rows_per_request.most)
     capacities: list[SettingCapacity] = []
     for law in laws:
         worlds = _worlds(fit, law.execution, largest_batch)
         capacities += [_capacity(worlds, setting, scenario.objectives) for setting in _settings(law, scenario)]
-    doubts = (caveat for caveat in service_time_caveats(laws, largest_batch) if caveat not in fit.caveats)
+    doubts = [*service_time_caveats(laws, largest_batch), *_unseen_caveats(fit.arrivals, capacities)]
+    doubts = [caveat for caveat in doubts if caveat not in fit.caveats]
     return replace(fit, capacities=tuple(capacities), caveats=(*fit.caveats, *doubts))
 
 
@@ -173,8 +180,11 @@ def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> t
                 overhead=overhead,
                 service_s=service_s * factor,
                 noise=scale(draw(rng), overhead, service_spread_ratio=spread_ratio),
+                arrivals=fit.arrivals,
+                n_requests=n,
                 unit_s=unit_s,
-                n_rows=draw_rows(fit.rows_per_request, unit_s.size, rng),
+                arrival_seed=int(rng.integers(2**32)) if has_own_clock(fit.arrivals) else 0,
+                n_rows=draw_rows(fit.rows_per_request, unit_s.size or n, rng),
                 stray=0.0 if i == 0 else float(rng.standard_normal()),
             )
         )
@@ -182,7 +192,23 @@ def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> t
 
 
 def _unit_arrivals(arrivals: Arrivals, n: int, rng: np.random.Generator) -> Times:
-    return schedule(arrivals, rate_rps=1.0, duration_s=float(n), rng=rng)
+    if has_own_clock(arrivals):
+        return np.empty(0)
+    return schedule(arrivals, rate_rps=1.0, duration_s=_n_simulated(arrivals, n, rate_rps=1.0), rng=rng)
+
+
+def _n_simulated(arrivals: Arrivals, n: int, *, rate_rps: float) -> float:
+    """Requests of a simulated run: n, or up to five times as many where they don't yet show what the arrivals do."""
+    return min(max(float(n), requests_to_show(arrivals, rate_rps=rate_rps)), _LONGER_AT_MOST * float(n))
+
+
+def _sent_s(world: _World, rate_rps: float) -> Times:
+    """When the requests of a run at this rate are sent; with the same luck at every rate."""
+    if world.unit_s.size:
+        return world.unit_s / rate_rps
+    n = _n_simulated(world.arrivals, world.n_requests, rate_rps=rate_rps)
+    rng = np.random.default_rng(world.arrival_seed)
+    return schedule(world.arrivals, rate_rps=rate_rps, duration_s=n / rate_rps, rng=rng)
 
 
 def _capacity(worlds: Sequence[_World], setting: Setting, objectives: Sequence[Slo]) -> SettingCapacity:
@@ -252,10 +278,10 @@ def _predict(worlds: Sequence[_World], setting: Setting, rate_rps: float) -> Pre
 
 
 def _response_times_s(world: _World, setting: Setting, rate_rps: float) -> Times:
-    sent_s = world.unit_s / rate_rps
+    sent_s = _sent_s(world, rate_rps)
     done_s = simulate(
         sent_s,
-        world.n_rows,
+        world.n_rows if world.n_rows.size == sent_s.size else np.resize(world.n_rows, sent_s.size),
         service_s=world.service_s,
         overhead=world.overhead,
         serving=setting.serving,
@@ -297,6 +323,24 @@ def _backlog_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
             what="requests never queued up for long in the live runs, so what the server carries is known from its "
             "latencies alone",
             fix="allow more time for each live run with load.duration_s",
+        ),
+    )
+
+
+def _unseen_caveats(arrivals: Arrivals, capacities: Sequence[SettingCapacity]) -> tuple[Caveat, ...]:
+    """Slow bursts, and long recordings, of which a simulated run holds but a part."""
+    fastest_rps = max((capacity.usable_capacity_rps for capacity in capacities), default=0.0)
+    wanted = requests_to_show(arrivals, rate_rps=fastest_rps)
+    if not wanted or _n_simulated(arrivals, _N_REQUESTS, rate_rps=fastest_rps) >= _SHOWN_LEAST_RATIO * wanted:
+        return ()
+    n = _n_simulated(arrivals, _N_REQUESTS, rate_rps=fastest_rps)
+    return (
+        Caveat(
+            code="fit.arrivals_unseen",
+            what=f"the arrivals ({described(arrivals)}) take about {wanted:,.0f} requests to show what they do, the "
+            f"simulated runs hold {n:,.0f}: what a server carries depends on which stretch they met",
+            fix="plan on shorter busy periods, or on a recording of the busiest hour alone",
+            number=n / wanted,
         ),
     )
 

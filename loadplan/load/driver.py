@@ -25,7 +25,7 @@ from loadplan.load.target import find_target
 from loadplan.load.verdict import judge
 from loadplan.load.watch import watching
 from loadplan.machine import Machine
-from loadplan.scenario.arrivals import GammaArrivals, MarkovArrivals
+from loadplan.scenario.arrivals import GammaArrivals, MarkovArrivals, ReplayArrivals, described, requests_to_show
 from loadplan.scenario.traffic import schedule
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -39,6 +39,7 @@ _WARM_CONNECTIONS_OF_CLUSTERS_MOST = 512
 # one does not, the run says so and is invalid.
 _STALL_S = 0.25
 _OTHER_FILES = 64
+_STRAY_RATIO = 0.05  # from the rate that was asked for
 
 
 def run_load(
@@ -95,7 +96,7 @@ def run_load(
         requests=result.requests,
         lost=result.lost,
         verdict=judge(spec, result.requests, result.lost, own_fault=result.own_fault),
-        caveats=_caveats(spec, result),
+        caveats=(*_caveats(spec, result), *_stretch_caveats(spec, n_due=due_s.size)),
         payload_rows=None if requests.n_rows is None else np.array(requests.n_rows, dtype=np.int32),
         server=watcher.result(),
     )
@@ -189,6 +190,24 @@ def _caveats(spec: LoadSpec, result: LoopResult) -> tuple[Caveat, ...]:
             )
         )
     return tuple(caveats)
+
+
+def _stretch_caveats(spec: LoadSpec, *, n_due: int) -> tuple[Caveat, ...]:
+    """A short run of slow bursts, or of a long recording, meets a stretch that is busier or quieter than the mean."""
+    due_rps = n_due / spec.duration_s
+    ratio = due_rps / spec.offered_rate_rps
+    is_slow = requests_to_show(spec.arrivals, rate_rps=spec.offered_rate_rps) > n_due
+    if not is_slow or isinstance(spec.arrivals, ReplayArrivals) or abs(ratio - 1.0) <= _STRAY_RATIO:
+        return ()
+    return (
+        Caveat(
+            code="load.stretch",
+            what=f"this run met a stretch of its arrivals ({described(spec.arrivals)}) that came at "
+            f"{due_rps:,.4g} requests/s, {ratio:.2g} times the rate that was asked for",
+            fix="drive it for longer, or with other seeds as well",
+            number=ratio,
+        ),
+    )
 
 
 def _nobody(_done_ratio: float) -> None:

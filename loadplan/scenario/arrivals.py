@@ -6,6 +6,8 @@ The rate is not part of a law: the same law is driven and simulated at many. Wha
 from dataclasses import dataclass
 from typing import Literal
 
+_N_CYCLES = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstantArrivals:
@@ -41,6 +43,11 @@ class MarkovArrivals:
     busy_share: float  # of the time, between 0 and 1
     mean_busy_s: float
     process: Literal["markov"] = "markov"
+
+    @property
+    def mean_cycle_s(self) -> float:
+        """A busy and a quiet period together, on average."""
+        return self.mean_busy_s / self.busy_share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,16 +162,19 @@ def busiest(arrivals: Arrivals) -> Arrivals:
     return PoissonArrivals() if isinstance(arrivals, ProfileArrivals) else arrivals
 
 
-def mean_cycle_s(arrivals: Arrivals) -> float | None:
-    """How long the process takes on average to come back to where it was, on a clock of its own.
+def requests_to_show(arrivals: Arrivals, *, rate_rps: float) -> float:
+    """How many requests it takes until a run has met what the process does; 0 where every stretch is like any other.
 
-    None where it has no clock but the rate: twice the rate is then the same picture in half the time.
+    Of busy and quiet periods fifty of each, for then their share is known to a fifth; of a recording all of it.
     """
     match arrivals:
         case MarkovArrivals():
-            return arrivals.mean_busy_s / arrivals.busy_share
-        case ProfileArrivals():
-            return profile_length_s(arrivals)
-        case ReplayArrivals():
-            return recorded_s(arrivals.recording)
-    return None
+            return _N_CYCLES * arrivals.mean_cycle_s * rate_rps
+        case TraceArrivals() | ReplayArrivals():
+            return float(n_recorded(arrivals.recording))
+    return 0.0
+
+
+def has_own_clock(arrivals: Arrivals) -> bool:
+    """Whether it has times of its own beside the rate; without, twice the rate is the same picture in half the time."""
+    return isinstance(arrivals, MarkovArrivals | ProfileArrivals | ReplayArrivals)

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 from loadplan.errors import InputError
-from loadplan.scenario.arrivals import PoissonArrivals
+from loadplan.scenario.arrivals import (
+    Arrivals,
+    ConstantArrivals,
+    GammaArrivals,
+    MarkovArrivals,
+    PoissonArrivals,
+    ProfileArrivals,
+    ProfileStep,
+    RequestTimes,
+    TraceArrivals,
+)
+from loadplan.scenario.inline_arrivals import read_arrivals
 from loadplan.scenario.reader import json_schema, read_scenario
 from loadplan.scenario.spec import ParityLimits, QualityGate, RowsPerRequest
 
@@ -56,6 +67,60 @@ def test_figures_leave_in_seconds_and_decimal(tmp_path: Path) -> None:
     assert slo.max_failed_ratio == 0.01
     assert scenario.serving.batch_windows_s == (0.0, 0.0025)
     assert scenario.plan.budget_usd_per_month == Decimal("1999.99")
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        ("{process: constant}", ConstantArrivals()),
+        ("{process: gamma, cv: 2}", GammaArrivals(cv=2.0)),
+        (
+            "{process: markov, busy_ratio: 5, busy_share: 0.2, mean_busy_s: 3}",
+            MarkovArrivals(busy_ratio=5.0, busy_share=0.2, mean_busy_s=3.0),
+        ),
+        (
+            "{process: profile, steps: [{for_s: 9, share: 0, to_share: 1}, {for_s: 1, share: 0.5}]}",
+            ProfileArrivals(
+                steps=(
+                    ProfileStep(for_s=9.0, share=0.0, to_share=1.0),
+                    ProfileStep(for_s=1.0, share=0.5, to_share=0.5),
+                )
+            ),
+        ),
+        (
+            "{process: trace, file: log.csv}",
+            TraceArrivals(recording=RequestTimes(file="log.csv", times_s=(0.0, 1.0, 3.0), length_s=4.5)),
+        ),
+    ],
+)
+def test_each_law_of_arrivals_is_read_here_and_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, law: str, expected: Arrivals
+) -> None:
+    write(tmp_path, "t\n5\n6\n8\n", "log.csv")
+    scenario = read_scenario(write(tmp_path, MINIMAL.replace("300\n", f"300\n  arrivals: {law}\n")))
+    assert scenario.traffic.arrivals == expected
+    monkeypatch.chdir(tmp_path)
+    assert read_arrivals(law, where="--arrivals") == expected
+
+
+def test_a_recording_that_is_out_of_order_is_named_with_its_own_line(tmp_path: Path) -> None:
+    log = write(tmp_path, "t\n5\n4\n", "log.csv")
+    text = MINIMAL.replace("300\n", "300\n  arrivals: {process: trace, file: log.csv}\n")
+    with pytest.raises(InputError, match="line 3: '4' is earlier") as caught:
+        read_scenario(write(tmp_path, text))
+    assert caught.value.where == str(log)
+
+
+def test_a_recording_outside_the_folder_is_refused(tmp_path: Path) -> None:
+    text = MINIMAL.replace("300\n", "300\n  arrivals: {process: trace, file: ../log.csv}\n")
+    with pytest.raises(InputError, match="leads out of the scenario's folder"):
+        read_scenario(write(tmp_path, text))
+
+
+def test_a_bare_name_is_a_law_on_the_command_line_and_a_mistake_is_placed_in_the_option() -> None:
+    assert read_arrivals("poisson", where="--arrivals") == PoissonArrivals()
+    with pytest.raises(InputError, match=r"--arrivals:1:22 cv: expected a number above 0, read '-1'"):
+        read_arrivals("{process: gamma, cv: -1}", where="--arrivals")
 
 
 def test_the_digits_scenario_reads_as_it_says() -> None:
@@ -160,6 +225,24 @@ def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: 
         ("  peak_rps: 300\n", "  peak_rps: 300\n  profile: ofice_hours\n", "read 'ofice_hours'"),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  arrivals: {process: poison}\n", "did you mean poisson?"),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  arrivals: {process: gamma}\n", "gamma needs the key cv"),
+        *(
+            ("  peak_rps: 300\n", f"  peak_rps: 300\n  arrivals: {law}\n", expected)
+            for law, expected in (
+                ("{process: markov, busy_ratio: 3, busy_share: 0.2}", "markov needs the key mean_busy_s as well"),
+                (
+                    "{process: markov, busy_ratio: 6, busy_share: 0.2, mean_busy_s: 1}",
+                    "busy_ratio 6 in 0.2 of the time is 1.2 times the mean rate",
+                ),
+                ("{process: trace}", "trace needs the key file as well"),
+                ("{process: trace, file: x.csv, cv: 2}", "3:47 traffic.arrivals.cv: cv means nothing to trace"),
+                ("{process: profile}", "profile needs the key steps as well"),
+                ("{process: profile, steps: []}", "steps: expected a list of 1 or more"),
+                ("{process: profile, steps: [{for_s: 1}]}", "steps[0].share: missing"),
+                ("{process: profile, steps: [{for_s: 0, share: 1}]}", "steps[0].for_s: expected a number above 0"),
+                ("{process: profile, steps: [{for_s: 1, share: 1, fors: 2}]}", "unknown key; did you mean for_s?"),
+                ("{process: profile, steps: [{for_s: 1, share: 0.5}]}", "the largest share is 0.5"),
+            )
+        ),
         ("  peak_rps: 300\n", "  peak_rps: 300\n  classes: []\n", "traffic.classes: not supported yet"),
         ("  - {p99_ms: 50}", "  []", "objectives: expected a list of 1 or more, read an empty list"),
         ("{p99_ms: 50}", "{max_failed_ratio: 0.1}", "no latency limit; give at least one of p50_ms"),
