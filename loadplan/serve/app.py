@@ -15,9 +15,12 @@ import orjson
 from loadplan.inference import Tensors
 from loadplan.serve import protocol
 from loadplan.serve.batcher import Batcher
+from loadplan.serve.exchange import Exchange
 from loadplan.serve.metrics import Counters, ServerMetrics
-from loadplan.serve.protocol import BadRequest, InferRequest, Signature
 from loadplan.serve.readiness import Readiness
+from loadplan.serve.request_log import RequestLog
+from loadplan.serve.signature import MODEL_VERSION, BadRequest, InferRequest, Signature
+from loadplan.v2_tensors import HEADER_LENGTH
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -29,10 +32,13 @@ Page = Callable[[], tuple[int, bytes]]
 CLIENT: Final = "loadplan.client"
 
 _JSON: Final = b"application/json"
+_BINARY: Final = b"application/octet-stream"
 _METRICS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _CLOSE: Final = b"connection: close\r\n"
 _RETRY: Final = b"retry-after: 1\r\n"  # in whole seconds; a full queue is worked off well within one
 _QUEUE_FULL: Final = protocol.write_error("the queue is full")
+_HEADER_LENGTH: Final = HEADER_LENGTH.lower().encode()
+_STATUS_OF: Final = {"failed": 500, "expired": 504}
 
 
 class Client(Protocol):
@@ -67,7 +73,9 @@ class Application:
         batcher: Batcher,
         *,
         counters: Counters,
+        metrics: ServerMetrics,
         readiness: Readiness,
+        log: RequestLog | None,
         max_body_bytes: int,
     ) -> None:
         self.batcher = batcher
@@ -75,10 +83,11 @@ class Application:
         self._model = model
         self._counters = counters
         self._readiness = readiness
-        self._metrics = ServerMetrics(counters)
+        self._metrics = metrics
+        self._log = log
         self._max_body_bytes = max_body_bytes
         here = f"/v2/models/{model.name}"
-        version = f"{here}/versions/{protocol.MODEL_VERSION}"
+        version = f"{here}/versions/{MODEL_VERSION}"
         self._infer_paths = frozenset((f"{here}/infer", f"{version}/infer"))
         self._pages: Mapping[str, Page] = {
             "/v2": lambda: (200, model.server_metadata),
@@ -118,7 +127,7 @@ class Application:
             if self.batcher.is_full:
                 self._refuse(client)
                 return
-            request = protocol.read_request(body, self._model.signature)
+            request = protocol.read_request(body, self._model.signature, n_json_bytes=_n_json_bytes(scope))
         except _ClientLeft:
             counters.n_by_outcome["disconnected"] += 1
             client.forget()
@@ -133,7 +142,11 @@ class Application:
                 self._refuse(client)
                 return
             done = self._loop.create_future()
-            self.batcher.enqueue(Exchange(request, self._model, counters=counters, client=client, done=done))
+            caller = _HttpCaller(client, self._model, done)
+            exchange = Exchange(request, caller, counters=counters, log=self._log)
+            if request.timeout_s is not None:
+                exchange.expire_in(request.timeout_s, self._loop)
+            self.batcher.enqueue(exchange)
             await done
 
     def _refuse(self, client: Client) -> None:
@@ -153,52 +166,34 @@ class Application:
         return f"there is nothing at {path[:200]!r}{served}"
 
 
-class Exchange:
-    """One inference request from its entry into the queue to its answer."""
+class _HttpCaller:
+    """The client of one request, answered in the protocol's documents; see `exchange.Caller`."""
 
-    __slots__ = ("_client", "_counters", "_done", "_model", "_request", "inputs", "is_gone", "n_rows")
+    __slots__ = ("_client", "_done", "_model", "is_gone")
 
-    def __init__(
-        self,
-        request: InferRequest,
-        model: ServedModel,
-        *,
-        counters: Counters,
-        client: Client,
-        done: "asyncio.Future[None]",
-    ) -> None:
-        self.inputs = request.inputs
-        self.n_rows = request.n_rows
+    def __init__(self, client: Client, model: ServedModel, done: "asyncio.Future[None]") -> None:
         self.is_gone = client.is_gone
-        self._request = request
-        self._model = model
-        self._counters = counters
         self._client = client
+        self._model = model
         self._done = done
 
-    def drop(self) -> None:
-        """The client left before its turn came."""
+    def forget(self) -> None:
         self._client.forget()
-        self._finish("disconnected")
+        self._end()
 
-    def answer(self, outputs: Tensors) -> None:
-        """Encode and send this request's rows."""
-        try:
-            body = protocol.write_answer(self._model.name, self._request, outputs, self._model.signature)
-        except (TypeError, KeyError) as error:  # an output that JSON can't hold must not cost the others theirs
-            self.fail(error)
-            return
-        self._client.answer(200, body, kind=_JSON)
-        self._finish("ok")
+    def answer(self, request: InferRequest, outputs: Tensors) -> None:
+        body, n_json_bytes = protocol.write_answer(self._model.name, request, outputs, self._model.signature)
+        if n_json_bytes is None:
+            self._client.answer(200, body, kind=_JSON)
+        else:
+            self._client.answer(200, body, kind=_BINARY, headers=b"%b: %d\r\n" % (HEADER_LENGTH.encode(), n_json_bytes))
+        self._end()
 
-    def fail(self, error: Exception) -> None:
-        """Tell the client that the model failed on its request."""
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:500]
-        _reply_error(self._client, 500, f"the model failed on this request: {reason}")
-        self._finish("failed")
+    def refuse(self, outcome: str, message: str) -> None:
+        _reply_error(self._client, _STATUS_OF[outcome], message)
+        self._end()
 
-    def _finish(self, outcome: str) -> None:
-        self._counters.n_by_outcome[outcome] += 1
+    def _end(self) -> None:
         if not self._done.cancelled():  # it is when the server stops waiting for slow answers
             self._done.set_result(None)
 
@@ -233,6 +228,16 @@ async def _read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
         raise _TooLarge(f"the body is larger than {max_bytes} bytes, the most this server takes", _CLOSE)
     return body
+
+
+def _n_json_bytes(scope: Scope) -> int | None:
+    """The length of the JSON before the binary tensors, where the request's head names one. Raises BadRequest."""
+    for name, value in scope["headers"]:
+        if name == _HEADER_LENGTH:
+            if not value.isdigit() or len(value) > 18:
+                raise BadRequest(f"{HEADER_LENGTH} must be a number of bytes")
+            return int(value)
+    return None
 
 
 def _check_claim(scope: Scope, max_bytes: int) -> None:

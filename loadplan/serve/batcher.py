@@ -1,7 +1,7 @@
 """The queue, and the rule of one turn. The simulator of the fit follows this rule step by step; change both or none.
 
-Inference runs inline, in the event loop: handing a batch to a thread and back costs 42 to 55 microseconds, as much
-as all the HTTP work of a small request, and on one core nothing runs meanwhile. One turn of the loop is:
+The rule is that of inference inline, in the event loop, which is the default and what every planned setting runs (see
+`inference_runner`), for requests over HTTP. One turn of the loop is:
 
 1. Poll the sockets; read, parse, check and enqueue *every* request that is there, in the order in which the kernel
    reports them: that of arrival, but for some that arrived in the same turn. A request that would make the queue longer
@@ -10,7 +10,8 @@ as all the HTTP work of a small request, and on one core nothing runs meanwhile.
    rows. A single request of more rows than that runs alone, in one inference of its own size. With a batch window,
    and fewer than `max_batch_size` rows waiting, there is no batch until the oldest request is `batch_window_s` old.
    Where requests differ in length and may not share a batch (`joining`), one of another length ends it as well; the
-   simulator doesn't know that, and the export warns of it.
+   simulator doesn't know that, and the export warns of it. Requests whose client has left or whose timeout has passed
+   are taken out here, before they are computed.
 3. Run the inference. The loop does nothing else until it returns.
 4. Encode and send the answers, in order, each as soon as it is encoded. Then the next turn: poll the sockets again
    before the next batch, also when requests are still waiting.
@@ -19,24 +20,28 @@ How that order comes about: uvloop reads all ready sockets, and only then runs w
 out. A request is enqueued by a task that was scheduled when it was read; after each read `end_of_reading` is
 scheduled behind it. The last of these therefore runs when every request of this poll is enqueued, and starts step 2.
 
+What does not follow it, and is simulated nowhere: a request over gRPC is read by gRPC's own thread and takes several
+steps of the loop to be enqueued, so one that has come while others are enqueued may miss their batch; and its answer is
+sent by that thread, after the answers of the turn. With inference in a thread turns go on while one runs, each
+enqueueing and refusing, and the next batch is formed when it has ended: of all that is there then.
+
 Times are seconds on the monotonic clock.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from loadplan.execution import ServingConfig
 from loadplan.inference import Tensors
+from loadplan.serve.inference_runner import Runner
 from loadplan.serve.joining import Joining, ShapeKey
 from loadplan.serve.metrics import Counters
 from loadplan.serve.window_timer import WindowTimer
-
-Infer = Callable[[Tensors], Tensors]
 
 
 class Waiting(Protocol):
@@ -50,11 +55,21 @@ class Waiting(Protocol):
     def n_rows(self) -> int:
         """Rows in each of the tensors."""
 
+    @property
+    def expires_s(self) -> float:
+        """When it is of no use any more to begin its inference; infinite: never."""
+
     def is_gone(self) -> bool:
         """Whether nobody waits for the answer any more."""
 
     def drop(self) -> None:
         """Called instead of an answer when nobody waits for it."""
+
+    def expire(self) -> None:
+        """Called instead of an answer when its time is up."""
+
+    def begin(self) -> None:
+        """Its batch is about to run."""
 
     def answer(self, outputs: Tensors) -> None:
         """Send the answer; `outputs` are this request's own rows."""
@@ -66,14 +81,16 @@ class Waiting(Protocol):
 class Batcher:
     """A bounded queue of rows in front of one inference session. Belongs to one event loop."""
 
-    def __init__(self, infer: Infer, serving: ServingConfig, *, counters: Counters, joining: Joining) -> None:
-        self._infer = infer
+    def __init__(self, runner: Runner, serving: ServingConfig, *, counters: Counters, joining: Joining) -> None:
+        self._runner = runner
         self._max_batch_size = serving.max_batch_size
         self._window_s = serving.batch_window_s
         self._max_queue_rows = serving.max_queue_rows
         self._counters = counters
         self._joining = joining
         self._queue: deque[tuple[Waiting, float]] = deque()  # with the time of arrival
+        self._failed: deque[Waiting] = deque()  # of a batch that failed: each is to run by itself
+        self._is_running = False
         self._loop = asyncio.get_running_loop()
         self._n_turns_due = 0
         self._timer = WindowTimer(self._loop, self.request_turn) if self._window_s > 0.0 else None
@@ -102,10 +119,13 @@ class Batcher:
 
     def _end_of_reading(self) -> None:
         self._n_turns_due -= 1
-        if self._n_turns_due == 0 and self._queue:
+        if self._n_turns_due == 0 and not self._is_running and (self._queue or self._failed):
             self._take_turn()
 
     def _take_turn(self) -> None:
+        if self._failed:
+            self._run([self._failed.popleft()])
+            return
         if self._timer is not None and self._counters.queued_rows < self._max_batch_size:
             due_s = self._queue[0][1] + self._window_s
             if time.monotonic() < due_s:
@@ -114,17 +134,19 @@ class Batcher:
         batch = self._next_batch()
         if batch:
             self._run(batch)
-        if self._queue:
-            self.request_turn()
 
     def _next_batch(self) -> list[Waiting]:
         batch: list[Waiting] = []
         n_rows = 0
         key: ShapeKey | None = None
+        now_s = time.monotonic()
         while self._queue:
             waiting = self._queue[0][0]
             if waiting.is_gone():
                 self._dequeue().drop()
+                continue
+            if waiting.expires_s <= now_s:
+                self._dequeue().expire()
                 continue
             if batch and (n_rows + waiting.n_rows > self._max_batch_size or key != self._joining.key(waiting.inputs)):
                 break
@@ -140,39 +162,50 @@ class Batcher:
         return waiting
 
     def _run(self, batch: list[Waiting]) -> None:
-        inputs = batch[0].inputs if len(batch) == 1 else self._joining.join([waiting.inputs for waiting in batch])
-        n_rows = sum(waiting.n_rows for waiting in batch)
-        started_s = time.perf_counter()
-        try:
-            outputs = self._infer(inputs)
-            _check_rows(outputs, n_rows, len(batch))
-        except Exception as error:  # whatever the runtime raises is the answer to these requests
-            self._run_alone(batch, error)
-            return
-        self._counters.inference_s += time.perf_counter() - started_s
-        self._counters.batch_rows[n_rows] += 1
-        if len(batch) == 1:
-            batch[0].answer(outputs)
-            return
-        first = 0
         for waiting in batch:
-            last = first + waiting.n_rows
-            waiting.answer({name: output[first:last] for name, output in outputs.items()})
-            first = last
+            waiting.begin()
+        self._is_running = True
+        self._runner.start(partial(self._gather, batch), partial(self._ended, batch))
 
-    def _run_alone(self, batch: list[Waiting], error: Exception) -> None:
-        """After a failed batch: each request by itself, so that only the bad one fails."""
+    def _gather(self, batch: list[Waiting]) -> Tensors:
+        return batch[0].inputs if len(batch) == 1 else self._joining.join([waiting.inputs for waiting in batch])
+
+    def _ended(self, batch: list[Waiting], outputs: Tensors | Exception, seconds: float) -> None:
+        self._is_running = False
+        n_rows = sum(waiting.n_rows for waiting in batch)
+        if isinstance(outputs, Exception):
+            self._fail(batch, outputs)
+        elif len(batch) > 1 and not _has_rows(outputs, n_rows):
+            self._fail(batch, ValueError("the model did not answer with one row for each row of the batch"))
+        else:
+            self._counters.inference_s += seconds
+            self._counters.batch_rows[n_rows] += 1
+            _divide(batch, outputs)
+        if self._queue or self._failed:
+            self.request_turn()
+
+    def _fail(self, batch: list[Waiting], error: Exception) -> None:
+        """After a failed batch each request runs by itself, so that only the bad one fails."""
         if len(batch) == 1:
             batch[0].fail(error)
-            return
-        for waiting in batch:
-            self._run([waiting])
+        else:
+            self._failed.extend(batch)
 
 
-def _check_rows(outputs: Tensors, n_rows: int, n_requests: int) -> None:
-    """An output without one row per input row can't be divided among the requests of a batch."""
-    if n_requests > 1 and any(_n_rows(output) != n_rows for output in outputs.values()):
-        raise ValueError("the model did not answer with one row for each row of the batch")
+def _divide(batch: list[Waiting], outputs: Tensors) -> None:
+    if len(batch) == 1:
+        batch[0].answer(outputs)
+        return
+    first = 0
+    for waiting in batch:
+        last = first + waiting.n_rows
+        waiting.answer({name: output[first:last] for name, output in outputs.items()})
+        first = last
+
+
+def _has_rows(outputs: Tensors, n_rows: int) -> bool:
+    """Only outputs with one row per input row can be divided among the requests of a batch."""
+    return all(_n_rows(output) == n_rows for output in outputs.values())
 
 
 def _n_rows(output: np.ndarray[Any, Any]) -> int:

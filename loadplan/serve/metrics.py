@@ -1,7 +1,10 @@
-"""What the server counts. The request path adds to plain integers; they become Prometheus metrics when scraped."""
+"""What the server counts. The request path adds to plain integers; they become Prometheus metrics when scraped.
+
+Of several processes behind one port a scrape meets one, and is answered with the sums over all.
+"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -12,7 +15,7 @@ from prometheus_client.core import (
     SummaryMetricFamily,
 )
 
-OUTCOMES = ("ok", "bad_request", "too_large", "rejected", "failed", "disconnected")
+OUTCOMES = ("ok", "bad_request", "too_large", "rejected", "failed", "expired", "disconnected")
 
 
 class Counters:
@@ -28,6 +31,15 @@ class Counters:
         self.queued_rows = 0
         self.bucket_rows = batch_sizes_up_to(max_batch_size)
 
+    def add(self, other: "Counters") -> None:
+        """Add what another process has counted."""
+        self.n_received += other.n_received
+        for outcome, count in other.n_by_outcome.items():
+            self.n_by_outcome[outcome] += count
+        self.batch_rows.update(other.batch_rows)
+        self.inference_s += other.inference_s
+        self.queued_rows += other.queued_rows
+
 
 def batch_sizes_up_to(max_batch_size: int) -> tuple[int, ...]:
     """The powers of two below the largest batch size, and that size itself."""
@@ -38,8 +50,12 @@ def batch_sizes_up_to(max_batch_size: int) -> tuple[int, ...]:
 class ServerMetrics:
     """The Prometheus exposition of the counters, made at scrape time."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(
+        self, counters: Counters, *, max_batch_size: int, siblings: Callable[[], Sequence[Counters]] = lambda: ()
+    ) -> None:
         self._counters = counters
+        self._max_batch_size = max_batch_size
+        self._siblings = siblings
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -49,7 +65,11 @@ class ServerMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry on each scrape."""
-        counters = self._counters
+        siblings = self._siblings()
+        counters = Counters(self._max_batch_size)
+        for own in (self._counters, *siblings):
+            counters.add(own)
+        yield GaugeMetricFamily("loadplan_processes", "Processes behind this port.", value=1 + len(siblings))
         requests = CounterMetricFamily(
             "loadplan_requests", "Inference requests answered, by outcome.", labels=["outcome"]
         )
@@ -63,7 +83,7 @@ class ServerMetrics:
         yield HistogramMetricFamily(
             "loadplan_batch_rows",
             "Rows per inference.",
-            buckets=self._buckets(n_batches),
+            buckets=_buckets(counters, n_batches),
             sum_value=sum(rows * count for rows, count in counters.batch_rows.items()),
         )
         yield SummaryMetricFamily(
@@ -73,10 +93,10 @@ class ServerMetrics:
             sum_value=counters.inference_s,
         )
 
-    def _buckets(self, n_batches: int) -> list[tuple[str, float]]:
-        counters = self._counters
-        below = [
-            (str(float(limit)), sum(count for rows, count in counters.batch_rows.items() if rows <= limit))
-            for limit in counters.bucket_rows
-        ]
-        return [*below, ("+Inf", n_batches)]
+
+def _buckets(counters: Counters, n_batches: int) -> list[tuple[str, float]]:
+    below = [
+        (str(float(limit)), sum(count for rows, count in counters.batch_rows.items() if rows <= limit))
+        for limit in counters.bucket_rows
+    ]
+    return [*below, ("+Inf", n_batches)]

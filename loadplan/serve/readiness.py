@@ -1,7 +1,8 @@
 """Readiness is shown by a real inference: servers that only report their own opinion say "ready" while dead.
 
-Inference runs in the event loop, so while it hangs the probe gets no answer at all, which every prober takes for
-"not ready". Times are seconds on the monotonic clock.
+Where inference runs in the event loop, the probe gets no answer at all while one hangs, which every prober takes for
+"not ready". Where it runs in a thread, the loop sees how long the present one has been running. Of several processes
+behind one port a probe meets one, and speaks for that. Times are seconds on the monotonic clock.
 """
 
 import time
@@ -11,18 +12,31 @@ import numpy as np
 
 from loadplan.execution import TensorSpec
 from loadplan.inference import Tensors
-from loadplan.serve.batcher import Infer
+from loadplan.serve.inference_runner import Infer
 
 # Probes more frequent than this share an answer, or watching a server would load it.
 _FRESH_S = 0.5
+# An inference that runs for longer than this, and than so many times a full batch took at the start, hangs.
+_HANGS_AFTER_S = 1.0
+_HANGS_AFTER_BATCHES = 10.0
 
 
 class Readiness:
     """Runs one row through the session that serves, at most every half second."""
 
-    def __init__(self, infer: Infer, row: Tensors, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        infer: Infer,
+        row: Tensors,
+        *,
+        full_batch_s: float = 0.0,
+        running_since_s: Callable[[], float | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._infer = infer
         self._row = row
+        self._running_since_s = running_since_s
+        self._hangs_after_s = max(_HANGS_AFTER_S, _HANGS_AFTER_BATCHES * full_batch_s)
         self._clock = clock
         self._checked_s = -_FRESH_S
         self._is_ready = False
@@ -31,6 +45,9 @@ class Readiness:
     def is_ready(self) -> bool:
         """Whether the model answers now."""
         now_s = self._clock()
+        since_s = self._running_since_s()
+        if since_s is not None and now_s - since_s > self._hangs_after_s:
+            return False  # one more inference might hang as well
         if now_s - self._checked_s >= _FRESH_S:
             self._is_ready = self._try()
             self._checked_s = self._clock()

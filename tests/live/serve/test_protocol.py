@@ -15,7 +15,7 @@ def server(start_server: "StartServer") -> "Server":
 
 def test_every_page_of_the_protocol_answers(server: "Server") -> None:
     status, about = server.get("/v2")
-    assert (status, about["name"], about["extensions"]) == (200, "loadplan", [])
+    assert (status, about["name"], about["extensions"]) == (200, "loadplan", ["binary_tensor_data"])
     assert server.get("/v2/health/live") == (200, {"live": True})
     assert server.get("/v2/health/ready") == (200, {"ready": True})
     for path in ("/v2/models/echo", "/v2/models/echo/versions/1"):

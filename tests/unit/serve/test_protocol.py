@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadplan.execution import TensorSpec
-from loadplan.serve.protocol import DATATYPES, BadRequest, read_request, read_signature, write_answer
+from loadplan.serve.protocol import read_request, write_answer
+from loadplan.serve.signature import BadRequest, read_signature
+from loadplan.v2_tensors import DATATYPES
 
 _TYPED = {
     "float64": ([0.1, -2], [0.1, -2.0]),
@@ -49,7 +51,7 @@ def test_values_of_every_type_come_back_as_they_went(dtype: str) -> None:
     signature = read_signature((_spec("x", dtype, 2),), (_spec("x", dtype, 2),))
     request = read_request(_body(("x", DATATYPES[dtype], [1, 2], given_values)), signature)
     assert request.inputs["x"].dtype == np.dtype(dtype)
-    answer = orjson.loads(write_answer("m", request, request.inputs, signature))
+    answer = orjson.loads(write_answer("m", request, request.inputs, signature)[0])
     assert answer["outputs"] == [{"name": "x", "datatype": DATATYPES[dtype], "shape": [1, 2], "data": expected}]
 
 
@@ -92,7 +94,7 @@ def test_a_model_of_fixed_rows_takes_no_other_number() -> None:
 def test_text_is_answered_as_bytes() -> None:
     signature = read_signature((_spec("x", "int64"),), (_spec("label", "object"),))
     request = read_request(_body(("x", "INT64", [2], [1, 2])), signature)
-    answer = orjson.loads(write_answer("m", request, {"label": np.array(["a", "b"], dtype=object)}, signature))
+    answer = orjson.loads(write_answer("m", request, {"label": np.array(["a", "b"], dtype=object)}, signature)[0])
     assert answer["outputs"] == [{"name": "label", "datatype": "BYTES", "shape": [2], "data": ["a", "b"]}]
 
 

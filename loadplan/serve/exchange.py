@@ -1,0 +1,115 @@
+"""One inference request from its entry into the queue to its end, whichever wire it came by.
+
+It ends once: with an answer, with a refusal, or forgotten because nobody waits for it. Times are seconds on the
+monotonic clock.
+"""
+
+import asyncio
+import math
+import time
+from typing import Protocol
+
+from loadplan.inference import Tensors
+from loadplan.serve.metrics import Counters
+from loadplan.serve.request_log import RequestLog
+from loadplan.serve.signature import InferRequest
+
+
+class Caller(Protocol):
+    """Who asked, on their own wire. One of the last three methods is called, once."""
+
+    def is_gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+
+    def forget(self) -> None:
+        """Nobody waits: nothing is sent."""
+
+    def answer(self, request: InferRequest, outputs: Tensors) -> None:
+        """Send the answer. Raises TypeError or KeyError, with nothing sent, when the wire can't hold the outputs."""
+
+    def refuse(self, outcome: str, message: str) -> None:
+        """Send an error; `outcome` is one of `metrics.OUTCOMES`."""
+
+
+class Exchange:
+    """A checked request that waits for its batch; see `batcher.Waiting`."""
+
+    __slots__ = (
+        "_caller",
+        "_counters",
+        "_is_over",
+        "_log",
+        "_received_s",
+        "_request",
+        "_timer",
+        "expires_s",
+        "inputs",
+        "is_gone",
+        "n_rows",
+    )
+
+    def __init__(self, request: InferRequest, caller: Caller, *, counters: Counters, log: RequestLog | None) -> None:
+        self.inputs = request.inputs
+        self.n_rows = request.n_rows
+        self.is_gone = caller.is_gone
+        self.expires_s = math.inf
+        self._request = request
+        self._caller = caller
+        self._counters = counters
+        self._log = log
+        self._is_over = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._received_s = 0.0 if log is None else time.monotonic()
+
+    def expire_in(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        """Refuse it when it has not begun to run after this time.
+
+        The loop's timer tells the client in time while others run or a window is open; the batcher looks at
+        `expires_s`, for the timer is a millisecond coarse.
+        """
+        self.expires_s = time.monotonic() + seconds
+        self.is_gone = self._is_gone_or_over
+        self._timer = loop.call_later(seconds, self.expire)
+
+    def begin(self) -> None:
+        """Its batch runs now: it is too late to expire."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def expire(self) -> None:
+        """Its time is up before it ran."""
+        if not self._is_over:
+            self._caller.refuse("expired", "the request's timeout had passed before its inference could begin")
+            self._finish("expired")
+
+    def drop(self) -> None:
+        """The client left before its turn came."""
+        if not self._is_over:
+            self._caller.forget()
+            self._finish("disconnected")
+
+    def answer(self, outputs: Tensors) -> None:
+        """Encode and send this request's rows."""
+        try:
+            self._caller.answer(self._request, outputs)
+        except (TypeError, KeyError, AttributeError) as error:  # must not cost the others of its batch their answers
+            self.fail(error)
+            return
+        self._finish("ok")
+
+    def fail(self, error: Exception) -> None:
+        """Tell the client that the model failed on its request."""
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:500]
+        self._caller.refuse("failed", f"the model failed on this request: {reason}")
+        self._finish("failed")
+
+    def _is_gone_or_over(self) -> bool:
+        return self._is_over or self._caller.is_gone()
+
+    def _finish(self, outcome: str) -> None:
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._counters.n_by_outcome[outcome] += 1
+        if self._log is not None:
+            self._log.ended(self._request.id, outcome, n_rows=self.n_rows, since_s=self._received_s)
