@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,8 @@ from loadplan.errors import InputError
 from loadplan.scenario.arrivals import Arrivals
 from loadplan.units import parse_duration
 
+InferencePlace = Literal["inline", "thread", "auto"]
+LogFormat = Literal["text", "json"]
 BenchArgument = Annotated[Path, typer.Argument(metavar="SCENARIO or MODEL.onnx", help="What to benchmark.")]
 ServeArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx or RUN", help="What to serve.")]
 LoadArgument = Annotated[str, typer.Argument(metavar="SCENARIO or URL", help="What to drive.")]
@@ -49,6 +51,10 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Draws the arrivals.")]
 BodyOption = Annotated[Path | None, typer.Option("--body", metavar="FILE", help="Of a URL: the body to POST.")]
 HeaderOption = Annotated[list[str] | None, typer.Option("--header", metavar="'K: $ENV'", help="May be repeated.")]
 RemoteOption = Annotated[list[str] | None, typer.Option("--allow-remote", metavar="HOST", help="May be driven.")]
+ProcessesOption = Annotated[int, typer.Option("--processes", help="Whole servers behind the port.")]
+GrpcPortOption = Annotated[int | None, typer.Option("--grpc-port", help="Serve gRPC too; 0 takes a free port.")]
+InferenceOption = Annotated[InferencePlace, typer.Option("--inference", help="inline, thread, or auto.")]
+LogFormatOption = Annotated[LogFormat, typer.Option("--log-format", help="text, or json: one event a line.")]
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on.")]
 
 
@@ -102,6 +108,10 @@ def serve(
     max_batch_size: Annotated[int | None, typer.Option("--max-batch-size", help="Rows in one inference.")] = None,
     batch_window_ms: Annotated[float | None, typer.Option("--batch-window-ms", help="Longest wait to fill.")] = None,
     threads: Annotated[int | None, typer.Option("--threads", help="Intra-op threads.")] = None,
+    processes: ProcessesOption = 1,
+    grpc_port: GrpcPortOption = None,
+    inference: InferenceOption = "inline",
+    log_format: LogFormatOption = "text",
     debug: DebugOption = False,  # noqa: ARG001 -- read from the arguments by the error handler
 ) -> None:
     """A live prediction API (Open Inference Protocol v2) for an ONNX file, or for a run with its planned setting."""
@@ -119,7 +129,12 @@ def serve(
             1e3 * setting.serving.batch_window_s if batch_window_ms is None else float(batch_window_ms)
         ),
         "--threads": str(threads or setting.execution.n_threads),
+        "--processes": str(processes),
+        "--inference": inference,
+        "--log-format": log_format,
     }
+    if grpc_port is not None:
+        options["--grpc-port"] = str(grpc_port)
     pairs = [text for option in options.items() for text in option]
     # The server takes this process's place, so that signals and the exit code are its own.
     os.execv(sys.executable, [sys.executable, "-m", "loadplan.serve", *pairs])  # noqa: S606

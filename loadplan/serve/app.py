@@ -145,7 +145,7 @@ class Application:
             caller = _HttpCaller(client, self._model, done)
             exchange = Exchange(request, caller, counters=counters, log=self._log)
             if request.timeout_s is not None:
-                exchange.expire_in(request.timeout_s, self._loop)
+                exchange.expire_in(request.timeout_s, self._loop, self.batcher.request_turn)
             self.batcher.enqueue(exchange)
             await done
 

@@ -126,7 +126,8 @@ class Batcher:
         if self._failed:
             self._run([self._failed.popleft()])
             return
-        if self._timer is not None and self._counters.queued_rows < self._max_batch_size:
+        self._take_out_the_dead()
+        if self._timer is not None and self._queue and self._counters.queued_rows < self._max_batch_size:
             due_s = self._queue[0][1] + self._window_s
             if time.monotonic() < due_s:
                 self._timer.wake_at(due_s)
@@ -139,22 +140,27 @@ class Batcher:
         batch: list[Waiting] = []
         n_rows = 0
         key: ShapeKey | None = None
-        now_s = time.monotonic()
         while self._queue:
             waiting = self._queue[0][0]
-            if waiting.is_gone():
-                self._dequeue().drop()
-                continue
-            if waiting.expires_s <= now_s:
-                self._dequeue().expire()
-                continue
             if batch and (n_rows + waiting.n_rows > self._max_batch_size or key != self._joining.key(waiting.inputs)):
                 break
             if not batch:
                 key = self._joining.key(waiting.inputs)
             batch.append(self._dequeue())
             n_rows += waiting.n_rows
+            self._take_out_the_dead()
         return batch
+
+    def _take_out_the_dead(self) -> None:
+        """Those at the head of the queue whose client has left or whose timeout has passed."""
+        while self._queue:
+            waiting = self._queue[0][0]
+            if waiting.is_gone():
+                self._dequeue().drop()
+            elif waiting.expires_s <= time.monotonic():
+                self._dequeue().expire()
+            else:
+                return
 
     def _dequeue(self) -> Waiting:
         waiting, _ = self._queue.popleft()

@@ -7,6 +7,7 @@ monotonic clock.
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from loadplan.inference import Tensors
@@ -61,15 +62,15 @@ class Exchange:
         self._timer: asyncio.TimerHandle | None = None
         self._received_s = 0.0 if log is None else time.monotonic()
 
-    def expire_in(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Refuse it when it has not begun to run after this time.
+    def expire_in(self, seconds: float, loop: asyncio.AbstractEventLoop, on_expired: Callable[[], None]) -> None:
+        """Refuse it when it has not begun to run after this time, and call `on_expired`.
 
         The loop's timer tells the client in time while others run or a window is open; the batcher looks at
         `expires_s`, for the timer is a millisecond coarse.
         """
         self.expires_s = time.monotonic() + seconds
         self.is_gone = self._is_gone_or_over
-        self._timer = loop.call_later(seconds, self.expire)
+        self._timer = loop.call_later(seconds, self._expire_in_time, on_expired)
 
     def begin(self) -> None:
         """Its batch runs now: it is too late to expire."""
@@ -81,6 +82,10 @@ class Exchange:
         if not self._is_over:
             self._caller.refuse("expired", "the request's timeout had passed before its inference could begin")
             self._finish("expired")
+
+    def _expire_in_time(self, on_expired: Callable[[], None]) -> None:
+        self.expire()
+        on_expired()
 
     def drop(self) -> None:
         """The client left before its turn came."""

@@ -163,7 +163,7 @@ class GrpcFront:
         caller = _GrpcCaller(self._model, self._loop.create_future())
         exchange = Exchange(request, caller, counters=counters, log=self._log)
         if request.timeout_s is not None:
-            exchange.expire_in(request.timeout_s, self._loop)
+            exchange.expire_in(request.timeout_s, self._loop, self._batcher.request_turn)
         self._batcher.enqueue(exchange)
         self._batcher.request_turn()  # behind the calls that the loop has been handed together with this one
         answer = await caller.wait()

@@ -27,11 +27,13 @@ ROOT = Path(__file__).parents[3]
 @dataclass
 class Server:
     process: subprocess.Popen[str]
-    port: int
+    said: dict[str, Any]  # the line with which it was ready
+    port: int = field(init=False)
     connection: http.client.HTTPConnection = field(init=False)
     clients: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.port = int(self.said["url"].rsplit(":", 1)[1])
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
@@ -71,9 +73,9 @@ class Server:
         return [*busy, *clients]
 
     @staticmethod
-    def message(rows: list[list[float]]) -> bytes:
+    def message(rows: list[list[float]], **more: object) -> bytes:
         """A request as it goes over the wire."""
-        body = json.dumps(Server.document(rows)).encode()
+        body = json.dumps(Server.document(rows, **more)).encode()
         head = f"POST /v2/models/echo/infer HTTP/1.1\r\nhost: here\r\ncontent-length: {len(body)}\r\n\r\n"
         return head.encode() + body
 
@@ -145,7 +147,7 @@ def start_server(model: Path) -> Iterator[StartServer]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, process.communicate()[1]
-        server = Server(process, int(json.loads(line)["url"].rsplit(":", 1)[1]))
+        server = Server(process, json.loads(line))
         servers.append(server)
         return server
 

@@ -168,6 +168,34 @@ def test_requests_of_clients_that_left_are_dropped_before_they_are_computed(star
     assert server.batches() == {"1.0": 2}
 
 
+def test_a_request_whose_timeout_passes_in_the_queue_gets_504_in_time_and_is_never_computed(
+    start_server: "StartServer",
+) -> None:
+    server = start_server("--max-batch-size", "8", "--batch-window-ms", "60000", "--max-queue-rows", "1")
+    status, answer = server.infer(server.document([server.row()], parameters={"timeout": 30_000}))
+    assert (status, list(answer)) == (504, ["error"])
+    assert server.metrics()["loadplan_queue_rows"] == 0.0  # its place is free again
+    assert server.infer(server.document([server.row()], parameters={"timeout": 30_000}))[0] == 504
+    assert server.metrics()['loadplan_requests_total{outcome="expired"}'] == 2
+    assert server.batches() == {}
+
+
+def test_timeouts_that_pass_while_others_are_computed_cost_no_inference(start_server: "StartServer") -> None:
+    server = start_server("--max-batch-size", "1")
+    late = server.connect()
+    busy, in_time = server.send_while_busy([server.row(7)])
+    late.sendall(server.message([server.row()], parameters={"timeout": 1}))
+    assert _statuses([busy, in_time, late]) == [200, 200, 504]
+    assert server.batches() == {"1.0": 2}
+    server.wait_for("loadplan_requests_in_flight", 0.0)
+
+
+def test_a_request_that_is_computed_in_time_is_answered(start_server: "StartServer") -> None:
+    server = start_server()
+    for timeout in (0, 30_000_000):
+        assert server.infer(server.document([server.row()], parameters={"timeout": timeout}))[0] == 200
+
+
 def test_pipelined_requests_are_answered_in_order(start_server: "StartServer") -> None:
     server = start_server("--max-batch-size", "8")
     client = server.connect()

@@ -120,6 +120,11 @@ BAD_REQUESTS = {
     "outputs not a list": _changed() | {"outputs": "y"},
     "output name a list": _changed() | {"outputs": [{"name": ["y"]}]},
     "id a number": _changed() | {"id": 7},
+    "parameters a list": _changed() | {"parameters": []},
+    "timeout of text": _changed() | {"parameters": {"timeout": "1"}},
+    "negative timeout": _changed() | {"parameters": {"timeout": -1}},
+    "timeout beyond 64 bits": _changed() | {"parameters": {"timeout": 2**63}},
+    "binary tensor without its header": _changed(data=None, parameters={"binary_data_size": 16}),
 }
 
 
