@@ -3,7 +3,8 @@
 The independent observations are the visits (see `summary`), so the means of the visits are what is tested. Many cells
 are tested at once, and one false alarm in any of them breaks somebody's build; so it is the chance of a single false
 alarm that is held below 5 %, by Holm's procedure, which needs no independence: cells that are visited in the same
-round share the machine's mood. Cells that are noisy in either sweep are told and decide nothing.
+round share the machine's mood. Cells that are noisy in either sweep are told and decide nothing; nor do those of
+several threads where the cores were close together in one sweep and apart in the other (`between_cores`).
 
 A sweep's own visits don't show what shifts between sweeps: where the allocator put a model's weights, a mood that
 outlasts several rounds. So a change must exceed what is allowed. In simulated pairs of equal sweeps with moods of 1 %
@@ -11,7 +12,7 @@ that last for some three rounds, a test for any change at all gave a false alarm
 beyond 3 % in none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
-from loadplan.bench.summary import by_cell, calm_rounds
+from loadplan.bench.summary import FAR_RATIO, by_cell, calm_rounds, nearest_ratio
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.machine import Machine
@@ -78,15 +79,25 @@ def compare_benches(base: BenchRun, head: BenchRun, *, allowed_ratio: float = CH
             where="compare",
             fix="compare sweeps of the same variants, thread counts and batch sizes",
         )
-    noisy = {cell.cell for cell in (*base.cells, *head.cells) if cell.is_noisy}
+    nearest = nearest_ratio(base.rounds), nearest_ratio(head.rounds)
+    moved = {cell for cell in common if cell.execution.n_threads > 1} if _were_moved(*nearest) else set()
+    noisy = moved.union(cell.cell for cell in (*base.cells, *head.cells) if cell.is_noisy)
     return BenchComparison(
         base=base.machine,
         head=head.machine,
         allowed_ratio=allowed_ratio,
-        cells=_changes(common, noisy, (before, after), allowed_ratio),
+        cells=_changes(
+            noisy,
+            {cell: _means_s(before[cell], nearest[0]) for cell in common},
+            {cell: _means_s(after[cell], nearest[1]) for cell in common},
+            allowed_ratio,
+        ),
         only_in_base=tuple(cell.cell for cell in base.cells if cell.cell not in after),
         only_in_head=tuple(cell.cell for cell in head.cells if cell.cell not in before),
-        caveats=_caveats(base.machine, head.machine, n_noisy=len(noisy.intersection(common)), n_cells=len(common)),
+        caveats=(
+            *_caveats(base.machine, head.machine, n_noisy=len(noisy.intersection(common)), n_cells=len(common)),
+            *_moved_caveats(moved),
+        ),
     )
 
 
@@ -141,16 +152,13 @@ def cell_name(cell: BenchCell) -> str:
 
 
 def _changes(
-    cells: Sequence[BenchCell],
     noisy: set[BenchCell],
-    rounds: tuple[dict[BenchCell, list[CellRound]], dict[BenchCell, list[CellRound]]],
+    before_s: Mapping[BenchCell, NDArray[np.float64]],
+    after_s: Mapping[BenchCell, NDArray[np.float64]],
     allowed_ratio: float,
 ) -> tuple[CellChange, ...]:
-    before, after = rounds
-    tests = {
-        cell: ratio_test(_means_s(before[cell]), _means_s(after[cell]), allowed_ratio=allowed_ratio) for cell in cells
-    }
-    tested = [cell for cell in cells if cell not in noisy]
+    tests = {cell: ratio_test(before_s[cell], after_s[cell], allowed_ratio=allowed_ratio) for cell in before_s}
+    tested = [cell for cell in tests if cell not in noisy]
     adjusted = dict(zip(tested, holm([tests[cell].p_value for cell in tested]), strict=True))
     untested = {
         cell: CellChange(cell=cell, ratio=test.ratio, interval=test.interval, p_value=None, change="noisy")
@@ -160,7 +168,7 @@ def _changes(
         replace(untested[cell], p_value=adjusted[cell], change=_change(tests[cell].ratio, adjusted[cell]))
         if cell in adjusted
         else untested[cell]
-        for cell in cells
+        for cell in tests
     )
 
 
@@ -170,8 +178,27 @@ def _change(ratio: float, p_value: float) -> Change:
     return "slower" if ratio > 1.0 else "faster"
 
 
-def _means_s(rounds: Sequence[CellRound]) -> NDArray[np.float64]:
-    return np.array([visit.mean_s for visit in calm_rounds(rounds)])
+def _means_s(rounds: Sequence[CellRound], nearest: float | None) -> NDArray[np.float64]:
+    return np.array([visit.mean_s for visit in calm_rounds(rounds, nearest)])
+
+
+def _were_moved(base: float | None, head: float | None) -> bool:
+    """Whether the cores were apart in one of the sweeps and close together in the other."""
+    return base is not None and head is not None and max(base, head) > FAR_RATIO * min(base, head)
+
+
+def _moved_caveats(moved: Collection[BenchCell]) -> tuple[Caveat, ...]:
+    if not moved:
+        return ()
+    return (
+        Caveat(
+            code="compare.moved",
+            what=f"{len(moved)} cells of several threads can't be compared: the host had the cores close together in "
+            "one sweep and apart in the other",
+            fix="measure again, or on a machine whose cores stay where they are",
+            number=float(len(moved)),
+        ),
+    )
 
 
 def _caveats(base: Machine, head: Machine, *, n_noisy: int, n_cells: int) -> tuple[Caveat, ...]:

@@ -4,13 +4,20 @@ from collections.abc import Mapping, Sequence
 
 from loadplan.bench.pruning import Beaten
 from loadplan.bench.records import BenchCell, CellRound, CellSummary
-from loadplan.bench.summary import CELL_LOST_ALLOWED_RATIO, VISIT_LOST_ALLOWED_RATIO, WANTED_HALF_WIDTH_RATIO
+from loadplan.bench.summary import (
+    CELL_LOST_ALLOWED_RATIO,
+    VISIT_LOST_ALLOWED_RATIO,
+    WANTED_HALF_WIDTH_RATIO,
+    is_far,
+    nearest_ratio,
+)
 from loadplan.caveat import Caveat
 from loadplan.execution import ExecutionConfig
 
 # Less than this is no doubt: every machine takes a core away now and then.
 _DROPPED_ALLOWED_RATIO = 0.005
 _THROTTLED_ALLOWED_RATIO = 0.01
+_MOVED_ALLOWED_RATIO = 0.05
 _CLOCK_ALLOWED_RATIO = 0.10
 
 
@@ -43,6 +50,25 @@ def dropped_caveats(rounds: Sequence[CellRound]) -> tuple[Caveat, ...]:
             "that others were made for them as far as the budget went",
             fix="run on a quieter machine, or on one whose cores are nobody else's",
             number=dropped_ratio,
+        ),
+    )
+
+
+def moved_caveats(rounds: Sequence[CellRound]) -> tuple[Caveat, ...]:
+    """What several threads met on cores that the host had moved apart."""
+    nearest = nearest_ratio(rounds)
+    told = [visit for visit in rounds if visit.apart_ratio is not None]
+    n_far = sum(is_far(visit, nearest) for visit in told)
+    if n_far <= _MOVED_ALLOWED_RATIO * len(told):
+        return ()
+    return (
+        Caveat(
+            code="bench.moved",
+            what=f"in {n_far} of {len(told)} visits with several threads the host had moved the cores apart, where "
+            "they wait longer for each other: others were made for them as far as the budget went, and a server "
+            "here meets the same",
+            fix="run on a machine whose cores stay where they are, or serve with one thread a session",
+            number=n_far / len(told),
         ),
     )
 

@@ -40,6 +40,8 @@ class CellRound:
     n_preempted: int = 0  # times that the system took a core away from the process
     throttled_s: float | None = None  # how long a CPU quota stopped the process; None: none is counted
     frequency_hz: float | None = None  # mean clock of the usable cores at the end; None: the system doesn't tell
+    # How far apart the cores were, by `between_cores`; None: only one thread was at work, or it could not be told.
+    apart_ratio: float | None = None
     # Part of a call that copies inputs to a GPU and outputs back; None: the provider works on host memory, or on text.
     copy_in_s: float | None = None
     copy_out_s: float | None = None

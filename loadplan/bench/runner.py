@@ -17,6 +17,7 @@ from loadplan.bench.doubts import (
     counted,
     dropped_caveats,
     failure_caveats,
+    moved_caveats,
     noise_caveats,
     pruned_caveats,
     system_caveats,
@@ -24,7 +25,7 @@ from loadplan.bench.doubts import (
 from loadplan.bench.handoff import Visit
 from loadplan.bench.pruning import N_COLUMNS_KEPT, Beaten, Column, beaten_columns, probe_sizes, rivals
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
-from loadplan.bench.summary import ROUNDS_AT_LEAST, by_cell, is_settled, summarise_cell
+from loadplan.bench.summary import ROUNDS_AT_LEAST, by_cell, is_settled, nearest_ratio, summarise_cell
 from loadplan.bench.worker_process import WorkerProcess
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InvalidMeasurement
@@ -119,7 +120,8 @@ class _Sweep:
     def __init__(self, request: BenchRequest, done: Sequence[CellRound]) -> None:
         self._request = request
         self._rounds = {cell: list(visits) for cell, visits in by_cell(done).items() if cell in set(request.cells)}
-        self._settled = {cell for cell, visits in self._rounds.items() if is_settled(visits)}
+        self._nearest: float | None = None  # as far as was known when this round began
+        self._settled: set[BenchCell] = set()
         self._failures: dict[BenchCell, str] = {}
         self._probes = _probes(request)
         self._beaten: dict[ExecutionConfig, Beaten] = {}
@@ -145,7 +147,7 @@ class _Sweep:
             raise EnvironmentFault(what=visit.lack.what, where=visit.lack.where, fix=visit.lack.fix)
         if visit.times is not None:
             self._rounds.setdefault(cell, []).append(visit.times)
-            if is_settled(self._rounds[cell]):
+            if is_settled(self._rounds[cell], self._nearest):
                 self._settled.add(cell)
             return
         self._failures[cell] = visit.failure or "no reason given"
@@ -163,7 +165,9 @@ class _Sweep:
 
     def finished(self) -> BenchRun:
         measured = [cell for cell in self._kept_cells() if cell in self._rounds and cell not in self._failures]
-        summaries = [summarise_cell(self._rounds[cell]) for cell in measured]
+        rounds = tuple(visit for cell in measured for visit in self._rounds[cell])
+        nearest = nearest_ratio(rounds)
+        summaries = [summarise_cell(self._rounds[cell], nearest) for cell in measured]
         cells = tuple(summary for summary in summaries if not summary.cell.idle_gap_s)
         if not cells:
             reasons = "; ".join(sorted(set(self._failures.values()))) or "the grid is empty"
@@ -172,7 +176,6 @@ class _Sweep:
                 where="bench",
                 fix="look at the reason; a model that fails on every batch size can't be planned",
             )
-        rounds = tuple(visit for cell in measured for visit in self._rounds[cell])
         return BenchRun(
             machine=self._request.machine,
             rounds=rounds,
@@ -185,12 +188,14 @@ class _Sweep:
                 *pruned_caveats(tuple(self._beaten.values())),
                 *noise_caveats(cells),
                 *dropped_caveats(rounds),
+                *moved_caveats(rounds),
                 *system_caveats(rounds),
             ),
         )
 
     def _next_round(self, *, is_over: bool) -> list[BenchCell]:
         """The probes until they are known; then, of the columns that may still win, whatever is wanted."""
+        self._look_again()
         unknown = [cell for cell in self._probes if self._is_wanted(cell, is_over=is_over)]
         unknown = [cell for cell in unknown if self.n_visits(cell) < _PROBE_ROUNDS]
         if unknown:
@@ -198,6 +203,11 @@ class _Sweep:
         if self._probes:
             self._give_up_beaten()
         return [cell for cell in self._request.cells if self._is_wanted(cell, is_over=is_over)]
+
+    def _look_again(self) -> None:
+        """Which cells are settled: where the cores were found closer than before, one may no longer be."""
+        self._nearest = nearest_ratio(visit for visits in self._rounds.values() for visit in visits)
+        self._settled = {cell for cell, visits in self._rounds.items() if is_settled(visits, self._nearest)}
 
     def _is_wanted(self, cell: BenchCell, *, is_over: bool) -> bool:
         if cell in self._failures or cell.execution in self._beaten:
@@ -209,7 +219,7 @@ class _Sweep:
         for cell in self._kept_cells():
             visits = self._rounds.get(cell, ())
             if len(visits) >= ROUNDS_AT_LEAST and not cell.idle_gap_s and cell not in self._failures:
-                summary = summarise_cell(visits)
+                summary = summarise_cell(visits, self._nearest)
                 interval = Interval(low=summary.mean_s_low, high=summary.mean_s_high)
                 columns.setdefault(cell.execution, {})[cell.batch_size] = interval
         paused = {cell.execution for cell in self._request.cells if cell.idle_gap_s}

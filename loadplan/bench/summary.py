@@ -25,6 +25,8 @@ ROUNDS_AT_LEAST = 2
 _ROUNDS_TO_SETTLE = 5
 # A visit that lost more than this had a neighbour in it, who takes the caches with the core: others stand for it.
 VISIT_LOST_ALLOWED_RATIO = 0.10
+# The cores are beside each other or on two caches, and nothing between: 2.1 to 2.6 turns, or 3.5 to 4.8.
+FAR_RATIO = 1.4
 # And what is left may not have lost more than this.
 CELL_LOST_ALLOWED_RATIO = 0.05
 
@@ -37,12 +39,31 @@ def by_cell(rounds: Iterable[CellRound]) -> dict[BenchCell, list[CellRound]]:
     return grouped
 
 
-def calm_rounds(rounds: Sequence[CellRound]) -> Sequence[CellRound]:
-    """The visits that lost at most a tenth of their time; all of them where fewer than two did.
+def nearest_ratio(rounds: Iterable[CellRound]) -> float | None:
+    """How close together the cores are in this sweep when nobody moves them; None: it didn't have to be known.
 
-    They are chosen by the time that was stolen, never by how long the calls took.
+    The first decile: single readings may be too low, and where hardly any visit found them closer, far is usual.
     """
-    calm = [visit for visit in rounds if visit.lost_ratio <= VISIT_LOST_ALLOWED_RATIO]
+    ratios = np.array([visit.apart_ratio for visit in rounds if visit.apart_ratio is not None])
+    return percentile(ratios, 0.1) if ratios.size else None
+
+
+def is_far(visit: CellRound, nearest: float | None) -> bool:
+    """Whether the cores that shared the work were farther apart than they usually are."""
+    return nearest is not None and visit.apart_ratio is not None and visit.apart_ratio > FAR_RATIO * nearest
+
+
+def calm_rounds(rounds: Sequence[CellRound], nearest: float | None = None) -> Sequence[CellRound]:
+    """The visits that lost at most a tenth of their time, with the cores where they usually are.
+
+    Fewer than two such visits say nothing; all of them count then. They are chosen by the time that was stolen and by
+    where the cores were, never by how long the calls took.
+
+    Args:
+        rounds: the visits of one cell.
+        nearest: of the sweep, by `nearest_ratio`.
+    """
+    calm = [visit for visit in rounds if visit.lost_ratio <= VISIT_LOST_ALLOWED_RATIO and not is_far(visit, nearest)]
     return calm if len(calm) >= ROUNDS_AT_LEAST else rounds
 
 
@@ -51,8 +72,8 @@ def pooled_times_s(rounds: Sequence[CellRound]) -> NDArray[np.float64]:
     return np.concatenate([visit.service_times_s for visit in rounds])
 
 
-def summarise_cell(rounds: Sequence[CellRound]) -> CellSummary:
-    """Statistics over the calm visits of one cell.
+def summarise_cell(rounds: Sequence[CellRound], nearest: float | None = None) -> CellSummary:
+    """Statistics over the calm visits of one cell, as `calm_rounds` chooses them.
 
     The mean is that of the visits' means m_1 … m_k, its interval Student's t with their variance and effective number
     (`stats.mean_interval`). n_effective is by batch means: k times the variance of all calls over that of the m_i,
@@ -63,7 +84,7 @@ def summarise_cell(rounds: Sequence[CellRound]) -> CellSummary:
     Raises:
         InvalidMeasurement: when there are fewer than two visits.
     """
-    used = calm_rounds(rounds)
+    used = calm_rounds(rounds, nearest)
     times_s, means_s = pooled_times_s(used), _means_s(used)
     typical_s = np.concatenate([visit.typical_times_s for visit in used])
     interval = mean_interval(means_s)
@@ -79,21 +100,23 @@ def summarise_cell(rounds: Sequence[CellRound]) -> CellSummary:
         mean_s_high=interval.high,
         p90_s=supported_percentile(times_s, 0.9),
         p99_s=supported_percentile(times_s, 0.99),
-        is_noisy=_is_noisy(used),
+        is_noisy=_is_noisy(used, nearest),
         copy_in_s=_mean_told([visit.copy_in_s for visit in used]),
         copy_out_s=_mean_told([visit.copy_out_s for visit in used]),
     )
 
 
-def is_settled(rounds: Sequence[CellRound]) -> bool:
+def is_settled(rounds: Sequence[CellRound], nearest: float | None = None) -> bool:
     """Whether a cell needs no further visit, or has had its share of them."""
     if len(rounds) >= _COLD_ROUNDS_MOST and rounds[0].cell.idle_gap_s:
         return True
-    used = calm_rounds(rounds)
-    return len(used) >= _ROUNDS_TO_SETTLE and not _is_noisy(used)
+    used = calm_rounds(rounds, nearest)
+    return len(used) >= _ROUNDS_TO_SETTLE and not _is_noisy(used, nearest)
 
 
-def _is_noisy(used: Sequence[CellRound]) -> bool:
+def _is_noisy(used: Sequence[CellRound], nearest: float | None) -> bool:
+    if any(is_far(visit, nearest) for visit in used):
+        return True
     means_s = _means_s(used)
     interval = mean_interval(means_s)
     half_width_ratio = (interval.high - interval.low) / (2.0 * float(means_s.mean()))

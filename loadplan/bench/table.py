@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
-from loadplan.bench.summary import by_cell, summarise_cell
+from loadplan.bench.summary import by_cell, nearest_ratio, summarise_cell
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray[np.generic]]
 
-_SCHEMA = "loadplan.bench/3"
+_SCHEMA = "loadplan.bench/4"
 _WHERE = "bench.parquet"
 _KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "idle_gap_s", "i_round")
 _OF_VISIT = (
@@ -33,6 +33,7 @@ _OF_VISIT = (
     "n_preempted",
     "throttled_s",
     "frequency_hz",
+    "apart_ratio",
     "copy_in_s",
     "copy_out_s",
 )
@@ -61,6 +62,7 @@ def bench_columns(run: BenchRun) -> Columns:
         "n_preempted": repeated([visit.n_preempted for visit in run.rounds], np.int32),
         "throttled_s": repeated([_or_nan(visit.throttled_s) for visit in run.rounds], np.float64),
         "frequency_hz": repeated([_or_nan(visit.frequency_hz) for visit in run.rounds], np.float64),
+        "apart_ratio": repeated([_or_nan(visit.apart_ratio) for visit in run.rounds], np.float64),
         "copy_in_s": repeated([_or_nan(visit.copy_in_s) for visit in run.rounds], np.float64),
         "copy_out_s": repeated([_or_nan(visit.copy_out_s) for visit in run.rounds], np.float64),
         "n_calls": np.concatenate([_calls_of_samples(visit) for visit in run.rounds]),
@@ -90,7 +92,8 @@ def bench_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Map
     starts = np.concatenate([[0], np.flatnonzero(np.logical_or.reduce(changes)) + 1])
     ends = np.concatenate([starts[1:], [columns["i_round"].size]])
     rounds = tuple(_round(columns, int(start), int(end)) for start, end in zip(starts, ends, strict=True))
-    summaries = [summarise_cell(visits) for visits in by_cell(rounds).values()]
+    nearest = nearest_ratio(rounds)
+    summaries = [summarise_cell(visits, nearest) for visits in by_cell(rounds).values()]
     return BenchRun(
         machine=codec.loads(metadata["machine"], Machine, where=_WHERE),
         rounds=rounds,
@@ -144,6 +147,7 @@ def _round(columns: Mapping[str, NDArray[np.generic]], start: int, end: int) -> 
         n_preempted=first["n_preempted"],
         throttled_s=_or_none(first["throttled_s"]),
         frequency_hz=_or_none(first["frequency_hz"]),
+        apart_ratio=_or_none(first["apart_ratio"]),
         copy_in_s=_or_none(first["copy_in_s"]),
         copy_out_s=_or_none(first["copy_out_s"]),
     )

@@ -21,11 +21,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadplan.bench.between_cores import BetweenCores
 from loadplan.bench.conditions import conditions_now, conditions_since
+from loadplan.bench.grid import CPU
 from loadplan.bench.handoff import BenchJob, Lack, Visit
 from loadplan.bench.length_mix import STRATA_MOST, LengthMix, as_if_alike, draw, length_mix
 from loadplan.bench.records import BenchCell, CellRound
@@ -43,6 +46,7 @@ from loadplan.child_process import die_with_parent
 from loadplan.errors import EnvironmentFault, InvalidMeasurement, LoadplanError
 from loadplan.execution import ExecutionConfig
 from loadplan.inference import Session, Tensors, is_out_of_memory, open_session, reason_of, run
+from loadplan.machine import usable_cores
 from loadplan.noise import lost_ratio, robbed_calls
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.payloads import inputs_of
@@ -74,7 +78,13 @@ def main() -> None:
         job = sys.stdin.readline()
         if not job:  # the runner ended before it said anything
             return
-        bench = _Bench(codec.loads(job, BenchJob, where="the benchmark job"))
+        _serve(codec.loads(job, BenchJob, where="the benchmark job"), answers)
+
+
+def _serve(job: BenchJob, answers: TextIO) -> None:
+    cores = usable_cores() if any(_is_shared(cell.execution) for cell in job.cells) else ()
+    with BetweenCores(cores) as between_cores:
+        bench = _Bench(job, between_cores)
         gc.freeze()
         gc.disable()
         for line in iter(sys.stdin.readline, ""):
@@ -86,7 +96,8 @@ def main() -> None:
 class _Bench:
     """Open sessions and prepared inputs of one round; a session serves every batch size, each of them once."""
 
-    def __init__(self, job: BenchJob) -> None:
+    def __init__(self, job: BenchJob, between_cores: BetweenCores) -> None:
+        self._between_cores = between_cores
         self._cells = job.cells
         self._models = {variant: Path(path) for variant, path in job.models.items()}
         payloads = load_payloads(Path(job.payloads))
@@ -117,6 +128,7 @@ class _Bench:
 
     def _time(self, cell: BenchCell, i_round: int) -> CellRound:
         sessions = self._opened(cell.execution)
+        apart_before = self._apart_ratio(cell)
         before = conditions_now()
         if self._payloads.lengths is None:
             times = self._time_alike(cell, i_round, sessions)
@@ -124,6 +136,7 @@ class _Bench:
             mix = self._mix_of(cell.batch_size, self._payloads.lengths)
             times = self._time_mix(cell, i_round, sessions, mix)
         met = conditions_since(before)
+        apart = [ratio for ratio in (apart_before, self._apart_ratio(cell)) if ratio is not None]
         copy_in_s, copy_out_s = self._time_copies(cell, sessions[0])
         return replace(
             times,
@@ -133,7 +146,11 @@ class _Bench:
             n_preempted=met.n_preempted,
             throttled_s=met.throttled_s,
             frequency_hz=met.frequency_hz,
+            apart_ratio=max(apart, default=None),
         )
+
+    def _apart_ratio(self, cell: BenchCell) -> float | None:
+        return self._between_cores.apart_ratio() if _is_shared(cell.execution) else None
 
     def _time_alike(self, cell: BenchCell, i_round: int, sessions: Sequence[Session]) -> CellRound:
         """Rows of one length: any call stands for any other."""
@@ -199,6 +216,11 @@ class _Bench:
         if batch_size not in self._mixes:
             self._mixes[batch_size] = length_mix(lengths, batch_size, np.random.default_rng((_SEED, batch_size)))
         return self._mixes[batch_size]
+
+
+def _is_shared(execution: ExecutionConfig) -> bool:
+    """Whether several cores work at one call."""
+    return execution.provider == CPU and execution.n_threads > 1
 
 
 def _warmed(sessions: Sequence[Session], feeds: Sequence[Tensors]) -> float:

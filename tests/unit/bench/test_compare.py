@@ -180,3 +180,20 @@ def test_sweeps_of_two_machines_say_nothing_of_the_code_unless_asked(machine: Ma
     assert "different machines" in failure.what
     assert failure_of(comparison, across_machines=True) is None
     assert [caveat.code for caveat in comparison.caveats] == ["compare.machines"]
+
+
+def test_cells_of_several_threads_are_not_compared_across_cores_apart_and_close_together(
+    machine: Machine, make_round: MakeRound
+) -> None:
+    def sweep_with(apart_ratio: float, time_s: float) -> BenchRun:
+        alone = [make_round([1.0, 1.0 + 1e-3 * (i % 2)], i=i) for i in range(6)]
+        shared = [
+            make_round([time_s, time_s + 1e-3 * (i % 2)], i=i, n_threads=2, apart_ratio=apart_ratio) for i in range(6)
+        ]
+        return sweep_of(machine, [*alone, *shared])
+
+    close, also_close, apart = sweep_with(2.3, 1.0), sweep_with(2.5, 1.3), sweep_with(4.4, 1.3)
+    assert [cell.change for cell in compare_benches(close, also_close).cells] == ["same", "slower"]
+    comparison = compare_benches(close, apart)
+    assert [cell.change for cell in comparison.cells] == ["same", "noisy"]
+    assert [caveat.code for caveat in comparison.caveats] == ["compare.noisy", "compare.moved"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadplan.bench.doubts import column_name, dropped_caveats, failure_caveats, system_caveats
+from loadplan.bench.doubts import column_name, dropped_caveats, failure_caveats, moved_caveats, system_caveats
 from loadplan.bench.records import BenchCell, CellRound
 from loadplan.execution import ExecutionConfig
 
@@ -73,3 +73,13 @@ def test_a_column_is_named_with_what_is_unusual_about_it() -> None:
     assert column_name(ExecutionConfig(variant="fp32", n_threads=2)) == "fp32 with 2 threads"
     usual = ExecutionConfig(variant="fp32", provider="CUDA", n_sessions=4)
     assert column_name(usual) == "fp32 on CUDA with 1 thread in each of 4 sessions"
+
+
+def test_cores_that_were_moved_apart_are_told_with_how_often(make_round: MakeRound) -> None:
+    alone = [make_round([1.0], i=i) for i in range(9)]
+    near = [make_round([1.0], i=i, n_threads=2, apart_ratio=2.4) for i in range(6)]
+    far = [make_round([1.4], i=i, n_threads=2, apart_ratio=4.4) for i in range(6, 8)]
+    assert moved_caveats([*alone, *near]) == moved_caveats(alone) == ()
+    (caveat,) = moved_caveats([*alone, *near, *far])
+    assert "in 2 of 8 visits with several threads" in caveat.what
+    assert caveat.number == 0.25

@@ -8,7 +8,7 @@ import pytest
 
 from loadplan.bench.doubts import noise_caveats
 from loadplan.bench.records import CellRound
-from loadplan.bench.summary import calm_rounds, is_settled, summarise_cell
+from loadplan.bench.summary import calm_rounds, is_settled, nearest_ratio, summarise_cell
 from loadplan.errors import InvalidMeasurement
 
 MakeRound = Callable[..., CellRound]
@@ -51,6 +51,28 @@ def test_where_no_visit_was_calm_all_of_them_count_and_the_cell_is_noisy(make_ro
 def test_much_time_lost_a_little_at_a_time_is_noise_too(make_round: MakeRound) -> None:
     assert summarise_cell([make_round([1.0, 1.0], i=i, lost_ratio=0.06) for i in range(6)]).is_noisy
     assert not summarise_cell([make_round([1.0, 1.0], i=i, lost_ratio=0.04) for i in range(6)]).is_noisy
+
+
+def test_a_visit_on_cores_that_were_moved_apart_gives_way_to_the_others(make_round: MakeRound) -> None:
+    near = [make_round([1.0, 1.0], i=i, apart_ratio=2.4) for i in range(5)]
+    far = [make_round([1.4, 1.4], i=i, apart_ratio=4.4) for i in range(5, 8)]
+    nearest = nearest_ratio([*near, *far])
+    assert nearest == 2.4
+    assert list(calm_rounds([*far, *near], nearest)) == near
+    assert summarise_cell([*far, *near], nearest).mean_s == 1.0
+    assert is_settled([*near, *far], nearest)
+    # A cell that was only ever visited on cores apart, while others of the sweep were not, is not known.
+    assert summarise_cell(far, nearest).is_noisy
+    assert not is_settled([*far, *far], nearest)
+    # Where they always are apart, that is how this machine is.
+    assert is_settled([*far, *far], nearest_ratio(far))
+
+
+def test_how_close_the_cores_usually_are_is_not_one_low_reading(make_round: MakeRound) -> None:
+    low = make_round([1.0], apart_ratio=1.4)
+    usual = [make_round([1.0], i=i, apart_ratio=2.4) for i in range(19)]
+    assert nearest_ratio([low, *usual]) == 2.4
+    assert nearest_ratio([make_round([1.0])]) is None
 
 
 def test_a_wide_interval_is_noise(make_round: MakeRound) -> None:

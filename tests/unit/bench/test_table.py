@@ -58,6 +58,7 @@ def test_loops_pauses_and_what_the_system_did_come_back_too(make_round: MakeRoun
         n_preempted=3,
         throttled_s=0.5,
         frequency_hz=2.5e9,
+        apart_ratio=2.5,
         copy_in_s=0.1,
         copy_out_s=0.02,
     )
