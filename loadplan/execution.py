@@ -27,6 +27,11 @@ class ExecutionConfig:
         return self.provider.partition(":")[0]
 
     @property
+    def is_on_cpu(self) -> bool:
+        """Whether the processor does the work, and no other device."""
+        return self.provider_name == "CPU"
+
+    @property
     def device_index(self) -> int | None:
         """Which of the provider's devices; None: the one that it takes by itself."""
         index = self.provider.partition(":")[2]

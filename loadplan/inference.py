@@ -286,10 +286,12 @@ def _runtime_name(provider: str) -> str:
 
 
 def _device_choice(provider: str, device_index: int | None) -> dict[str, str]:
+    """Options of the provider. On CUDA fp32 stays fp32, as its variant was proved: the runtime would round to TF32."""
+    exact = {"use_tf32": "0"} if provider == "CUDA" else {}
     if device_index is None:
-        return {}
+        return exact
     if provider in _NUMBERS_DEVICES:
-        return {"device_id": str(device_index)}
+        return {**exact, "device_id": str(device_index)}
     name = device_name(provider, device_index)
     if name is None:
         raise EnvironmentFault(

@@ -23,7 +23,7 @@ _AZURE_SIZE = re.compile(r"Standard_([A-Z]+)\d+(\w*)")
 
 _INSTANCE_COLUMNS = (
     "provider", "instance_type", "architecture", "n_vcpus", "memory_gib", "accelerator", "n_accelerators",
-    "cpu_family", "baseline_ratio", "source", "date_seen",
+    "accelerator_memory_gb", "cpu_family", "baseline_ratio", "source", "date_seen",
 )  # fmt: skip
 _PRICE_COLUMNS = (
     "provider", "region", "instance_type", "purchase", "currency", "price_per_hour", "quality", "note", "source",
@@ -69,6 +69,7 @@ def _instances(rows: Sequence[Row], families: Sequence[Row], baselines: dict[tup
             "memory_gib": row["memory_gib"],
             "accelerator": row["accelerator"],
             "n_accelerators": row["accelerator_count"],
+            "accelerator_memory_gb": row["accelerator_memory_gib"],  # nominal: a 24 GB card reports 22.4 GiB
             "cpu_family": _family_of(row, families),
             "baseline_ratio": baseline["baseline_ratio_per_vcpu"] if baseline else "",
             "source": f"{source}; baseline: {baseline['source']}" if baseline else source,

@@ -32,3 +32,4 @@ class InstanceType:
     cpu_family: CpuFamily | None  # None: nothing is known of its processor
     baseline_ratio: float | None  # burstable types: share of a vCPU that is always there; None: not burstable
     source: str
+    accelerator_memory_gb: float | None = None  # nominal, of each; None: it has none

@@ -29,7 +29,7 @@ _FAMILY_COLUMNS = (
 )  # fmt: skip
 _INSTANCE_COLUMNS = (
     "provider", "instance_type", "architecture", "n_vcpus", "memory_gib", "accelerator", "n_accelerators",
-    "cpu_family", "baseline_ratio", "source", "date_seen",
+    "accelerator_memory_gb", "cpu_family", "baseline_ratio", "source", "date_seen",
 )  # fmt: skip
 _PRICE_COLUMNS = (
     "provider", "region", "instance_type", "purchase", "currency", "price_per_hour", "quality", "source", "date_seen",
@@ -96,6 +96,7 @@ def _read_types(path: Traversable, families: Mapping[str, CpuFamily]) -> dict[st
             memory_gib=float(decimal_in(row, "memory_gib")),
             accelerator=accelerator,
             n_accelerators=float(decimal_in(row, "n_accelerators")) if accelerator else 0.0,
+            accelerator_memory_gb=float(decimal_in(row, "accelerator_memory_gb")) if accelerator else None,
             cpu_family=_family_of(row, families),
             baseline_ratio=float(decimal_in(row, "baseline_ratio")) if row.cells["baseline_ratio"] else None,
             source=text_in(row, "source"),

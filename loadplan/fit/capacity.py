@@ -27,6 +27,7 @@ from loadplan.fit.service_time import (
     find_law,
     fit_service_times,
     not_served_caveats,
+    servable_batch_sizes,
     served_laws,
     service_time_caveats,
     service_times_s,
@@ -112,6 +113,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
             *not_served_caveats(service_times),
             *_run_caveats(loads),
             *_backlog_caveats(useful),
+            *_other_provider_caveats(served_laws(service_times), useful),
         ),
     )
     return with_capacities(fit, scenario)
@@ -130,8 +132,10 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     largest_batch = max(*scenario.serving.max_batch_sizes, fit.rows_per_request.most)
     capacities: list[SettingCapacity] = []
     for law in laws:
-        worlds = _worlds(fit, law.execution, largest_batch)
-        capacities += [_capacity(worlds, setting, scenario.objectives) for setting in _settings(law, scenario)]
+        settings = _settings(law, scenario)
+        if settings:
+            worlds = _worlds(fit, law.execution, max(setting.serving.max_batch_size for setting in settings))
+            capacities += [_capacity(worlds, setting, scenario.objectives) for setting in settings]
     doubts = [*service_time_caveats(laws, largest_batch), *_unseen_caveats(fit.arrivals, capacities)]
     doubts = [caveat for caveat in doubts if caveat not in fit.caveats]
     return replace(fit, capacities=tuple(capacities), caveats=(*fit.caveats, *doubts))
@@ -149,15 +153,16 @@ def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> Predicted
 
 def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
     choices = scenario.serving
-    mean_rows = scenario.traffic.rows_per_request.mean
+    rows = scenario.traffic.rows_per_request
+    sizes = servable_batch_sizes(law, choices.max_batch_sizes, n_rows_most=rows.most)
     return [
         Setting(
             execution=law.execution,
             serving=ServingConfig(
-                max_batch_size=size, batch_window_s=window_s, max_queue_rows=queue_rows(size, mean_rows)
+                max_batch_size=size, batch_window_s=window_s, max_queue_rows=queue_rows(size, rows.mean)
             ),
         )
-        for size, window_s in product(choices.max_batch_sizes, choices.batch_windows_s)
+        for size, window_s in product(sizes, choices.batch_windows_s)
     ]
 
 
@@ -341,6 +346,22 @@ def _unseen_caveats(arrivals: Arrivals, capacities: Sequence[SettingCapacity]) -
             f"simulated runs hold {n:,.0f}: what a server carries depends on which stretch they met",
             fix="plan on shorter busy periods, or on a recording of the busiest hour alone",
             number=n / wanted,
+        ),
+    )
+
+
+def _other_provider_caveats(laws: Sequence[ServiceTimeFit], loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
+    """The server's own costs are known from live runs on one provider alone."""
+    driven = {run.spec.setting.execution.provider for run in loads if run.spec.setting is not None}
+    others = sorted({law.execution.provider for law in laws} - driven)
+    if not others or not driven:
+        return ()
+    return (
+        Caveat(
+            code="fit.other_provider",
+            what=f"the server's own costs were fitted to live runs on {' and '.join(sorted(driven))} and are taken to "
+            f"be the same on {' and '.join(others)}",
+            fix="drive the planned setting live with `loadplan verify` on such a machine",
         ),
     )
 

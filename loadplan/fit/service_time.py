@@ -19,6 +19,8 @@ from loadplan.execution import ExecutionConfig
 from loadplan.fit.records import ServiceTimeFit
 
 EXTRAPOLATED_AT_MOST = 2  # times the largest batch measured
+# Providers of which one process of the embedded server may be planned: the processor, and NVIDIA's GPUs.
+_SERVED = ("CPU", "CUDA", "TensorRT")
 
 
 def fit_service_times(bench: BenchRun) -> tuple[ServiceTimeFit, ...]:
@@ -39,18 +41,19 @@ def fit_service_times(bench: BenchRun) -> tuple[ServiceTimeFit, ...]:
 
 
 def served_laws(laws: Sequence[ServiceTimeFit]) -> tuple[ServiceTimeFit, ...]:
-    """Those that the embedded server is planned with: one session in a process, on the CPU.
+    """Those that the embedded server is planned with: one session in a process, on the CPU or on the first GPU.
 
-    Sessions side by side have tables of their own, for their calls wait for each other; they are measured and told.
+    Sessions side by side have tables of their own, for their calls wait for each other; they are measured and told. Of
+    several GPUs the first stands for all: the best of them would be the luckiest.
 
     Raises:
         InvalidMeasurement: when there is none.
     """
-    served = tuple(law for law in laws if law.execution.provider == "CPU" and law.execution.n_sessions == 1)
+    served = tuple(law for law in laws if _is_served(law.execution))
     if served:
         return served
     raise InvalidMeasurement(
-        what="nothing was benchmarked that the embedded server is planned with: one session on the CPU",
+        what="nothing was benchmarked that the embedded server is planned with: one session on the CPU or on CUDA",
         where="fit",
         fix="add CPU to bench.providers",
     )
@@ -69,11 +72,16 @@ def not_served_caveats(laws: Sequence[ServiceTimeFit]) -> tuple[Caveat, ...]:
         Caveat(
             code="fit.not_served",
             what=f"measured, but not planned with: {named} (sessions × threads), because the embedded server has one "
-            "session in a process, on the CPU",
+            "session in a process, on the CPU or on the first GPU",
             fix="read their service times in the benchmark",
             number=float(len(others)),
         ),
     )
+
+
+def _is_served(execution: ExecutionConfig) -> bool:
+    is_first_device = execution.device_index in (None, 0)
+    return execution.provider_name in _SERVED and is_first_device and execution.n_sessions == 1
 
 
 def find_law(laws: Sequence[ServiceTimeFit], execution: ExecutionConfig) -> ServiceTimeFit:
@@ -113,10 +121,25 @@ def service_times_s(law: ServiceTimeFit, n_rows_most: int) -> NDArray[np.float64
     return times_s
 
 
+def servable_batch_sizes(law: ServiceTimeFit, batch_sizes: Sequence[int], *, n_rows_most: int) -> tuple[int, ...]:
+    """Of the batch sizes asked for, those that may be planned, where a request carries up to `n_rows_most` rows.
+
+    On a GPU none that is larger than what ran there: whether a larger one fits into its memory isn't known.
+    """
+    if law.execution.is_on_cpu:
+        return tuple(batch_sizes)
+    largest = law.batch_sizes[-1]
+    return tuple(size for size in batch_sizes if max(size, n_rows_most) <= largest)
+
+
 def service_time_caveats(laws: Sequence[ServiceTimeFit], n_rows_most: int) -> tuple[Caveat, ...]:
     """Doubts about tables that are too short for batches of up to `n_rows_most` rows."""
+    left_out = (_left_out(law, n_rows_most) for law in laws if not law.execution.is_on_cpu)
+    caveats = [caveat for caveat in left_out if caveat is not None]
+    laws = [law for law in laws if law.execution.is_on_cpu]
+    if not laws:
+        return tuple(caveats)
     largest = min(law.batch_sizes[-1] for law in laws)
-    caveats = []
     if any(len(law.batch_sizes) == 1 for law in laws):
         caveats.append(
             Caveat(
@@ -137,6 +160,19 @@ def service_time_caveats(laws: Sequence[ServiceTimeFit], n_rows_most: int) -> tu
             )
         )
     return tuple(caveats)
+
+
+def _left_out(law: ServiceTimeFit, n_rows_most: int) -> Caveat | None:
+    largest = law.batch_sizes[-1]
+    if largest >= n_rows_most:
+        return None
+    return Caveat(
+        code="fit.gpu_batches",
+        what=f"{law.execution.variant} on {law.execution.provider} ran batches of {largest} rows at most, and larger "
+        f"ones, of up to {n_rows_most}, are not planned there: they may not fit into its memory",
+        fix=f"add {n_rows_most} to bench.batch_sizes",
+        number=float(largest),
+    )
 
 
 def _fit(

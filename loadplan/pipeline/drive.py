@@ -45,7 +45,7 @@ def drive(
     if spec.setting is None:
         raise ValueError("only a run whose setting is known can be served here")
     model = _variant(exported, spec.setting.execution.variant)
-    right, tolerance = _right_answers(model, payloads, folder)
+    right, tolerance = _right_answers(model, payloads, folder, spec.setting.execution)
     server_cores, generator_core = split_cores(spec.setting.execution.n_threads)
     requests = v2_requests(
         right,
@@ -90,7 +90,9 @@ def _variant(exported: ExportRun, name: str) -> ExportedModel:
     )
 
 
-def _right_answers(model: ExportedModel, payloads: PayloadSet, folder: Path) -> tuple[PayloadSet, float]:
+def _right_answers(
+    model: ExportedModel, payloads: PayloadSet, folder: Path, execution: ExecutionConfig
+) -> tuple[PayloadSet, float]:
     """What the server must answer, and how far a float may stray from it.
 
     How far a lossy variant is from its source was judged at the export. Live, its right answers are its own; they stray
@@ -99,7 +101,7 @@ def _right_answers(model: ExportedModel, payloads: PayloadSet, folder: Path) -> 
     """
     if not model.is_lossy:
         return payloads, model.limits.max_abs_error or ABS_TOLERANCE
-    session = open_session(folder / model.path, ExecutionConfig(variant=model.variant))
+    session = open_session(folder / model.path, execution)  # a GPU rounds fp16 otherwise than the CPU does
     own = own_answers(session, payloads)
     scores = {name: values for name, values in own.items() if np.issubdtype(values.dtype, np.floating)}
     return replace(payloads, expected=scores or own), ABS_TOLERANCE + 2.0 * model.batch_spread

@@ -12,7 +12,7 @@ def profile_inputs(road: Road) -> dict[str, str]:
     """The profiles by type, and the variants that may be taken from them; nothing where there is no profile."""
     if not road.profiles:
         return {}
-    return {**made_by(road, "export"), **{f"profile {one.type_name}": one.sha256 for one in road.profiles}}
+    return {**made_by(road, "export"), **{f"profile {one.label}": one.sha256 for one in road.profiles}}
 
 
 def measured_elsewhere(road: Road) -> tuple[MeasuredType, ...]:

@@ -13,6 +13,7 @@ from loadplan.fit.capacity import with_capacities
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import Machine
 from loadplan.pipeline.artifacts import read_findings
+from loadplan.plan.accelerator import gpu_of, is_same_gpu
 from loadplan.plan.measured import MeasuredType
 from loadplan.profile import Profile, ProfiledModel, ProfileFacts, read_profile, write_profile
 from loadplan.scenario.spec import Scenario
@@ -33,12 +34,18 @@ class ProfileFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenProfile:
-    """A profile that was read, and the instance type that it stands for."""
+    """A profile that was read, and the instance type or the GPU that it stands for."""
 
     path: Path
     sha256: str  # of the file
-    type_name: str
+    type_name: str | None  # None: not known, but its GPU tells which offers it speaks of
     profile: Profile
+
+    @property
+    def label(self) -> str:
+        """What people know it by: its type, else its GPU."""
+        gpu = gpu_of(self.profile.facts.machine)
+        return self.type_name or (gpu.name if gpu else "an unknown type")
 
 
 def write_profile_of(run: Path, path: Path | None = None) -> tuple[Path, Profile]:
@@ -79,9 +86,9 @@ def read_profiles(files: Sequence[ProfileFile], catalog: Catalog) -> tuple[Given
     """
     given = tuple(_read(file, catalog) for file in files)
     for i, one in enumerate(given):
-        if any(one.type_name == other.type_name for other in given[:i]):
+        if any(one.label == other.label for other in given[:i]):
             raise InputError(
-                what=f"two profiles stand for {one.type_name}", where=str(one.path), fix="give one profile of each type"
+                what=f"two profiles stand for {one.label}", where=str(one.path), fix="give one profile of each type"
             )
     return given
 
@@ -105,6 +112,8 @@ def _read(file: ProfileFile, catalog: Catalog) -> GivenProfile:
     profile = read_profile(file.path)
     machine = profile.facts.machine
     type_name = file.type_name or machine.instance_type
+    if type_name is None and _has_gpu_laws(profile) and gpu_of(machine) is not None:
+        return GivenProfile(path=file.path, sha256=sha256_file(file.path), type_name=None, profile=profile)
     if type_name is None:
         raise InputError(
             what="the machine that was measured doesn't tell its instance type",
@@ -117,7 +126,9 @@ def _read(file: ProfileFile, catalog: Catalog) -> GivenProfile:
             where=str(file.path),
             fix="leave the name out; a type that was not measured is extrapolated",
         )
-    _require_same_shape(machine, _offer_of(type_name, catalog, file.path), file.path)
+    offer = _offer_of(type_name, catalog, file.path)
+    _require_same_shape(machine, offer, file.path)
+    _require_same_gpu(profile, offer, file.path)
     return GivenProfile(path=file.path, sha256=sha256_file(file.path), type_name=type_name, profile=profile)
 
 
@@ -145,6 +156,23 @@ def _require_same_shape(machine: Machine, offer: Offer, path: Path) -> None:
         )
 
 
+def _require_same_gpu(profile: Profile, offer: Offer, path: Path) -> None:
+    """A type with a GPU is planned on what was measured on that GPU; one without takes nothing from a GPU."""
+    named, gpu = offer.instance_type, gpu_of(profile.facts.machine)
+    if not _has_gpu_laws(profile) or (gpu is not None and is_same_gpu(gpu, named)):
+        return
+    kinds = " and ".join(dict.fromkeys(gpu.name for gpu in profile.facts.machine.gpus)) or "no GPU that tells its name"
+    raise InputError(
+        what=f"it was measured on {kinds}; {offer.type_name} has {named.accelerator or 'no GPU'}",
+        where=str(path),
+        fix="name the type that was measured, or none: offers with the GPU that was measured are then extrapolated",
+    )
+
+
+def _has_gpu_laws(profile: Profile) -> bool:
+    return any(not law.execution.is_on_cpu for law in profile.facts.fit.service_times)
+
+
 def _fit_for(given: GivenProfile, scenario: Scenario, variants: set[str], model_sha256: str) -> CapacityFit:
     facts, where = given.profile.facts, str(given.path)
     named = "" if scenario.model is None else scenario.model.named
@@ -165,7 +193,9 @@ def _fit_for(given: GivenProfile, scenario: Scenario, variants: set[str], model_
     laws = tuple(
         law
         for law in facts.fit.service_times
-        if law.execution.variant in variants and law.execution.n_threads in scenario.serving.n_threads
+        if law.execution.variant in variants
+        # Threads are a choice on the CPU alone.
+        and (law.execution.n_threads in scenario.serving.n_threads or not law.execution.is_on_cpu)
     )
     if not laws:
         raise InputError(

@@ -5,6 +5,7 @@ from loadplan.plan.fleet import Assumption
 from loadplan.plan.microarchitecture import core_peak_gflops
 from loadplan.plan.transfer import (
     OTHER_ARCHITECTURE_FACTOR,
+    OTHER_HOST_FACTOR,
     SAME_ARCHITECTURE_FACTOR,
     THREAD_CORE_SHARE,
     UNPLACED_FACTOR,
@@ -61,6 +62,14 @@ def _burstiness(scenario: Scenario) -> tuple[Assumption, ...]:
         return ()
     name = "burstiness of the requests: variance over mean of their counts in a long window"
     return (_assumption(name, dispersion, "ratio", "scenario: traffic.arrivals"),)
+
+
+def gpu_assumptions() -> tuple[Assumption, ...]:
+    """What is assumed where something was measured on a GPU."""
+    return (
+        _assumption("server processes per GPU", 1.0, "count", "assumed: several on one GPU are not planned"),
+        _assumption("error of the speed of the same GPU in another host", OTHER_HOST_FACTOR, "factor", "assumed"),
+    )
 
 
 def _assumption(name: str, value: float, unit: str, source: str) -> Assumption:

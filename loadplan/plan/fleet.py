@@ -28,7 +28,8 @@ class ReplicaCapacity:
     speed_ratio: float  # speed of one server process against the machine that was measured; 1: the same
     n_server_processes: int
     basis: Basis
-    measured_on: str | None = None  # `provider/type` whose profile it rests on; None: this machine, or none at all
+    # `provider/type`, else the GPU, whose profile it rests on; None: this machine, or none at all
+    measured_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

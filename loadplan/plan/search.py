@@ -13,8 +13,9 @@ from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Basis, Caveat
 from loadplan.fit.records import CapacityFit, SettingCapacity
+from loadplan.plan.accelerator import n_gpus
 from loadplan.plan.answer import Considered, NearMiss, answer
-from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions
+from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions, gpu_assumptions
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import Plan, ReplicaCapacity
 from loadplan.plan.measured import (
@@ -22,6 +23,7 @@ from loadplan.plan.measured import (
     MeasuredType,
     find_grounds,
     ground_caveats,
+    has_gpu_settings,
     nearest_ground,
     unused_types,
 )
@@ -37,6 +39,7 @@ from loadplan.plan.transfer import (
     PredictedP99,
     SpeedRatio,
     cautious_quantile_s,
+    host_speed_ratio,
     inference_share,
     latency_elsewhere,
     speed_ratio,
@@ -48,14 +51,22 @@ from loadplan.slo import LatencyLimit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Elsewhere:
+    """Hardware that was not measured."""
+
+    family: CpuFamily | None  # None: nothing is known of its processor
+    has_gpu: bool  # the same as was measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _CoreCapacity:
-    """One setting on one kind of core."""
+    """One setting on one kind of core, or on one GPU of a kind of host."""
 
     here: SettingCapacity
     speed: SpeedRatio
     there: CapacityRange  # of one server process
     basis: Basis
-    measured_on: str | None  # the type whose profile this rests on; None: the machine at hand
+    measured_on: str | None  # the type or the GPU whose profile this rests on; None: the machine at hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +101,7 @@ def plan_fleet(
     grounds = find_grounds(fit, measured, catalog)
     here = grounds[-1].family
     limits = [limit for slo in scenario.objectives for limit in slo.limits]
-    tables = {ground.type_name: _capacity_table(ground, limits) for ground in grounds[:-1]}
+    tables = {ground.label: _capacity_table(ground, limits) for ground in grounds[:-1]}
     table_here = _capacity_table(grounds[-1], limits)
     offers = allowed_offers(catalog, scenario.plan)
     reasons: list[tuple[Offer, str]] = []
@@ -98,10 +109,11 @@ def plan_fleet(
     misses: list[_Miss] = []
     for offer in offers:
         ground = nearest_ground(offer, grounds)
-        capacities_on = table_here if ground.is_here else tables[ground.type_name]
-        is_own = offer.type_name == ground.type_name
-        reason = _why_unknown(offer.instance_type, is_own=is_own) or why_not_plannable(offer)
-        cores = capacities_on(None if is_own else offer.instance_type.cpu_family) if reason is None else ()
+        reason = _why_unknown(offer, ground) or why_not_plannable(offer)
+        cores: tuple[_CoreCapacity, ...] = ()
+        if ground is not None and reason is None:
+            capacities_on = table_here if ground.is_here else tables[ground.label]
+            cores = capacities_on(_elsewhere(offer, ground))
         fitting = [core for core in cores if _n_server_processes(offer.instance_type, core) > 0]
         carrying = [core for core in fitting if core.there.low > 0.0]
         if carrying:
@@ -114,68 +126,99 @@ def plan_fleet(
         candidates=tuple(candidates),
         near_miss=_near_miss(misses),
         not_offered=(*listed(reasons), *unused_types(measured, offers)),
-        assumptions=(*common_assumptions(scenario), *extrapolation_assumptions(scenario, here)),
+        assumptions=(
+            *common_assumptions(scenario),
+            *extrapolation_assumptions(scenario, here),
+            *(gpu_assumptions() if any(has_gpu_settings(ground) for ground in grounds) else ()),
+        ),
         caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds), *stale_price_caveats(prices, as_of)),
     )
     return answer(considered, scenario=scenario, catalog=catalog)
 
 
-def _why_unknown(instance_type: InstanceType, *, is_own: bool) -> str | None:
-    """Why nothing is known of the speed of this type; None where something is, or where it is this machine's own."""
-    if is_own:
+def _elsewhere(offer: Offer, ground: Ground) -> _Elsewhere | None:
+    """The offer as hardware that was not measured; None where it is of the ground's own type."""
+    if offer.type_name == ground.type_name:
         return None
-    if instance_type.accelerator is not None:
+    own = offer.instance_type
+    return _Elsewhere(family=own.cpu_family, has_gpu=own.accelerator is not None)
+
+
+def _why_unknown(offer: Offer, ground: Ground | None) -> str | None:
+    """Why nothing is known of the speed of this offer; None where something is, or where its own type was measured."""
+    instance_type = offer.instance_type
+    if ground is None:
         return f"the speed of its accelerator ({instance_type.accelerator}) is unknown until it is measured"
+    if offer.type_name == ground.type_name or instance_type.accelerator is not None:
+        return None
     if instance_type.cpu_family is None:
         return "nothing is known of its processor"
+    if all(not one.setting.execution.is_on_cpu for one in ground.fit.capacities):
+        return "it has no GPU, and nothing was measured without one"
     return None
 
 
 def _why_too_slow(instance_type: InstanceType, *, fits: bool) -> str:
     if not fits:
         return "it has fewer cores than any setting takes"
+    if instance_type.accelerator is not None:
+        return f"no setting is sure to meet the objectives on its {instance_type.accelerator}"
     processor = instance_type.cpu_family.cpu_model if instance_type.cpu_family else "processor"
     return f"no setting is sure to meet the objectives on its {processor}"
 
 
 def _capacity_table(
     ground: Ground, limits: Sequence[LatencyLimit]
-) -> Callable[[CpuFamily | None], tuple[_CoreCapacity, ...]]:
-    """Every setting of the fit on a family's core, each family worked out once; None stands for the ground's own."""
+) -> Callable[[_Elsewhere | None], tuple[_CoreCapacity, ...]]:
+    """Every setting of the fit elsewhere, each kind of hardware worked out once; None stands for the ground's own.
+
+    Elsewhere a GPU's settings go to GPUs alone, and a processor's to machines without one: whoever rents a GPU to let
+    it stand idle has to have measured that it does.
+    """
 
     @cache
-    def capacities_on(family: CpuFamily | None) -> tuple[_CoreCapacity, ...]:
-        return tuple(_core_capacity(ground, capacity, family, limits) for capacity in ground.fit.capacities)
+    def capacities_on(there: _Elsewhere | None) -> tuple[_CoreCapacity, ...]:
+        return tuple(
+            _core_capacity(ground, capacity, there, limits)
+            for capacity in ground.fit.capacities
+            if there is None or there.has_gpu != capacity.setting.execution.is_on_cpu
+        )
 
     return capacities_on
 
 
 def _core_capacity(
-    ground: Ground, capacity: SettingCapacity, there: CpuFamily | None, limits: Sequence[LatencyLimit]
+    ground: Ground, capacity: SettingCapacity, there: _Elsewhere | None, limits: Sequence[LatencyLimit]
 ) -> _CoreCapacity:
     here = ground.family
     if there is None:
         speed = SAME_MACHINE
-    elif here is None:
+    elif there.has_gpu:
+        speed = host_speed_ratio(here, there.family, inference_share=inference_share(ground.fit, capacity))
+    elif here is None or there.family is None:
         speed = UNPLACED
     else:
-        speed = speed_ratio(here, there, inference_share=inference_share(ground.fit, capacity))
+        speed = speed_ratio(here, there.family, inference_share=inference_share(ground.fit, capacity))
     return _CoreCapacity(
         here=capacity,
         speed=speed,
         there=transferred_capacity(capacity, speed, limits),
         basis=ground.fit.basis if there is None else "extrapolated",
-        measured_on=None if ground.is_here else ground.type_name,
+        measured_on=None if ground.is_here else ground.label,
     )
 
 
 def _n_server_processes(instance_type: InstanceType, core: _CoreCapacity) -> int:
-    """How many server processes of a setting fill the whole cores of a type; 0 where not even one fits."""
+    """How many server processes of a setting fill the whole cores of a type, or its GPUs; 0 where none fits.
+
+    One process has a GPU for itself: what several would make of one isn't known from one.
+    """
     family = instance_type.cpu_family
     # A type of which nothing is known is this machine's own; its vCPUs are taken for threads, the lesser of the two.
     core_share = 1.0 if family is not None and family.vcpu_is == "core" else THREAD_CORE_SHARE
     execution = core.here.setting.execution
-    return int(instance_type.n_vcpus * core_share) // (execution.n_threads * execution.n_sessions)
+    n_on_cores = int(instance_type.n_vcpus * core_share) // (execution.n_threads * execution.n_sessions)
+    return n_on_cores if execution.is_on_cpu else min(n_on_cores, n_gpus(instance_type))
 
 
 def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, float, int, float]:

@@ -25,6 +25,9 @@ SAME_ARCHITECTURE_FACTOR = 1.5
 OTHER_ARCHITECTURE_FACTOR = 2.0
 # Where this machine can't be placed among the catalogue's processors, every ratio is a guess around 1.
 UNPLACED_FACTOR = 2.0
+# Widening where the same GPU sits in another host: its form (PCIe or SXM: 1.7 in memory bandwidth for the H100), its
+# bus and its cooling may differ. Assumed.
+OTHER_HOST_FACTOR = 2.0
 # Share of a core behind a vCPU that is a hardware thread: its twin uses the other half. Assumed.
 THREAD_CORE_SHARE = 0.5
 
@@ -78,6 +81,19 @@ def speed_ratio(here: CpuFamily, there: CpuFamily, *, inference_share: float) ->
         middle=mixed(math.sqrt(clock * peak)),
         high=mixed(max(clock, peak)) * factor,
     )
+
+
+def host_speed_ratio(here: CpuFamily | None, there: CpuFamily | None, *, inference_share: float) -> SpeedRatio:
+    """Speed of a server in another host with the same GPU: inference takes as long, the server's own work another time.
+
+    ratio = 1 / (share + (1 - share) / clock), with the ratio of the clocks where both processors are known, else
+    anything around 1.
+    """
+    clocks = (1.0 / UNPLACED_FACTOR, 1.0, UNPLACED_FACTOR)
+    if here is not None and there is not None:
+        clocks = (there.clock_ghz / here.clock_ghz,) * 3
+    low, middle, high = (1.0 / (inference_share + (1.0 - inference_share) / clock) for clock in clocks)
+    return SpeedRatio(low=low / OTHER_HOST_FACTOR, middle=middle, high=high * OTHER_HOST_FACTOR)
 
 
 def inference_share(fit: CapacityFit, capacity: SettingCapacity) -> float:

@@ -205,7 +205,9 @@ def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
         speed = "by the laws in its profile"
     else:
         base = f" as the {fleet.capacity.measured_on} that was measured" if fleet.capacity.measured_on else ""
-        speed = f"a core of it is taken to be {fleet.capacity.speed_ratio:.2f} × as fast{base}"
+        setting = fleet.capacity.setting
+        part = "core" if setting is None or setting.execution.is_on_cpu else "server on its GPU"
+        speed = f"a {part} of it is taken to be {fleet.capacity.speed_ratio:.2f} × as fast{base}"
     what = "the law" if verdict.prediction_held else "that the objective holds here, not the law"
     return f"{what}, at {share} of this machine's capacity; {here} ({speed})"
 

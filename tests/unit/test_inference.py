@@ -96,7 +96,11 @@ class FakeGpuRuntime:
 
     def InferenceSession(self, path: str, **given: Any) -> Any:
         options, ((name, choice),) = given["sess_options"], given["providers"]
-        assert (name, choice, given["enable_fallback"]) == ("CUDAExecutionProvider", {"device_id": "1"}, False)
+        assert (name, choice, given["enable_fallback"]) == (
+            "CUDAExecutionProvider",
+            {"use_tf32": "0", "device_id": "1"},
+            False,
+        )
         assert options.get_session_config_entry("session.record_ep_graph_assignment_info") == "1"
         if self._left and _is_strict(options):
             raise RuntimeError(

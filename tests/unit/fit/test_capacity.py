@@ -461,6 +461,18 @@ def test_sessions_side_by_side_are_told_and_not_offered(
     assert "fit.not_served" in [caveat.code for caveat in fit.caveats]
 
 
+def test_a_gpu_is_planned_beside_the_cpu_with_the_servers_costs_from_either(
+    make_bench: MakeBench, run: LoadRun, make_scenario: MakeScenario, know: Know, make_overhead: MakeOverhead
+) -> None:
+    know(make_overhead())
+    on_cpu, on_gpu = (ExecutionConfig(variant="fp32", provider=name) for name in ("CPU", "CUDA"))
+    bench = make_bench({1: SERVICE_S, 8: SERVICE_S}, executions=(on_cpu, on_gpu))
+    fit = fit_capacity(bench, [run], make_scenario(max_batch_sizes=(1,), objectives=(slo(0.99, 60.0),)))
+    assert [capacity.setting.execution for capacity in fit.capacities] == [on_cpu, on_gpu]
+    (caveat,) = [caveat for caveat in fit.caveats if caveat.code == "fit.other_provider"]
+    assert "live runs on CPU and are taken to be the same on CUDA" in caveat.what
+
+
 def test_invalid_runs_are_left_out_and_that_is_said(
     bench: BenchRun, run: LoadRun, make_run: MakeRun, make_scenario: MakeScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:

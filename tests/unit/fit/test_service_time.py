@@ -1,6 +1,7 @@
 """The table of service times, and what is known beyond its ends."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from loadplan.fit.service_time import (
     find_law,
     fit_service_times,
     not_served_caveats,
+    servable_batch_sizes,
     served_laws,
     service_time_caveats,
     service_times_s,
@@ -146,19 +148,42 @@ def test_a_table_too_short_for_what_is_planned_is_a_doubt(
     assert [caveat.code for caveat in service_time_caveats((law(times_s),), most)] == codes
 
 
-def test_only_one_session_on_the_cpu_is_planned_with_and_the_others_are_told(make_bench: MakeBench) -> None:
+def test_one_session_on_the_cpu_or_the_first_gpu_is_planned_with_and_the_others_are_told(
+    make_bench: MakeBench,
+) -> None:
     executions = [
         ExecutionConfig(variant="fp32"),
+        ExecutionConfig(variant="fp32", provider="CUDA:0"),
         ExecutionConfig(variant="fp32", n_sessions=2),
-        ExecutionConfig(variant="fp32", provider="CUDA"),
+        ExecutionConfig(variant="fp32", provider="CUDA:1"),
+        ExecutionConfig(variant="fp32", provider="OpenVINO:0"),
     ]
     laws = fit_service_times(make_bench({1: 0.010}, executions=executions))
-    assert len(laws) == 3
-    assert [law.execution for law in served_laws(laws)] == executions[:1]
+    assert len(laws) == 5
+    assert {law.execution for law in served_laws(laws)} == set(executions[:2])
     (caveat,) = not_served_caveats(laws)
-    assert caveat.number == 2.0
+    assert caveat.number == 3.0
     assert "fp32 on CPU with 2 × 1" in caveat.what
-    assert "fp32 on CUDA with 1 × 1" in caveat.what
+    assert "fp32 on CUDA:1 with 1 × 1" in caveat.what
     assert not_served_caveats(served_laws(laws)) == ()
     with pytest.raises(InvalidMeasurement, match="one session on the CPU"):
-        served_laws(laws[1:])
+        served_laws([law for law in laws if law.execution in executions[2:]])
+
+
+@pytest.mark.parametrize(
+    ("provider", "asked", "n_rows_most", "planned"),
+    [
+        ("CPU", (1, 8, 16), 1, (1, 8, 16)),
+        ("CUDA", (1, 8, 16), 1, (1, 8)),  # of 16 nobody knows whether they fit
+        ("CUDA", (1, 8), 9, ()),  # a request of 9 rows runs alone, and may not fit
+    ],
+)
+def test_no_batch_is_planned_on_a_gpu_that_is_larger_than_what_ran_there(
+    provider: str, asked: tuple[int, ...], n_rows_most: int, planned: tuple[int, ...]
+) -> None:
+    execution = ExecutionConfig(variant="fp32", provider=provider)
+    table = replace(law({1: 1.0, 8: 2.0}), execution=execution)
+    assert servable_batch_sizes(table, asked, n_rows_most=n_rows_most) == planned
+    most = max(*asked, n_rows_most)
+    codes = [caveat.code for caveat in service_time_caveats([table], most)]
+    assert codes == (["fit.gpu_batches" if provider == "CUDA" else "fit.batch_size_extrapolated"] if most > 8 else [])
