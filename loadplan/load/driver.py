@@ -9,6 +9,7 @@ import os
 import resource
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InputError
+from loadplan.load.crew import Crew, CrewResult, LocalCrew, drive_together
 from loadplan.load.generator_process import Hearers, ended_early, start_locust, watch_generator
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.open_loop import LoopOrder, LoopResult
@@ -51,11 +53,11 @@ def run_load(
     core: int | None,
     on_progress: Callable[[float], None] | None = None,
     allow_remote: tuple[str, ...] = (),
-    metrics_url: str | None = None,
+    crew: Crew | None = None,
 ) -> LoadRun:
-    """Drive `url` (http://host:port) as the spec says, from a generator pinned to `core`.
+    """Drive `url` (http://host:port) as the spec says, from a generator pinned to `core`, or from a crew of several.
 
-    The server is watched meanwhile; its Prometheus page is `metrics_url`, or else /metrics at `url`.
+    The server is watched meanwhile, its Prometheus page at /metrics included.
     `on_progress` hears the share that is done, 0 to 1, a few times a second.
 
     Raises:
@@ -83,26 +85,30 @@ def run_load(
         expected=requests.expected,
         core=core,
     )
-    page = metrics_url or f"{url.rstrip('/')}/metrics"
-    away_from = () if core is None else (core,)
+    page = f"{url.rstrip('/')}/metrics"
+    away_from = crew.cores if isinstance(crew, LocalCrew) else () if core is None else (core,)
     with watching(target.address, metrics_url=page, duration_s=spec.duration_s, away_from=away_from) as watcher:
-        result = _generate(job, spec, Hearers(began=watcher.begin, progress=on_progress or _nobody))
-    if due_s.size and result.n_answered == 0 and result.own_fault is None:
+        hearers = Hearers(began=watcher.begin, progress=on_progress or _nobody)
+        driven = _alone(job, spec, hearers) if crew is None else drive_together(job, spec, crew, hearers)
+    result = driven.result
+    if result.requests.n_requests and result.n_answered == 0 and result.own_fault is None:
         raise _no_answer(url, result)
+    verdict = judge(spec, result.requests, result.lost, own_fault=result.own_fault)
+    reasons = (*driven.invalid_reasons, *verdict.invalid_reasons)
     return LoadRun(
         spec=spec,
         url=url.rstrip("/") + requests.path,
         machine=machine,
         requests=result.requests,
         lost=result.lost,
-        verdict=judge(spec, result.requests, result.lost, own_fault=result.own_fault),
-        caveats=(*_caveats(spec, result), *_stretch_caveats(spec, n_due=due_s.size)),
+        verdict=replace(verdict, valid=not reasons, invalid_reasons=reasons),
+        caveats=(*_caveats(spec, result), *driven.caveats, *_stretch_caveats(spec, n_due=due_s.size)),
         payload_rows=None if requests.n_rows is None else np.array(requests.n_rows, dtype=np.int32),
         server=watcher.result(),
     )
 
 
-def _generate(job: GeneratorJob, spec: LoadSpec, hearers: Hearers) -> LoopResult:
+def _alone(job: GeneratorJob, spec: LoadSpec, hearers: Hearers) -> CrewResult:
     with tempfile.TemporaryDirectory(prefix="loadplan-load-") as name:
         folder = Path(name)
         write_job(folder, job)
@@ -111,7 +117,7 @@ def _generate(job: GeneratorJob, spec: LoadSpec, hearers: Hearers) -> LoopResult
         result = read_result(folder)
         if result is None:
             raise ended_early(process, folder, spec=spec)
-        return result
+        return CrewResult(result=result, invalid_reasons=(), caveats=())
 
 
 def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generator) -> NDArray[np.int32]:

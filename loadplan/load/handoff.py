@@ -17,6 +17,8 @@ from loadplan.load.open_loop import LoopOrder, LoopResult
 from loadplan.load.records import LostTime, RequestLog
 from loadplan.load.requests import ExpectedAnswers
 
+JOB_FILES = ("job.json", "job.npz")
+RESULT_FILES = ("result.npz", "result.json")
 _LOG_COLUMNS = ("due_s", "sent_s", "first_byte_s", "done_s", "outcome", "status", "payload")
 
 

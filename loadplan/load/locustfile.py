@@ -29,10 +29,11 @@ class Generator(OpenLoopUser):
         """The job as the driver wrote it."""
         return _JOB
 
-    def began(self) -> None:
-        """Tell the driver, which shows the progress."""
+    def start_s(self) -> float:
+        """At once; the driver is told, which shows the progress."""
         sys.stdout.write("began\n")
         sys.stdout.flush()
+        return super().start_s()
 
     def finished(self, result: LoopResult) -> None:
         """Leave the records for the driver."""

@@ -32,7 +32,7 @@ _READ_BYTES = 65_536  # larger buffers come from fresh pages, which cost more th
 _YIELD_EVERY_S = 0.020
 _YIELD_NEEDS_S = 0.0005  # a yield takes 10 to 30 µs; a request that is due sooner than this waits for nobody
 _YIELD_AT_LATEST_S = 1.0
-_HEAD_START_S = 0.005  # from the end of the preparations to the start of the schedule
+HEAD_START_S = 0.005  # from the end of the preparations to the start of the schedule
 # An idle turn takes 2 µs, a send or a read 5 to 25 µs: a turn far longer than its actions was somebody else's.
 _GAP_PER_ACTION_S = 0.00005
 # A kept-open connection that its server closes just as a request leaves is nobody's failure to answer. Servers
@@ -112,15 +112,18 @@ class OpenLoop:
         self._is_hopeless = False
         self._start = 0.0
 
-    def run(self) -> LoopResult:
-        """Send everything when it is due, wait for every answer or its timeout, and return the records."""
+    def run(self, start_s: Callable[[], float] | None = None) -> LoopResult:
+        """Send everything when it is due, wait for every answer or its timeout, and return the records.
+
+        `start_s` is asked when all is ready, and says when the schedule starts on CLOCK_MONOTONIC; None: at once.
+        """
         gc.collect()
         gc.freeze()
         gc.disable()
         try:
             for _ in range(min(self._order.n_warm_connections, self._n)):
                 self._warm_up()
-            self._start = self._clock() + _HEAD_START_S
+            self._start = self._clock() + HEAD_START_S if start_s is None else start_s()
             self._due = array("d", (self._order.due_s + self._start).tobytes())
             self._spin()
         finally:

@@ -7,17 +7,24 @@ own, and the loop is given the unpatched ones: a greenlet per request gave 3,000
 """
 
 import logging
+import time
+from collections.abc import Callable
 
 import gevent
 from gevent.monkey import get_original
-from locust import User, task
+from locust import User, events, task
+from locust.dispatch import UsersDispatcher
+from locust.env import Environment
 from locust.exception import StopUser
+from locust.rpc import Message
+from locust.runners import STATE_MISSING, DistributedRunner, MasterRunner, WorkerNode
 
 from loadplan.load.answers import AnswerBook
+from loadplan.load.channel import Channel, Data, Listener
 from loadplan.load.connection import Network
 from loadplan.load.handoff import GeneratorJob
 from loadplan.load.judges import judge_of
-from loadplan.load.open_loop import LoopResult, OpenLoop
+from loadplan.load.open_loop import HEAD_START_S, LoopResult, OpenLoop
 
 _log = logging.getLogger(__name__)
 
@@ -30,30 +37,45 @@ class OpenLoopUser(User):
 
     abstract = True
     fixed_count = 1
+    _n_begun = 0
 
     def job(self) -> GeneratorJob:
         """The run to be driven."""
         raise NotImplementedError
 
-    def began(self) -> None:
-        """Everything is ready, the first request is about to fall due."""
+    def start_s(self) -> float:
+        """Everything is ready: when the schedule starts, on CLOCK_MONOTONIC."""
+        return time.monotonic() + HEAD_START_S
 
     def finished(self, result: LoopResult) -> None:
         """Take the records of the run."""
         raise NotImplementedError
 
+    def failed(self, reason: str) -> None:
+        """Take the reason why there are no records."""
+
+    def ended(self) -> None:
+        """End the test. Quitting waits for this very greenlet, so somebody else has to do it."""
+        gevent.spawn(self.environment.runner.quit)
+
     @task
     def drive(self) -> None:
         """Run the job from its first due time to its last answer."""
+        OpenLoopUser._n_begun += 1
+        if OpenLoopUser._n_begun > 1:  # Locust may spawn again when it has found a lost worker
+            raise StopUser
         try:
             self._drive()
-        except Exception:
+        except gevent.GreenletExit:
+            self.failed("the test was stopped")
+            raise
+        except Exception as error:
             # Locust would log this and start the task again, for ever.
             _log.exception("the load generator failed")
             self.environment.process_exit_code = 1
+            self.failed(f"{type(error).__name__}: {error}")
         finally:
-            # Quitting waits for this very greenlet, so somebody else has to do it.
-            gevent.spawn(self.environment.runner.quit)
+            self.ended()
         raise StopUser
 
     def _drive(self) -> None:
@@ -64,5 +86,69 @@ class OpenLoopUser(User):
             answers=None if job.expected is None else AnswerBook(judge_of(job.expected)),
             yield_to_others=lambda: gevent.sleep(0),
         )
-        self.began()
-        self.finished(loop.run())
+        self.finished(loop.run(self.start_s))
+
+
+def on_connection(*, lead: Callable[[Channel], None], join: Callable[[Channel], None]) -> None:
+    """When Locust has opened its connection, have the master `lead` beside all else, or the worker `join`.
+
+    When `lead` returns, the master tells all workers to quit, and ends.
+    """
+
+    def begin(environment: Environment, runner: DistributedRunner, **_: object) -> None:
+        channel = _LocustChannel(runner)
+        if not isinstance(runner, MasterRunner):
+            join(channel)
+            return
+        environment.dispatcher_class = _OneEach
+        leader = gevent.spawn(lead, channel)
+        leader.link(lambda _leader: gevent.spawn(runner.quit))
+
+    events.init.add_listener(begin)  # type: ignore[no-untyped-call]
+
+
+class _LocustChannel:
+    """Messages of one's own over Locust's connection of master and workers."""
+
+    def __init__(self, runner: DistributedRunner) -> None:
+        self._runner = runner
+
+    def send(self, kind: str, data: Data, *, to: str | None = None) -> None:
+        self._runner.send_message(kind, data, client_id=to)
+
+    def listen(self, kind: str, listener: Listener) -> None:
+        def hear(msg: Message, **_: object) -> None:
+            listener(msg.node_id, msg.data)
+
+        self._runner.register_message(kind, hear)
+
+    def is_missing(self, worker: str) -> bool:
+        node = self._runner.clients.get(worker) if isinstance(self._runner, MasterRunner) else None
+        return node is None or node.state == STATE_MISSING
+
+
+class _OneEach(UsersDispatcher):
+    """In place of Locust's dispatcher: one user on each worker, and never another for a worker that is lost."""
+
+    def __init__(self, worker_nodes: list[WorkerNode], user_classes: list[type[User]]) -> None:
+        self._users = {node.id: {kind.__name__: 1 for kind in user_classes} for node in worker_nodes}
+        self._is_due = False
+
+    @property
+    def dispatch_in_progress(self) -> bool:
+        return self._is_due
+
+    def new_dispatch(self, *_: object, **__: object) -> None:
+        self._is_due = True
+
+    def __next__(self) -> dict[str, dict[str, int]]:
+        if not self._is_due:
+            raise StopIteration
+        self._is_due = False
+        return self._users
+
+    def add_worker(self, worker_node: WorkerNode) -> None:
+        """It came too late, or comes back: it has what it has."""
+
+    def remove_worker(self, worker_node: WorkerNode) -> None:
+        """Its requests are nobody else's."""

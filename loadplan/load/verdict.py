@@ -36,18 +36,18 @@ def judge(spec: LoadSpec, requests: RequestLog, lost: LostTime, *, own_fault: st
     when fewer than 25 % of the windows are clean; when the generator was paused; or when it lacked something itself.
     A saturation run may send late: it is to keep the server busy, and is read from its actual sends.
     """
-    lag_limit_s = _lag_limit_s(requests)
+    limit_s = lag_limit_s(requests)
     is_clean = clean_windows(lost, duration_s=spec.duration_s)
     in_clean = due_in_clean_window(requests.due_s, is_clean)
     # A comparison with NaN is False: a request that was never sent is late.
-    is_late = ~(requests.sent_s - requests.due_s <= lag_limit_s)
+    is_late = ~(requests.sent_s - requests.due_s <= limit_s)
     # With no request in a clean window the share is that of all, and lateness is no reason: nobody knows whose it is.
     can_judge = bool(in_clean.any())
     late_ratio = float(np.mean(is_late[in_clean] if can_judge else is_late)) if is_late.size else 0.0
-    n_sent = int(np.count_nonzero(requests.sent_s <= spec.duration_s + lag_limit_s))
+    n_sent = int(np.count_nonzero(requests.sent_s <= spec.duration_s + limit_s))
     is_good = requests.outcome == np.uint8(Outcome.OK)
     facts = _Facts(
-        lag_limit_s=lag_limit_s,
+        lag_limit_s=limit_s,
         late_ratio=late_ratio if can_judge else 0.0,
         clean_ratio=float(is_clean.mean()),
         n_due=requests.n_requests,
@@ -214,7 +214,8 @@ def _reasons(spec: LoadSpec, facts: _Facts) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _lag_limit_s(requests: RequestLog) -> float:
+def lag_limit_s(requests: RequestLog) -> float:
+    """How late a send may be: 1 ms, or 5 % of the median response time where that is more."""
     times_s = requests.response_time_s
     median_s = percentile(times_s, 0.5) if times_s.size else 0.0
     return max(_LAG_ALLOWED_S, _LAG_ALLOWED_OF_MEDIAN_RATIO * median_s)
