@@ -26,7 +26,8 @@ class ServerHandle:
     """A server that answered a real inference."""
 
     url: str  # http://host:port
-    pid: int
+    pid: int  # of several processes, the one that started the others
+    grpc: str | None  # host:port; None where it was not asked for
 
 
 @contextmanager
@@ -37,9 +38,12 @@ def start_server(
     model_name: str,
     pads: bool = False,
     cores: Sequence[int] = (),
+    with_grpc: bool = False,
     ready_limit_s: float = _READY_LIMIT_S,
 ) -> Iterator[ServerHandle]:
     """Serve `model` on a free loopback port with this setting, pinned to `cores` (none named: not pinned).
+
+    Inference runs inline, as the simulator assumes; of several processes each gets its share of the cores.
 
     `pads`: requests of different lengths share a batch, as the export proved that this model may.
     The server ends with the block, and with this process however it ends.
@@ -52,7 +56,7 @@ def start_server(
         log_path = Path(name) / "log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                _command(model, setting=setting, model_name=model_name, pads=pads, cores=cores),
+                _command(model, setting=setting, model_name=model_name, pads=pads, cores=cores, with_grpc=with_grpc),
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -75,7 +79,9 @@ def start_server(
                 process.stdout.close()
 
 
-def _command(model: Path, *, setting: Setting, model_name: str, pads: bool, cores: Sequence[int]) -> list[str]:
+def _command(
+    model: Path, *, setting: Setting, model_name: str, pads: bool, cores: Sequence[int], with_grpc: bool
+) -> list[str]:
     execution, serving = setting.execution, setting.serving
     options = {
         "--model": str(model),
@@ -87,7 +93,10 @@ def _command(model: Path, *, setting: Setting, model_name: str, pads: bool, core
         "--threads": str(execution.n_threads),
         "--provider": execution.provider,
         "--max-queue-rows": str(serving.max_queue_rows),
+        "--processes": str(serving.n_server_processes),
     }
+    if with_grpc:
+        options["--grpc-port"] = "0"
     if cores:
         options["--cores"] = ",".join(map(str, cores))
     pairs = [text for option in options.items() for text in option]
@@ -111,7 +120,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path, *, limit_s: f
             raise _not_ready(process, log, has_ended=bool(readable), limit_s=limit_s)
         line += piece
     said = json.loads(line.splitlines()[0])
-    return ServerHandle(url=said["url"], pid=said["pid"])
+    return ServerHandle(url=said["url"], pid=said["pid"], grpc=said.get("grpc"))
 
 
 def _not_ready(process: subprocess.Popen[bytes], log: Path, *, has_ended: bool, limit_s: float) -> EnvironmentFault:

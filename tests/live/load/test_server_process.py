@@ -68,6 +68,18 @@ def test_the_embedded_server_is_driven_and_every_answer_is_right(
         urlopen(server.url)
 
 
+def test_a_setting_of_several_processes_is_served_by_as_many(doubling_model: Path) -> None:
+    setting = replace(SETTING, serving=replace(SETTING.serving, n_server_processes=2))
+    with start_server(doubling_model, setting=setting, model_name="d", with_grpc=True) as server:
+        members = psutil.Process(server.pid).children()
+        ports = [{entry.laddr.port for entry in member.net_connections("inet")} for member in members]
+        assert server.grpc is not None
+        wanted = {int(address.rsplit(":", 1)[1]) for address in (server.url, server.grpc)}
+        assert len(members) == 2
+        assert all(wanted <= own for own in ports)
+    assert not any(member.is_running() for member in members)
+
+
 def test_requests_of_mixed_sizes_share_batches_and_every_answer_is_right(
     doubling_model: Path, make_spec: Callable[..., LoadSpec], machine: Machine
 ) -> None:

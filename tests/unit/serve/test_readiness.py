@@ -49,3 +49,17 @@ def test_a_server_that_is_stopping_is_not_ready() -> None:
     assert readiness.is_ready()
     readiness.is_stopping = True
     assert not readiness.is_ready()
+
+
+def test_an_inference_that_runs_far_longer_than_any_did_is_not_ready_and_no_more_are_tried() -> None:
+    model, clock = _Model(), _Clock()
+    since_s: list[float | None] = [None]
+    readiness = Readiness(model.infer, {}, full_batch_s=0.3, running_since_s=lambda: since_s[0], clock=clock)
+    since_s[0] = clock.now_s
+    clock.now_s += 2.9  # ten full batches would be 3 s
+    assert readiness.is_ready()
+    clock.now_s += 0.2
+    assert not readiness.is_ready()
+    assert model.n_inferences == 1
+    since_s[0] = None
+    assert readiness.is_ready()
