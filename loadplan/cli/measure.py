@@ -17,9 +17,11 @@ from loadplan.cli.options import (
     QuietOption,
     parse_counts,
     parse_headers,
+    parse_pointer,
 )
 from loadplan.errors import InputError
 from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.spec import HttpMethod
 from loadplan.units import parse_duration
 
 InferencePlace = Literal["inline", "thread", "auto"]
@@ -48,7 +50,15 @@ TraceOption = Annotated[
     typer.Option("--trace", metavar="FILE", help="CSV of recorded arrivals: as they were, or as fast as --rate says."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Draws the arrivals.")]
-BodyOption = Annotated[Path | None, typer.Option("--body", metavar="FILE", help="Of a URL: the body to POST.")]
+BodyOption = Annotated[
+    Path | None, typer.Option("--body", metavar="FILE", help="Of a URL: the body to send, or a .jsonl with one a line.")
+]
+MethodOption = Annotated[
+    HttpMethod | None, typer.Option("--method", help="Of a URL: by default POST with a body, GET without.")
+]
+AnswerOption = Annotated[
+    str | None, typer.Option("--answer", metavar="/POINTER", help="Of a URL: what a right answer holds.")
+]
 HeaderOption = Annotated[list[str] | None, typer.Option("--header", metavar="'K: $ENV'", help="May be repeated.")]
 RemoteOption = Annotated[list[str] | None, typer.Option("--allow-remote", metavar="HOST", help="May be driven.")]
 ProcessesOption = Annotated[int, typer.Option("--processes", help="Whole servers behind the port.")]
@@ -140,15 +150,6 @@ def serve(
     os.execv(sys.executable, [sys.executable, "-m", "loadplan.serve", *pairs])  # noqa: S606
 
 
-def _read_body(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            what=f"the body can't be read: {error.strerror}", where=str(path), fix="check the path given to --body"
-        ) from error
-
-
 def _arrivals(law: str | None, *, cv: float | None, trace: Path | None, rate: float | None) -> Arrivals | None:
     """The law that the options state; None where they state none."""
     from loadplan.scenario.arrivals import ReplayArrivals, TraceArrivals
@@ -178,6 +179,8 @@ def load(
     trace: TraceOption = None,
     seed: SeedOption = 0,
     body: BodyOption = None,
+    method: MethodOption = None,
+    answer: AnswerOption = None,
     header: HeaderOption = None,
     allow_remote: RemoteOption = None,
     output: OutputOption = DEFAULT_OUTPUT,
@@ -196,6 +199,7 @@ def load(
         send_delay_summary,
     )
     from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url
+    from loadplan.scenario.spec import Service
 
     request = LoadRequest(
         rate_rps=rate,
@@ -205,14 +209,18 @@ def load(
     )
     with console.watching(quiet=quiet or as_json) as observer:
         if "://" in target:
-            driven = load_url(
-                target,
-                request,
-                body=None if body is None else _read_body(body),
+            service = Service(
+                url=target,
+                protocol="json",
+                folder=str(Path.cwd()),
+                request=None if body is None else str(body),
+                method=method,
+                answers={} if answer is None else {"": parse_pointer(answer)},
+                model="",
                 headers=parse_headers(header or []),
                 allow_remote=tuple(allow_remote or ()),
-                observer=observer,
             )
+            driven = load_url(service, request, observer=observer)
         else:
             driven = load_scenario(Path(target), request, results=output, observer=observer)
     is_valid = driven.verdict.valid

@@ -1,6 +1,5 @@
 """Arguments and options that several commands share, and how their texts are read."""
 
-import os
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -83,11 +82,18 @@ def parse_date(text: str | None) -> date | None:
         raise InputError(what=f"{text!r} is no date", where="--as-of", fix="write it like 2026-11-24") from None
 
 
+def parse_pointer(text: str) -> str:
+    """A JSON pointer. Raises InputError for anything else."""
+    if text and not text.startswith("/"):
+        raise InputError(what=f"{text!r} is no JSON pointer", where="--answer", fix="write it like /predictions/0")
+    return text
+
+
 def parse_headers(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Name and value of each `K: V`; a value such as `$TOKEN` is taken from the environment, so it shows nowhere.
+    """Name and value of each `K: V`, as written: a `$TOKEN` in it is filled in when it is sent, so it shows nowhere.
 
     Raises:
-        InputError: for a header without a colon, or a variable that isn't set. The message never holds the value.
+        InputError: for a header without a colon.
     """
     headers = []
     for text in texts:
@@ -96,15 +102,5 @@ def parse_headers(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
             raise InputError(
                 what="a header has no colon", where="--header", fix="write it like 'Authorization: $TOKEN'"
             )
-        value = value.strip()
-        if value.startswith("$"):
-            variable = value.removeprefix("$")
-            if variable not in os.environ:
-                raise InputError(
-                    what=f"the environment has no variable {variable}",
-                    where=f"--header {name.strip()}",
-                    fix=f"set it first: export {variable}=…",
-                )
-            value = os.environ[variable]
-        headers.append((name.strip(), value))
+        headers.append((name.strip(), value.strip()))
     return tuple(headers)

@@ -97,7 +97,7 @@ def run_load(
     reasons = (*driven.invalid_reasons, *verdict.invalid_reasons)
     return LoadRun(
         spec=spec,
-        url=url.rstrip("/") + requests.path,
+        url=url.rstrip("/") + requests.path.partition("?")[0],  # what follows may hold a key
         machine=machine,
         requests=result.requests,
         lost=result.lost,

@@ -128,10 +128,9 @@ def expected_of(
 
 def plain_requests(url: str, *, body: bytes | None = None, headers: Sequence[tuple[str, str]] = ()) -> PreparedRequests:
     """One fixed request to any HTTP address, judged by its status: POST with a body, GET without."""
-    parts = urlsplit(url)
     return PreparedRequests(
         method="GET" if body is None else "POST",
-        path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        path=path_of(url),
         headers=tuple(headers),
         bodies=(body or b"",),
         n_rows=None,
@@ -139,22 +138,32 @@ def plain_requests(url: str, *, body: bytes | None = None, headers: Sequence[tup
     )
 
 
+def path_of(url: str) -> str:
+    """Path and query of an address, as they stand in a request."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
 def wire_messages(requests: PreparedRequests, *, host: str) -> tuple[bytes, ...]:
     """Each request as the bytes of one write: request line, headers, body.
 
     Raises:
-        InputError: when a method, path or header holds a line break or other characters that HTTP forbids.
+        InputError: when a method, path or header holds a line break or other characters that HTTP forbids. The message
+            never holds the value of a header, which may be a password.
     """
-    lines = [f"{requests.method} {requests.path} HTTP/1.1", f"Host: {host}"]
-    lines += [f"{name}: {value}" for name, value in requests.headers]
-    for line in lines:
+    lines = [
+        ("the address", f"{requests.method} {requests.path} HTTP/1.1"),
+        ("the host", f"Host: {host}"),
+        *((f"the header {name[:40]!r}", f"{name}: {value}") for name, value in requests.headers),
+    ]
+    for what, line in lines:
         if not line.isprintable() or not line.isascii():
             raise InputError(
-                what=f"{line[:80]!r} can't stand in the head of an HTTP request",
+                what=f"{what} holds a character that can't stand in the head of an HTTP request",
                 where="the request's address and headers",
                 fix="leave out line breaks and characters beyond ASCII, or percent-encode them",
             )
-    head = "\r\n".join(lines).encode("ascii")
+    head = "\r\n".join(line for _, line in lines).encode("ascii")
     has_body = requests.method != "GET"
     return tuple(
         head + (b"\r\nContent-Length: %d" % len(body) if has_body or body else b"") + b"\r\n\r\n" + body

@@ -13,15 +13,18 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting, takes_one_row
 from loadplan.export.guard import inspect_model
-from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.load.requests import plain_requests
-from loadplan.machine import read_machine, usable_cores
+from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.observer import Observer
 from loadplan.pipeline.road import run
+from loadplan.pipeline.service import drive_service
 from loadplan.scenario.arrivals import Arrivals, PoissonArrivals, ReplayArrivals
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.reader import read_scenario
+from loadplan.scenario.rows_law import always
+from loadplan.scenario.spec import Scenario, Service
 from loadplan.scenario.synthetic import synthetic_payloads
 from loadplan.scenario.traffic import replayed_rate_rps
 from loadplan.store.run_folder import read_run_folder
@@ -103,50 +106,42 @@ def bench_model(model: Path, grid: ModelGrid, *, observer: Observer) -> BenchRun
     return measured
 
 
-def load_url(
-    url: str,
-    request: LoadRequest,
-    *,
-    body: bytes | None,
-    headers: tuple[tuple[str, str], ...],
-    allow_remote: tuple[str, ...],
-    observer: Observer,
-) -> LoadRun:
-    """Drive any HTTP address; every answer of status 200 counts as right.
+def load_url(service: Service, request: LoadRequest, *, observer: Observer) -> LoadRun:
+    """Drive any HTTP address with fixed requests.
 
     Raises:
-        InputError: when no rate is given, or the host is neither loopback nor allowed.
+        InputError: when no rate is given, the requests can't be made, or the host is neither loopback nor allowed.
         EnvironmentFault: when the target gives no answer at all.
     """
     arrivals = request.arrivals or PoissonArrivals()
     rate_rps = _rate_rps(request)
     if rate_rps is None:
         raise InputError(what="no rate is given", where="--rate", fix="say how many requests per second to offer")
-    spec = _spec(request, arrivals, rate_rps=rate_rps, timeout_s=_TIMEOUT_S, setting=None)
-    observer.begin("load", f"how does {url.partition('?')[0]} answer {spec.offered_rate_rps:g} requests/s?")
-    driven = run_load(
-        spec,
-        url=_origin(url),
-        requests=plain_requests(url, body=body, headers=headers),
+    return drive_service(
+        service,
+        _spec(request, arrivals, rate_rps=rate_rps, timeout_s=_TIMEOUT_S, setting=None),
+        payloads=None,
+        rows_per_request=always(1),
         machine=read_machine(),
-        core=usable_cores()[-1] if len(usable_cores()) > 1 else None,
-        on_progress=lambda ratio: observer.progress(ratio, f"{spec.offered_rate_rps:g} requests/s"),
-        allow_remote=allow_remote,
+        observer=observer,
     )
-    observer.end("load", f"{driven.requests.n_requests:,} requests")
-    return driven
 
 
 def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, observer: Observer) -> LoadRun:
-    """Serve a scenario's model with its largest batch size and drive it at `rate_rps`, or at its peak.
+    """Drive a scenario's own service, or its model as served here with its largest batch size, at a rate or its peak.
 
     Raises:
-        LoadplanError: whatever keeps the model from being exported or served.
+        LoadplanError: whatever keeps the model from being exported or served, or the service from being driven.
     """
+    scenario = read_scenario(scenario_file)
+    if scenario.target is not None and scenario.model is None:
+        return _load_service(scenario, scenario.target, request, payloads=None, observer=observer)
     end = run(scenario_file, results=results, until="export", observer=observer)
     found = end.findings
     if end.failure is not None or found.export is None or found.payloads is None:
         raise end.failure or InputError(what="nothing was exported", where=str(scenario_file), fix="run it again")
+    if scenario.target is not None:
+        return _load_service(scenario, scenario.target, request, payloads=found.payloads, observer=observer)
     serving = found.scenario.serving
     setting = Setting(
         execution=ExecutionConfig(variant=found.export.models[0].variant, n_threads=min(serving.n_threads)),
@@ -200,6 +195,26 @@ def served_by(target: Path) -> Served:
     return Served(model=folder.path / model.path, name=found.scenario.name, setting=setting)
 
 
+def _load_service(
+    scenario: Scenario, service: Service, request: LoadRequest, *, payloads: PayloadSet | None, observer: Observer
+) -> LoadRun:
+    """The rows are those of the source model, and so are the right answers: the service may run any variant of it."""
+    return drive_service(
+        service,
+        _spec(
+            request,
+            request.arrivals or scenario.traffic.arrivals,
+            rate_rps=_rate_rps(request) or scenario.traffic.peak_rps,
+            timeout_s=verification_timeout_s(scenario),
+            setting=None,
+        ),
+        payloads=payloads,
+        rows_per_request=scenario.traffic.rows_per_request,
+        machine=read_machine(),
+        observer=observer,
+    )
+
+
 def _rate_rps(request: LoadRequest) -> float | None:
     """What was asked for, or what the stretch that is replayed holds; None where neither says."""
     if not isinstance(request.arrivals, ReplayArrivals):
@@ -220,8 +235,3 @@ def _spec(
         timeout_s=timeout_s,
         setting=setting,
     )
-
-
-def _origin(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"

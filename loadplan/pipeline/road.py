@@ -11,7 +11,7 @@ from pathlib import Path
 from loadplan.catalog.capacities import read_capacities
 from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
-from loadplan.errors import InvalidMeasurement, LoadplanError, ObjectiveMissed
+from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.machine import read_machine
 from loadplan.pipeline import steps
 from loadplan.pipeline.observer import Nobody, Observer
@@ -21,9 +21,12 @@ from loadplan.plan.given import plan_on_given
 from loadplan.plan.offers import check_places
 from loadplan.report.findings import Findings
 from loadplan.scenario.reader import read_scenario
-from loadplan.scenario.spec import StageName
+from loadplan.scenario.spec import Scenario, StageName
 from loadplan.store.run_folder import open_run_folder
 from loadplan.verify import failure_of, nothing_feasible
+
+# The stages that drive nothing, so that it doesn't matter what the scenario's target is.
+_WITHOUT_LOAD: frozenset[StageName] = frozenset({"scenario", "export", "bench"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,8 @@ def run(
         InputError, EnvironmentFault: nothing can be said. A missed objective or an invalid measurement is not raised
             but stands in the result's `failure`, beside the report that says so.
     """
+    if until not in _WITHOUT_LOAD:
+        _need_embedded(read_scenario(scenario), scenario)
     with open_road(
         scenario, results=results, fresh=fresh, exhaustive=exhaustive, observer=observer or Nobody()
     ) as road:
@@ -158,3 +163,13 @@ def disappointment(known: Findings) -> LoadplanError | None:
     if known.plan is not None and not known.plan.feasible:
         return nothing_feasible(known.plan)
     return None if known.verdict is None else failure_of(known.verdict)
+
+
+def _need_embedded(scenario: Scenario, file: Path) -> None:
+    if scenario.target is not None:
+        raise InputError(
+            what="a service of your own can be driven, but no fleet of it can be planned yet",
+            where=f"target.url in {file}",
+            fix=f"see how it answers with `loadplan load {file}`; or remove `target` to plan for the model as "
+            "loadplan's own server runs it",
+        )

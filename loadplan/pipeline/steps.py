@@ -383,5 +383,10 @@ def need_model(scenario: Scenario) -> ModelSource:
 
 
 def _portable(scenario: Scenario) -> Scenario:
-    """Without the absolute folder of the model, which says nothing about the question."""
-    return scenario if scenario.model is None else replace(scenario, model=replace(scenario.model, folder="."))
+    """Without the absolute folder of the scenario's files, which says nothing about the question."""
+    model, target = scenario.model, scenario.target
+    return replace(
+        scenario,
+        model=None if model is None else replace(model, folder="."),
+        target=None if target is None else replace(target, folder="."),
+    )

@@ -20,6 +20,7 @@ from loadplan.scenario.section import (
     Section,
     contradiction,
 )
+from loadplan.scenario.target_section import ServiceSection, TargetKey
 from loadplan.scenario.traffic_section import TrafficSection
 
 # Keys and words of later versions: said to be missing, rather than mistaken for a misspelling. List positions are
@@ -158,14 +159,16 @@ class Document(Section):
         min_length=1, max_length=64, description="limits that must all hold, such as [{p99_ms: 50}]"
     )
     serving: ServingSection = Field(default_factory=ServingSection)
-    target: Literal["embedded"] = Field(default="embedded", description="what is measured live: loadplan's own server")
+    target: TargetKey = Field(
+        default="embedded", description="what is driven live: loadplan's own server, or {url: …} of a service"
+    )
     bench: BenchSection = Field(default_factory=BenchSection)
     load: LoadSection = Field(default_factory=LoadSection)
     plan: PlanSection = Field(default_factory=PlanSection)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        wrong = [*_bench_against_batches(self), *_windows_against_limits(self)]
+        wrong = [*_bench_against_batches(self), *_windows_against_limits(self), *_target_without_rows(self)]
         if wrong:
             raise contradiction(*wrong)
         return self
@@ -208,3 +211,11 @@ def _windows_against_limits(document: Document) -> list[Contradiction]:
                 text = f"every batch window is at least {shortest_ms:g} ms, which leaves nothing of {key} {limit_ms:g}"
                 return [(("serving.batch_window_ms", f"objectives.{index}.{key}"), text)]
     return []
+
+
+def _target_without_rows(document: Document) -> list[Contradiction]:
+    target = document.target
+    if document.model is not None or not isinstance(target, ServiceSection) or target.protocol == "json":
+        return []
+    text = f"{target.protocol} sends the rows of a model, and the scenario has none; add `model`"
+    return [(("target.protocol",), text)]

@@ -11,11 +11,10 @@ from pydantic_core import ErrorDetails
 
 from loadplan.errors import InputError
 from loadplan.scenario.document import NOT_YET, NOT_YET_WORDS, Document
-from loadplan.scenario.traffic_section import LAW_TAG, NUMBER_TAG
+from loadplan.scenario.section import TAG_MARK
 from loadplan.scenario.yaml_tree import Mark, Mistake, Path, Tree
 
 _MAX_SHOWN = 50
-_TAGS = {NUMBER_TAG, LAW_TAG}
 _MAX_ECHO_CHARACTERS = 60
 
 _EXPECTED = {
@@ -38,6 +37,7 @@ _EXPECTED = {
 _PATTERNS = {
     "name": "letters, digits, dots, dashes and underscores, since it names a folder",
     "factory": "module:function, such as digits_model:build",
+    "answer": "a JSON pointer, such as /predictions/0",
 }
 
 
@@ -45,7 +45,7 @@ def from_pydantic(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
     """Each error at its place in the file; those of one contradiction become one line for each."""
     mistakes: list[Mistake] = []
     for error in errors:
-        path: Path = tuple(part for part in error["loc"] if part not in _TAGS)
+        path: Path = tuple(part for part in error["loc"] if not str(part).startswith(TAG_MARK))
         if error["type"] == "contradiction":
             mistakes += [_contradiction(path, keys, text, tree) for keys, text in error["ctx"]["found"]]
         elif error["type"] == "extra_forbidden":

@@ -28,9 +28,11 @@ from loadplan.scenario.spec import (
     QualityGate,
     RowsPerRequest,
     Scenario,
+    Service,
     ServingChoices,
     Traffic,
 )
+from loadplan.scenario.target_section import ServiceSection
 from loadplan.scenario.text_file import read_text
 from loadplan.scenario.traffic_section import RowsSection, TrafficSection
 from loadplan.scenario.week_file import read_week
@@ -75,6 +77,7 @@ def read_scenario(path: Path) -> Scenario:
         bench=_bench(document),
         load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),
         plan=_plan(document.plan),
+        target=_target(document, folder=folder, where=where, default_model=document.name or path.stem),
     )
 
 
@@ -187,6 +190,35 @@ def _bench(document: Document) -> BenchBudget:
         side_by_side=bench.concurrent_sessions,
         exhaustive=bench.exhaustive,
     )
+
+
+def _target(document: Document, *, folder: Path, where: str, default_model: str) -> Service | None:
+    target = document.target
+    if not isinstance(target, ServiceSection):
+        return None
+    if target.request is not None:
+        _inside(target.request, folder, where, key="target.request")
+    return Service(
+        url=target.url,
+        protocol=target.protocol,
+        folder=str(folder),
+        request=target.request,
+        method=target.method,
+        answers=target.answer
+        if isinstance(target.answer, dict)
+        else {}
+        if target.answer is None
+        else {"": target.answer},
+        model=target.model or default_model,
+        headers=tuple(target.headers.items()),
+        allow_remote=tuple(target.allow_remote),
+    )
+
+
+def _answers(answer: str | dict[str, str] | None) -> dict[str, str]:
+    if answer is None:
+        return {}
+    return {"": answer} if isinstance(answer, str) else dict(answer)
 
 
 def _batch_sizes(document: Document) -> tuple[int, ...]:

@@ -14,6 +14,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # safe as the name of a fol
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 LimitMs = Annotated[float, Field(gt=0, le=MAX_MS)]
 
+# Begins the name that pydantic's errors give to a branch of a key that takes several shapes; no file holds it.
+TAG_MARK = "\0"
+
 Contradiction = tuple[tuple[str, ...], str]
 
 

@@ -10,6 +10,8 @@ from loadplan.slo import Slo
 
 ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "torch", "transformers", "onnx"]
 QualityMetric = Literal["accuracy", "auc", "mae", "ndcg"]
+HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+TargetProtocol = Literal["json", "v2", "v2_binary", "v2_grpc"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
 
 
@@ -125,6 +127,22 @@ class PlanRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A running service of the user's own, and how it is asked."""
+
+    url: str
+    protocol: TargetProtocol
+    folder: str  # absolute folder of the scenario file, where the request is looked up
+    request: str | None  # of `json`: a file with the body, or with one body a line; None: there is no body
+    method: HttpMethod | None  # of `json`; None: POST with a body, GET without
+    answers: dict[str, str]  # of `json`: JSON pointer by output; by "": of the only one; none: only the status counts
+    model: str  # of the others: the model's name there
+    # As written: they name variables of the environment, never their values.
+    headers: tuple[tuple[str, str], ...]
+    allow_remote: tuple[str, ...]  # hosts beside this machine that may be driven
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """The whole question."""
 
@@ -136,3 +154,4 @@ class Scenario:
     bench: BenchBudget
     load: LoadBudget
     plan: PlanRules
+    target: Service | None = None  # None: the embedded server

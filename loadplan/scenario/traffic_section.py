@@ -7,10 +7,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from loadplan.scenario.arrivals_section import ArrivalsSection
 from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.scenario.rows_law import P95_OF_MEAN_AT_MOST, usual_most
-from loadplan.scenario.section import MAX_COUNT, Contradiction, PositiveInt, Section, contradiction
+from loadplan.scenario.section import MAX_COUNT, TAG_MARK, Contradiction, PositiveInt, Section, contradiction
 
-# Name the branch of a key that takes two shapes in pydantic's errors; no file holds a control character.
-NUMBER_TAG, LAW_TAG = "\0number", "\0law"
+_NUMBER_TAG, _LAW_TAG = TAG_MARK + "number", TAG_MARK + "law"
 
 
 class RowsSection(Section):
@@ -49,7 +48,7 @@ class RowsSection(Section):
 
 
 def _kind_of_rows(value: object) -> str:
-    return LAW_TAG if isinstance(value, dict | RowsSection) else NUMBER_TAG
+    return _LAW_TAG if isinstance(value, dict | RowsSection) else _NUMBER_TAG
 
 
 class TrafficSection(Section):
@@ -57,7 +56,7 @@ class TrafficSection(Section):
 
     peak_rps: float = Field(gt=0, le=1e8, description="requests per second in the busiest hour")
     rows_per_request: Annotated[
-        Annotated[PositiveInt, Tag(NUMBER_TAG)] | Annotated[RowsSection, Tag(LAW_TAG)], Discriminator(_kind_of_rows)
+        Annotated[PositiveInt, Tag(_NUMBER_TAG)] | Annotated[RowsSection, Tag(_LAW_TAG)], Discriminator(_kind_of_rows)
     ] = Field(default=1, description="rows that each request carries: a number, or {mean: 120, p95: 300, max: 400}")
     arrivals: ArrivalsSection = Field(default_factory=ArrivalsSection)
     profile: str = Field(

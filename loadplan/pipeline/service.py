@@ -1,0 +1,48 @@
+"""Drives a service of the user's own, which loadplan neither started nor may overload by driving it again."""
+
+from loadplan.load.driver import run_load
+from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.load.requests import ABS_TOLERANCE
+from loadplan.load.service_requests import service_requests
+from loadplan.machine import Machine, usable_cores
+from loadplan.pipeline.observer import Observer
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.spec import RowsPerRequest, Service
+
+
+def drive_service(
+    service: Service,
+    spec: LoadSpec,
+    *,
+    payloads: PayloadSet | None,
+    rows_per_request: RowsPerRequest,
+    machine: Machine,
+    observer: Observer,
+    abs_tolerance: float = ABS_TOLERANCE,
+) -> LoadRun:
+    """One live run against the service, with the rows of `payloads` where its requests hold any.
+
+    Raises:
+        InputError: when the requests can't be made, or the host is neither loopback nor allowed.
+        EnvironmentFault: when the service gives no answer at all.
+        InvalidMeasurement: when the generator died.
+    """
+    requests = service_requests(service, payloads, rows_per_request=rows_per_request, abs_tolerance=abs_tolerance)
+    rate = f"{spec.offered_rate_rps:g} requests/s"
+    observer.begin("load", f"how does {service.url.partition('?')[0]} answer {rate}?")
+    run = run_load(
+        spec,
+        url=_origin(service.url),
+        requests=requests,
+        machine=machine,
+        core=usable_cores()[-1] if len(usable_cores()) > 1 else None,
+        on_progress=lambda ratio: observer.progress(ratio, rate),
+        allow_remote=service.allow_remote,
+    )
+    observer.end("load", f"{run.requests.n_requests:,} requests")
+    return run
+
+
+def _origin(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
