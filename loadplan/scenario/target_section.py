@@ -9,6 +9,7 @@ from loadplan.scenario.credentials import VARIABLE
 from loadplan.scenario.section import TAG_MARK, Contradiction, Section, contradiction
 from loadplan.scenario.spec import HttpMethod, TargetProtocol
 
+_POINTER_TAG, _POINTERS_TAG = TAG_MARK + "pointer", TAG_MARK + "pointers"
 _EMBEDDED_TAG, _SERVICE_TAG = TAG_MARK + "embedded", TAG_MARK + "service"
 
 POINTER_PATTERN = r"^(/.*)?$"
@@ -18,6 +19,16 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, "token"
 # Headers that hold no secret, so their values may stand in a file that is copied into every run folder.
 _OPEN_HEADERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 _OF_THE_CONNECTION = frozenset({"connection", "content-length", "expect", "host", "te", "transfer-encoding", "upgrade"})
+
+
+def _kind_of_answer(value: object) -> str:
+    return _POINTERS_TAG if isinstance(value, dict) else _POINTER_TAG
+
+
+AnswerKey = Annotated[
+    Annotated[Pointer, Tag(_POINTER_TAG)] | Annotated[dict[str, Pointer], Tag(_POINTERS_TAG)],
+    Discriminator(_kind_of_answer),
+]
 
 
 class ServiceSection(Section):
@@ -36,7 +47,7 @@ class ServiceSection(Section):
         ".jsonl with one body a line",
     )
     method: HttpMethod | None = Field(default=None, description="of json: by default POST with a body, GET without")
-    answer: Pointer | dict[str, Pointer] | None = Field(
+    answer: AnswerKey | None = Field(
         default=None,
         description="of json: where the answer holds the output, such as /predictions, or where each of several "
         "stands; by default only the status counts",

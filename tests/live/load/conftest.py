@@ -118,10 +118,10 @@ def make_spec() -> Callable[..., LoadSpec]:
 
 @pytest.fixture(scope="session")
 def drive() -> Callable[..., LoopResult]:
-    """`drive(fake, requests, due_s)` runs the open loop in this very process, without Locust: quicker to start."""
+    """`drive(fake or port, requests, due_s)` runs the open loop in this process, without Locust: quicker to start."""
 
     def run(
-        fake: Fake,
+        fake: Fake | int,
         requests: PreparedRequests,
         due_s: NDArray[np.float64],
         *,
@@ -130,7 +130,7 @@ def drive() -> Callable[..., LoopResult]:
     ) -> LoopResult:
         order = LoopOrder(
             family=socket.AF_INET,
-            address=("127.0.0.1", fake.port),
+            address=("127.0.0.1", fake if isinstance(fake, int) else fake.port),
             due_s=due_s,
             payload=np.arange(due_s.size, dtype=np.int32) % len(requests.bodies),
             messages=wire_messages(requests, host="fake"),
