@@ -4,7 +4,7 @@ Without the library, the driver or a GPU there is simply none: that is no fault 
 doesn't tell is None; data-centre and laptop GPUs, and slices of them, differ in what they tell.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,19 @@ class Gpu:
     max_memory_clock_hz: float | None
     power_limit_w: float | None  # the one in force, of the whole GPU
     is_mig_enabled: bool | None  # None: this GPU can't be cut into slices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuState:
+    """What one GPU is at this moment, whoever uses it."""
+
+    used_memory_bytes: int | None
+    busy_ratio: float | None  # share of the last sixth of a second to second in which a kernel ran, as the GPU has it
+    power_w: float | None  # on recent GPUs over the last second
+    energy_j: float | None  # since the driver was loaded; Volta and later
+
+
+_UNKNOWN = GpuState(used_memory_bytes=None, busy_ratio=None, power_w=None, energy_j=None)
 
 
 def read_gpus() -> tuple[Gpu, ...]:
@@ -96,6 +109,40 @@ def _use(nvml: "ModuleType", pids: Collection[int]) -> GpuUse | None:
     return GpuUse(busy_ratio=sum(busy) / len(busy) if busy else None, memory_bytes=sum(n_bytes) if n_bytes else None)
 
 
+@contextmanager
+def gpu_meter(index: int) -> Iterator[Callable[[], GpuState]]:
+    """What asks one GPU (a whole one, by its number on the PCI bus) for its state; the library stays open meanwhile.
+
+    Without the library, the driver or that GPU every figure is None.
+    """
+    nvml = _opened()
+    if nvml is None:
+        yield lambda: _UNKNOWN
+        return
+    try:
+        device = _told(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
+        yield lambda: _UNKNOWN if device is None else _state(nvml, device)
+    finally:
+        _told(nvml, nvml.nvmlShutdown)
+
+
+def bus_index(device_index: int | None, gpus: Sequence[Gpu], environment: Mapping[str, str]) -> int | None:
+    """Which GPU on the PCI bus a CUDA device is; None where its number doesn't tell.
+
+    CUDA numbers GPUs from the fastest on, unless CUDA_DEVICE_ORDER says otherwise, and CUDA_VISIBLE_DEVICES renumbers
+    them: it is known where there is only one, or none of that is at work. A slice of a GPU is none that could be asked.
+    """
+    if any(gpu.is_mig_enabled for gpu in gpus):
+        return None
+    indices = sorted({gpu.index for gpu in gpus})
+    if len(indices) == 1:
+        return indices[0]
+    is_in_bus_order = environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    if is_in_bus_order and "CUDA_VISIBLE_DEVICES" not in environment and (device_index or 0) in indices:
+        return device_index or 0
+    return None
+
+
 def _gpus(nvml: "ModuleType") -> Iterator[Gpu]:
     for index in range(_told(nvml, nvml.nvmlDeviceGetCount) or 0):
         whole = _told(nvml, nvml.nvmlDeviceGetHandleByIndex, index)
@@ -130,6 +177,19 @@ def _gpu(nvml: "ModuleType", device: Any, whole: Any, *, index: int, is_mig_enab
         max_memory_clock_hz=None if memory_mhz is None else memory_mhz * 1e6,
         power_limit_w=None if limit_mw is None else limit_mw * 1e-3,
         is_mig_enabled=is_mig_enabled,
+    )
+
+
+def _state(nvml: "ModuleType", device: Any) -> GpuState:
+    memory = _told(nvml, nvml.nvmlDeviceGetMemoryInfo, device)
+    rates = _told(nvml, nvml.nvmlDeviceGetUtilizationRates, device)
+    power_mw = _told(nvml, nvml.nvmlDeviceGetPowerUsage, device)
+    energy_mj = _told(nvml, nvml.nvmlDeviceGetTotalEnergyConsumption, device)
+    return GpuState(
+        used_memory_bytes=None if memory is None else int(memory.used),
+        busy_ratio=None if rates is None else rates.gpu / 100.0,
+        power_w=None if power_mw is None else power_mw * 1e-3,
+        energy_j=None if energy_mj is None else energy_mj * 1e-3,
     )
 
 

@@ -25,6 +25,7 @@ from loadplan.execution import ExecutionConfig
 from loadplan.inference import open_session, run
 from loadplan.machine import Machine
 from loadplan.noise import ROBBED_BEYOND_S, robbed_calls
+from loadplan.speed import ProbedFigure, ProbeResult
 from loadplan.stats import Interval, mean_interval
 
 # Rows, columns and inner length of a product on one thread: larger than a core's own cache, 0.27 GFLOP.
@@ -37,28 +38,6 @@ _COPIED_MOST_MEMORY_RATIO = 1 / 8
 # One turn of a single core's work: some 50 µs each of hashing and of sorting.
 _HASHED_BYTES, _N_SORTED = 32 << 10, 1024
 _VISITS_WANTED, _VISITS_LEAST = 10, 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbedFigure:
-    """One figure over several visits, in its own unit."""
-
-    mean: float
-    interval: Interval  # of the mean
-    n_samples: int  # visits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeResult:
-    """What a machine attained. Gigaflops count a multiply-add as two, gigabytes count 1e9 bytes read or written."""
-
-    n_threads: int  # threads and cores of the figures for all
-    gflops_one_thread: ProbedFigure
-    gflops_all_threads: ProbedFigure
-    gb_per_s_one_core: ProbedFigure
-    gb_per_s_all_cores: ProbedFigure
-    turns_per_s: ProbedFigure  # a fixed piece of integer work with many branches, on one core
-    lost_ratio: ProbedFigure  # share of a spinning core's time that went to somebody else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

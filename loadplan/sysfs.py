@@ -46,6 +46,15 @@ class Cloud:
     instance_type: str | None  # `provider/type`; only EC2 tells it
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyCounter:
+    """What one processor package has used so far, by the processor's own count (RAPL)."""
+
+    package: str
+    microjoules: int
+    wraps_at_microjoules: int  # where the counter begins at 0 again
+
+
 def read_topology(root: Path) -> Topology:
     """Caches, sockets, hardware threads and memory nodes."""
     cpus = root / "sys" / "devices" / "system" / "cpu"
@@ -96,6 +105,46 @@ def read_throttled_s(root: Path) -> float | None:
     return max(
         (float(pair[1]) * scales[pair[0]] for pair in lines if len(pair) == 2 and pair[0] in scales), default=None
     )
+
+
+def read_package_energy(root: Path) -> tuple[EnergyCounter, ...]:
+    """The counters of all processor packages; () where the system has none, or none that this user may read.
+
+    Only packages: cores and graphics are parts of theirs, and `psys` is the whole board. Since Linux 5.10 only root may
+    read them, because of what they tell of other users' work.
+    """
+    counters = []
+    for domain in sorted((root / "sys" / "class" / "powercap").glob("intel-rapl:*")):
+        name, used = text_of(domain / "name"), text_of(domain / "energy_uj")
+        wraps_at = text_of(domain / "max_energy_range_uj")
+        if name is not None and name.startswith("package") and used is not None and wraps_at is not None:
+            counter = EnergyCounter(package=name, microjoules=int(used), wraps_at_microjoules=int(wraps_at))
+            counters.append(counter)
+    return tuple(counters)
+
+
+def joules_between(before: Iterable[EnergyCounter], after: Iterable[EnergyCounter]) -> float | None:
+    """What all packages used between two readings; None where there are none, or not the same ones."""
+    earlier, later = tuple(before), tuple(after)
+    if not earlier or [a.package for a in earlier] != [b.package for b in later]:
+        return None
+    pairs = zip(earlier, later, strict=True)
+    return 1e-6 * sum((b.microjoules - a.microjoules) % b.wraps_at_microjoules for a, b in pairs)
+
+
+def read_resident_bytes(root: Path, figure: str) -> int | None:
+    """Resident memory of this process: `VmRSS` as it is now, `VmHWM` as it was at most."""
+    lines = (line.split() for line in _lines(root / "proc" / "self" / "status"))
+    return next((int(words[1]) * 1024 for words in lines if len(words) == 3 and words[0] == f"{figure}:"), None)
+
+
+def forget_peak_memory(root: Path) -> bool:
+    """Have `VmHWM` begin anew at what is resident now; False where the kernel was built without that (proc(5))."""
+    try:
+        (root / "proc" / "self" / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
 
 
 def read_quota_cores(root: Path) -> float | None:

@@ -1,8 +1,10 @@
-"""What the runner and the timing process say to each other, one line of JSON a message."""
+"""What the benchmark and its child processes say to each other, one line of JSON a message."""
 
 from dataclasses import dataclass
 
 from loadplan.bench.records import BenchCell, CellRound
+from loadplan.bench.resources import StartReading
+from loadplan.execution import ExecutionConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,3 +34,22 @@ class Visit:
     lack: Lack | None = None  # what goes wrong with every cell
     does_not_fit: bool = False  # the failure is a lack of memory, so larger batches need not be tried
     process_ended: bool = False  # the worker crashed or had to be killed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartJob:
+    """One column to start, and the batch sizes to work through."""
+
+    model: str  # path of its ONNX file
+    payloads: str  # path of the payload file
+    execution: ExecutionConfig
+    i_start: int
+    batch_sizes: tuple[int, ...]  # ascending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAnswer:
+    """What a start needed, or why it came to nothing."""
+
+    reading: StartReading | None = None
+    failure: str | None = None

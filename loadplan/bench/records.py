@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from loadplan.bench.resources import StartReading
 from loadplan.caveat import Caveat
 from loadplan.execution import ExecutionConfig
 from loadplan.machine import Machine
+from loadplan.speed import ProbeResult
 
 Times = NDArray[np.float64]
 
@@ -100,6 +102,8 @@ class BenchRun:
     cells: tuple[CellSummary, ...]  # one call right after the other
     caveats: tuple[Caveat, ...]
     cold: tuple[CellSummary, ...] = ()  # calls after a pause: never part of a service time by batch size
+    starts: tuple[StartReading, ...] = ()  # of each column kept, a few: what `resources.column_resources` rests on
+    probe: ProbeResult | None = None  # what the machine attains, whatever the model; None: it was not probed
 
     @property
     def clock_s(self) -> float:

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
+from loadplan.bench.resources import StartReading
 from loadplan.bench.summary import by_cell, nearest_ratio, summarise_cell
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig
 from loadplan.machine import Machine
+from loadplan.speed import ProbeResult
 from loadplan.store import codec
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ Columns = dict[str, NDArray[np.generic]]
 
 _SCHEMA = "loadplan.bench/4"
 _WHERE = "bench.parquet"
+_TEXTS = ("machine", "caveats", "starts")
 _KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "idle_gap_s", "i_round")
 _OF_VISIT = (
     "lost_ratio",
@@ -73,11 +76,13 @@ def bench_columns(run: BenchRun) -> Columns:
 
 
 def bench_metadata(run: BenchRun) -> dict[str, str]:
-    """What stands beside the columns: schema, machine and caveats."""
+    """What stands beside the columns: schema, machine, caveats, the starts of columns, and the probe."""
     return {
         "schema": _SCHEMA,
         "machine": codec.dumps(run.machine),
         "caveats": codec.dumps(run.caveats),
+        "starts": codec.dumps(run.starts),
+        **({} if run.probe is None else {"probe": codec.dumps(run.probe)}),
     }
 
 
@@ -100,6 +105,8 @@ def bench_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Map
         cells=tuple(summary for summary in summaries if not summary.cell.idle_gap_s),
         cold=tuple(summary for summary in summaries if summary.cell.idle_gap_s),
         caveats=codec.loads(metadata["caveats"], tuple[Caveat, ...], where=_WHERE),
+        starts=codec.loads(metadata["starts"], tuple[StartReading, ...], where=_WHERE),
+        probe=codec.loads(metadata["probe"], ProbeResult, where=_WHERE) if "probe" in metadata else None,
     )
 
 
@@ -116,7 +123,7 @@ def _require_sweep(columns: Mapping[str, NDArray[np.generic]], metadata: Mapping
         reason = f"its schema is {found!r}, this loadplan reads {_SCHEMA!r}"
     elif missing := [name for name in (*_KEY, *_VALUES) if name not in columns]:
         reason = f"it has no column {missing[0]!r}"
-    elif missing := [name for name in ("machine", "caveats") if name not in metadata]:
+    elif missing := [name for name in _TEXTS if name not in metadata]:
         reason = f"it doesn't say its {missing[0]}"
     elif len(n_rows) != 1 or n_rows == {0}:
         reason = f"its columns have {' and '.join(map(str, sorted(n_rows)))} rows"

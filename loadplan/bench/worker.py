@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from loadplan.bench.between_cores import BetweenCores
 from loadplan.bench.conditions import conditions_now, conditions_since
+from loadplan.bench.feeds import read_feeds
 from loadplan.bench.grid import CPU
 from loadplan.bench.handoff import BenchJob, Lack, Visit
 from loadplan.bench.length_mix import STRATA_MOST, LengthMix, as_if_alike, draw, length_mix
@@ -48,7 +49,6 @@ from loadplan.execution import ExecutionConfig
 from loadplan.inference import Session, Tensors, is_out_of_memory, open_session, reason_of, run
 from loadplan.machine import usable_cores
 from loadplan.noise import lost_ratio, robbed_calls
-from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.payloads import inputs_of
 from loadplan.store import codec
 
@@ -100,10 +100,7 @@ class _Bench:
         self._between_cores = between_cores
         self._cells = job.cells
         self._models = {variant: Path(path) for variant, path in job.models.items()}
-        payloads = load_payloads(Path(job.payloads))
-        # Text as Python strings, as the server feeds it: the runtime reads NumPy's own text at another speed.
-        as_fed = {name: v.astype(object) if v.dtype.kind == "U" else v for name, v in payloads.inputs.items()}
-        self._payloads = replace(payloads, inputs=as_fed)
+        self._payloads = read_feeds(Path(job.payloads))
         self._sessions: dict[ExecutionConfig, tuple[Session, ...]] = {}
         self._feeds: dict[int, tuple[Tensors, ...]] = {}
         self._mixes: dict[int, LengthMix] = {}

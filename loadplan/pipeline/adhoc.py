@@ -8,7 +8,7 @@ import numpy as np
 from loadplan.bench.devices import providers_here
 from loadplan.bench.grid import bench_cells, cold_cells
 from loadplan.bench.records import BenchRun
-from loadplan.bench.runner import BenchRequest, run_bench
+from loadplan.bench.runner import BenchRequest
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting, takes_one_row
@@ -16,6 +16,7 @@ from loadplan.export.guard import inspect_model
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
+from loadplan.pipeline.benchmark import benchmark_without_probe
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.observer import Observer
 from loadplan.pipeline.road import run
@@ -90,7 +91,7 @@ def bench_model(model: Path, grid: ModelGrid, *, observer: Observer) -> BenchRun
     if takes_one_row(given.inputs):
         caveats = (*caveats, _ONE_ROW)
     observer.begin("bench", f"how long does one batch of {model.name} take on this machine?")
-    measured = run_bench(
+    measured = benchmark_without_probe(
         BenchRequest(
             models={_VARIANT: Path(given.path)},
             payloads=payloads,

@@ -7,8 +7,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from loadplan.bench.records import BenchRun, CellRound
-from loadplan.bench.runner import run_bench
+from loadplan.bench.records import BenchRun
 from loadplan.catalog.reader import load_catalog
 from loadplan.errors import InputError, LoadplanError
 from loadplan.export import model_file, onnx_file
@@ -24,6 +23,7 @@ from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
 from loadplan.pipeline.bench_request import bench_request, limit_that_decides_s
+from loadplan.pipeline.benchmark import BenchPiece, benchmark
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.elsewhere import measured_elsewhere, profile_inputs
 from loadplan.pipeline.single_rows import require_batches
@@ -105,7 +105,7 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
 
 
 def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
-    """Every cell of the grid, in interleaved rounds, each visit journalled as it is made."""
+    """Every cell of the grid, starts and the machine's own speed, each piece journalled as it is made."""
     scenario, path = road.scenario, road.folder.path
     inputs = {
         **made_by(road, "export"),
@@ -119,9 +119,9 @@ def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
     def make() -> Made:
         journal = road.folder.journal("bench", stage_key("bench", inputs))
         models = {model.variant: path / model.path for model in exported.models}
-        run = run_bench(
+        run = benchmark(
             bench_request(scenario, models=models, payloads=payloads, machine=road.machine),
-            done=journal.entries(CellRound),
+            done=journal.entries(BenchPiece),
             on_record=journal.append,
             on_progress=road.observer.progress,
         )

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 MANIFEST_SCHEMA = "loadplan.manifest/1"
 
 # Raised when a stage's result changes for the same inputs, so that older folders do it again.
-STAGE_SCHEMAS = {"scenario": 1, "export": 1, "bench": 1, "load": 1, "fit": 1, "plan": 1, "verify": 1, "report": 1}
+STAGE_SCHEMAS = {"scenario": 1, "export": 1, "bench": 2, "load": 1, "fit": 1, "plan": 1, "verify": 1, "report": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """What the benchmark adds to what it measures: `python tests/performance/overhead.py`. Prints, asserts nothing.
 
 The model takes some 10 microseconds. A bare loop over `session.run` of the same inputs runs in a child process like the
-benchmark's worker, and takes turns with the visits of one cell: one process is not as fast as the next, and the
-machine's speed shifts, so each pair of processes is one observation of the ratio of their medians, and both do their
-work in the same seconds. The median of the ratios should be within 2 % of 1.
+benchmark's worker, right before and right after a visit of it. One process is not as fast as the next, by some 2 %, and
+the machine's speed shifts; so each pair of fresh processes is one observation of the ratio of their medians, made
+within a second, and the median over many pairs should be within 2 % of 1.
 """
 
 import gc
@@ -22,64 +22,52 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from loadplan.bench.records import BenchCell, CellRound
-from loadplan.bench.summary import summarise_cell
+from loadplan.bench.records import BenchCell
 from loadplan.bench.worker_process import WorkerProcess
 from loadplan.child_process import die_with_parent
 from loadplan.execution import ExecutionConfig
 from loadplan.inference import open_session
 from loadplan.scenario.payloads import PayloadSet
-from loadplan.stats import percentile
+from loadplan.stats import percentile, quantile_interval
 
-_N_PAIRS, _N_VISITS = 15, 40
+_N_PAIRS, _N_TOLD = 60, 6
 _N_INPUTS, _N_ROWS = 64, 256
 _CELL = BenchCell(execution=ExecutionConfig(variant="small"), batch_size=1)
 # Long enough that the clock costs nothing, short enough that most loops lie between two thefts of a neighbour.
-_LOOP_S, _N_LOOPS, _N_LOOPS_TO_WARM_UP = 0.001, 10, 3
+_LOOP_S, _N_LOOPS, _N_LOOPS_TO_WARM_UP = 0.001, 10, 5
 
 Times = NDArray[np.float64]
 AskLoops = Callable[[], Times]
 
 
 def main() -> None:
-    """One line per pair of processes, then the median of the ratios."""
+    """Some of the pairs of processes, then the median of the ratios."""
     rows = np.random.default_rng(1).random((_N_ROWS, _N_INPUTS), dtype=np.float32)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         onnx.save(_model(), folder / "small.onnx")
         np.save(folder / "rows.npy", rows)
         ratios = np.array([_pair(folder, rows, i) for i in range(_N_PAIRS)])
-    medians, fastest = (percentile(column, 0.5) for column in ratios.T)
-    low, high = (percentile(ratios[:, 0], q) for q in (0.25, 0.75))
+    interval = quantile_interval(ratios, 0.5)
+    assert interval is not None  # there are enough pairs for one
     sys.stdout.write(
-        f"overhead: the median of a cell is {medians:.3f} of a bare loop's (half of the pairs between {low:.3f} and "
-        f"{high:.3f}), its fastest loop {fastest:.3f} of the fastest bare one\n"
+        f"overhead: the median of a cell is {percentile(ratios, 0.5):.3f} of a bare loop's ({interval.low:.3f} to "
+        f"{interval.high:.3f}, 95 % interval over {_N_PAIRS} pairs of processes)\n"
     )
 
 
-def _pair(folder: Path, rows: NDArray[np.float32], i_pair: int) -> tuple[float, float]:
-    """The ratio of the medians, and that of the fastest loops, of one worker and one bare process."""
-    visits: list[CellRound] = []
-    bare_s: list[Times] = []
+def _pair(folder: Path, rows: NDArray[np.float32], i_pair: int) -> float:
+    """The ratio of the medians of one worker and one bare process."""
     with _bare_process(folder) as ask_loops, _worker(folder, rows) as worker:
-        for i in range(_N_VISITS):
-            is_bare_first = (i + i_pair) % 2 == 0  # so that neither always finds what the other left in the caches
-            if is_bare_first:
-                bare_s.append(ask_loops())
-            visit = worker.visit(_CELL, i)
-            if visit.times is None:
-                raise RuntimeError(visit.failure or str(visit.lack))
-            visits.append(visit.times)
-            if not is_bare_first:
-                bare_s.append(ask_loops())
-    cell, loops_s = summarise_cell(visits), np.concatenate(bare_s)
-    bare_median_s = percentile(loops_s, 0.5)
-    ratio, ratio_of_fastest = cell.median_s / bare_median_s, cell.min_s / float(loops_s.min())
-    sys.stdout.write(
-        f"bare {bare_median_s * 1e6:.2f} µs, cell {cell.median_s * 1e6:.2f} µs: {ratio:.3f}, "
-        f"fastest {ratio_of_fastest:.3f}{'  noisy' if cell.is_noisy else ''}\n"
-    )
-    return ratio, ratio_of_fastest
+        before_s = ask_loops()
+        visit = worker.visit(_CELL, i_pair)
+        bare_s = percentile(np.concatenate([before_s, ask_loops()]), 0.5)
+    if visit.times is None:
+        raise RuntimeError(visit.failure or str(visit.lack))
+    cell_s = percentile(visit.times.loop_times_s, 0.5)
+    if i_pair % _N_TOLD == 0:
+        sys.stdout.write(f"bare {bare_s * 1e6:.2f} µs, cell {cell_s * 1e6:.2f} µs: {cell_s / bare_s:.3f}\n")
+    return cell_s / bare_s
 
 
 def _worker(folder: Path, rows: NDArray[np.float32]) -> WorkerProcess:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from loadplan.gpu import Gpu, GpuUse, read_gpus, watched_gpus
+from loadplan.gpu import Gpu, GpuState, GpuUse, bus_index, gpu_meter, read_gpus, watched_gpus
 
 
 class NVMLError(Exception):
@@ -63,6 +63,14 @@ class FakeNvml(SimpleNamespace):
 
     def nvmlDeviceGetMemoryInfo(self, device: FakeDevice) -> SimpleNamespace:
         return SimpleNamespace(total=device.n_bytes, free=1, used=2)
+
+    def nvmlDeviceGetPowerUsage(self, device: FakeDevice) -> int:
+        return 350_500
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: FakeDevice) -> int:
+        if not self._tells_power:
+            raise NVMLError("Not Supported")
+        return 1_234_500
 
     def nvmlDeviceGetMaxClockInfo(self, device: FakeDevice, kind: int) -> int:
         return {self.NVML_CLOCK_SM: 1980, self.NVML_CLOCK_MEM: 2619}[kind]
@@ -178,6 +186,47 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_the_library_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert read_gpus() == ()
+
+
+def test_a_meter_tells_the_state_of_one_gpu_in_units_without_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = FakeNvml(FakeDevice("a", 1 << 30), FakeDevice("b", 1 << 30, busy_percent=75))
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    with gpu_meter(1) as read:
+        assert read() == GpuState(used_memory_bytes=2, busy_ratio=0.75, power_w=350.5, energy_j=1234.5)
+        assert nvml.n_open == 1
+    assert nvml.n_open == 0
+
+
+@pytest.mark.parametrize(
+    "nvml",
+    [None, FakeNvml(has_driver=False), FakeNvml(None)],
+    ids=["no library", "no driver", "the GPU fell off the bus"],
+)
+def test_a_meter_of_no_gpu_knows_nothing(monkeypatch: pytest.MonkeyPatch, nvml: FakeNvml | None) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    with gpu_meter(0) as read:
+        assert read() == GpuState(used_memory_bytes=None, busy_ratio=None, power_w=None, energy_j=None)
+
+
+def test_what_a_gpu_does_not_count_is_none_beside_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeDevice("T4", 1 << 30), tells_power=False))
+    with gpu_meter(0) as read:
+        assert (read().energy_j, read().power_w) == (None, 350.5)
+
+
+def test_which_gpu_a_device_of_cuda_is_is_known_where_nothing_renumbers_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = read_with(monkeypatch, FakeNvml(FakeDevice("a", 1)))
+    two = read_with(monkeypatch, FakeNvml(FakeDevice("a", 1), FakeDevice("a", 1)))
+    cut = read_with(monkeypatch, FakeNvml(FakeDevice("a", 8, slices={0: FakeDevice("a MIG", 1)})))
+    in_order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert bus_index(None, one, {}) == 0
+    assert bus_index(1, two, in_order) == 1
+    assert bus_index(None, two, in_order) == 0
+    assert bus_index(1, two, {}) is None
+    assert bus_index(1, two, {**in_order, "CUDA_VISIBLE_DEVICES": "1,0"}) is None
+    assert bus_index(2, two, in_order) is None
+    assert bus_index(0, cut, in_order) is None  # figures of the whole are not those of a slice
+    assert bus_index(0, (), in_order) is None
 
 
 def test_the_fake_has_the_names_of_the_real_library() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from loadplan.machine import read_machine
-from loadplan.probe import ProbedFigure, Work, attained_rates, probe_machine
+from loadplan.probe import Work, attained_rates, probe_machine
+from loadplan.speed import ProbedFigure
 
 
 class VirtualTime:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from loadplan.bench.records import BenchRun, CellRound
+from loadplan.bench.resources import BatchReading, GpuReading, StartReading
 from loadplan.bench.summary import by_cell, summarise_cell
 from loadplan.bench.table import bench_columns, bench_from_columns, bench_metadata, to_frame
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.machine import read_machine
+from loadplan.speed import ProbedFigure, ProbeResult
+from loadplan.stats import Interval
 from loadplan.store.codec import dumps, read_columns, write_columns
 
 MakeRound = Callable[..., CellRound]
@@ -75,6 +78,39 @@ def test_loops_pauses_and_what_the_system_did_come_back_too(make_round: MakeRoun
     assert to_frame(run)["n_calls"].tolist() == [1, 1, 40, 40, 40, 1, 1, 40, 40, 40, 1, 1, 1, 1]
 
 
+def test_starts_and_the_probe_come_back_and_no_probe_stays_none(run: BenchRun, tmp_path: Path) -> None:
+    batch = BatchReading(
+        batch_size=8,
+        peak_memory_bytes=None,
+        busy_cores=0.9,
+        package_energy_j=0.25,
+        gpu=GpuReading(memory_bytes=1 << 30, busy_ratio=0.5, power_w=None, energy_j=2.5),
+    )
+    start = StartReading(
+        execution=run.cells[0].cell.execution,
+        i_start=2,
+        base_memory_bytes=60 << 20,
+        load_s=0.5,
+        first_inference_s=0.01,
+        batches=(batch,),
+        lacks={"peak_memory_bytes": "nobody knows"},
+    )
+    figure = ProbedFigure(mean=2.0, interval=Interval(low=1.0, high=3.0), n_samples=5)
+    probe = ProbeResult(
+        n_threads=2,
+        gflops_one_thread=figure,
+        gflops_all_threads=figure,
+        gb_per_s_one_core=figure,
+        gb_per_s_all_cores=figure,
+        turns_per_s=figure,
+        lost_ratio=replace(figure, mean=0.25),
+    )
+    for kept in (replace(run, starts=(start,), probe=probe), run):
+        write_columns(tmp_path / "bench.parquet", bench_columns(kept), metadata=bench_metadata(kept))
+        back = bench_from_columns(*read_columns(tmp_path / "bench.parquet"))
+        assert (back.starts, back.probe) == (kept.starts, kept.probe)
+
+
 def test_there_is_one_row_per_call(run: BenchRun) -> None:
     frame = to_frame(run)
     assert len(frame) == 4 * (3 + 4 + 5)
@@ -88,8 +124,9 @@ def test_there_is_one_row_per_call(run: BenchRun) -> None:
         ("service_time_s", None, "no column 'service_time_s'"),
         (None, "schema", "its schema is None"),
         (None, "machine", "doesn't say its machine"),
+        (None, "starts", "doesn't say its starts"),
     ],
-    ids=["a column is missing", "no schema", "no machine"],
+    ids=["a column is missing", "no schema", "no machine", "no starts"],
 )
 def test_columns_that_are_no_sweep_are_refused(run: BenchRun, column: str | None, key: str | None, said: str) -> None:
     columns = {name: values for name, values in bench_columns(run).items() if name != column}
