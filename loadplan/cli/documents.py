@@ -16,13 +16,14 @@ from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
 from loadplan.gpu import Gpu
-from loadplan.load.records import LoadRun, ServerWatch
+from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts
 from loadplan.machine import Machine
 from loadplan.pipeline.rental import Rental
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.profile import Profile
+from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Interval, Summary, n_samples_needed, percentile
 from loadplan.verify import Verdict
 
@@ -126,7 +127,7 @@ def load_document(
         "url": run.url,
         "valid": verdict.valid,
         "invalid_reasons": list(verdict.invalid_reasons),
-        "offered_rate_rps": run.spec.offered_rate_rps,
+        **_offered(run.spec),
         "achieved_rate_rps": verdict.achieved_rate_rps,
         "throughput_rps": verdict.throughput_rps,
         "n_requests": run.requests.n_requests,
@@ -139,6 +140,19 @@ def load_document(
         **_server(run.server),
         "caveats": [asdict(caveat) for caveat in run.caveats],
     }
+
+
+def _offered(spec: LoadSpec) -> Document:
+    """Requests of an open loop come at a rate whatever the answers do, those of a closed one wait for them."""
+    arrivals = spec.arrivals
+    if isinstance(arrivals, Callers):
+        return {
+            "loop": "closed",
+            "n_callers": arrivals.n_callers,
+            "think_time_s": arrivals.think_time_s,
+            **_figure("offered_rate_rps", None, "callers who wait for their answers offer no rate of their own"),
+        }
+    return {"loop": "open", "arrivals": described(arrivals), "offered_rate_rps": spec.offered_rate_rps}
 
 
 def profile_document(path: Path, profile: Profile) -> Document:

@@ -20,7 +20,7 @@ from loadplan.cli.options import (
     parse_pointer,
 )
 from loadplan.errors import InputError
-from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.arrivals import Arrivals, Callers
 from loadplan.scenario.spec import HttpMethod
 from loadplan.units import parse_duration
 
@@ -49,6 +49,11 @@ TraceOption = Annotated[
     Path | None,
     typer.Option("--trace", metavar="FILE", help="CSV of recorded arrivals: as they were, or as fast as --rate says."),
 ]
+CallersOption = Annotated[
+    int | None,
+    typer.Option("--callers", metavar="N", min=1, help="To compare only: callers who wait for answers."),
+]
+ThinkOption = Annotated[str | None, typer.Option("--think-time", help="Of callers: from an answer on, such as 100ms.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Draws the arrivals.")]
 BodyOption = Annotated[
     Path | None, typer.Option("--body", metavar="FILE", help="Of a URL: the body to send, or a .jsonl with one a line.")
@@ -170,6 +175,23 @@ def _arrivals(law: str | None, *, cv: float | None, trace: Path | None, rate: fl
     return None if law is None else read_arrivals(law, where="--arrivals")
 
 
+def _callers(n_callers: int | None, think_time: str | None, *, others: tuple[object, ...]) -> Callers | None:
+    """The callers that the options ask for; None where they ask for none."""
+    from loadplan.scenario.arrivals import Callers
+
+    if n_callers is None:
+        if think_time is not None:
+            raise InputError(what="nobody is there to think", where="--think-time", fix="add --callers N")
+        return None
+    if any(other is not None for other in others):
+        raise InputError(
+            what="callers who wait for their answers follow no rate and no arrivals",
+            where="--callers",
+            fix="leave out --rate, --arrivals, --cv and --trace, or --callers",
+        )
+    return Callers(n_callers=n_callers, think_time_s=parse_duration(think_time or "0ms"))
+
+
 def load(
     target: LoadArgument,
     rate: RateOption = None,
@@ -177,6 +199,8 @@ def load(
     arrivals: ArrivalsOption = None,
     cv: CvOption = None,
     trace: TraceOption = None,
+    callers: CallersOption = None,
+    think_time: ThinkOption = None,
     seed: SeedOption = 0,
     body: BodyOption = None,
     method: MethodOption = None,
@@ -204,7 +228,8 @@ def load(
     request = LoadRequest(
         rate_rps=rate,
         duration_s=parse_duration(duration),
-        arrivals=_arrivals(arrivals, cv=cv, trace=trace, rate=rate),
+        arrivals=_callers(callers, think_time, others=(rate, arrivals, cv, trace))
+        or _arrivals(arrivals, cv=cv, trace=trace, rate=rate),
         seed=seed,
     )
     with console.watching(quiet=quiet or as_json) as observer:

@@ -8,11 +8,11 @@ from loadplan.bench.records import BenchRun
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
-from loadplan.load.records import LoadRun, ServerWatch
+from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
-from loadplan.scenario.arrivals import described
+from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary
 from loadplan.units import SECONDS_PER_MS
 from loadplan.verify import Verdict, is_unclear, unclear_bounds, verdict_word
@@ -147,15 +147,8 @@ def _threads(execution: ExecutionConfig) -> str:
 def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | None) -> list[str]:
     """What was offered, what came back, and how late the generator itself was."""
     verdict = run.verdict
-    lines = [
-        _line("target", run.url),
-        _line(
-            "offered",
-            f"{run.spec.offered_rate_rps:,.1f} requests/s ({described(run.spec.arrivals)}) for "
-            f"{run.spec.duration_s:g} s; {verdict.throughput_rps:,.1f} answered right, {verdict.n_failed} failed of "
-            f"{run.requests.n_requests}",
-        ),
-    ]
+    came = f"{verdict.throughput_rps:,.1f} answered right, {verdict.n_failed} failed of {run.requests.n_requests}"
+    lines = [_line("target", run.url), _offered_line(run.spec, came)]
     lines += [_line("", f"{n} × {name}") for name, n in answer_counts(run).items()]
     if not verdict.valid:
         lines += [_line("INVALID", reason) for reason in verdict.invalid_reasons]
@@ -172,6 +165,13 @@ def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | Non
     if run.server is not None:
         lines += _server_lines(run.server)
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def _offered_line(spec: LoadSpec, came: str) -> str:
+    law, duration = described(spec.arrivals), f"for {spec.duration_s:g} s"
+    if isinstance(spec.arrivals, Callers):
+        return _line("COMPARE", f"closed loop of {law} {duration}; {came}")
+    return _line("offered", f"{spec.offered_rate_rps:,.1f} requests/s ({law}) {duration}; {came}")
 
 
 def _server_lines(watch: ServerWatch) -> list[str]:

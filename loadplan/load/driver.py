@@ -21,13 +21,20 @@ from loadplan.load.crew import Crew, CrewResult, LocalCrew, drive_together
 from loadplan.load.generator_process import Hearers, ended_early, start_locust, watch_generator
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.open_loop import LoopOrder, LoopResult
-from loadplan.load.records import LoadRun, LoadSpec, Outcome
+from loadplan.load.records import AskAgain, LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, wire_messages
 from loadplan.load.target import find_target
 from loadplan.load.verdict import judge
 from loadplan.load.watch import watching
 from loadplan.machine import Machine
-from loadplan.scenario.arrivals import GammaArrivals, MarkovArrivals, ReplayArrivals, described, requests_to_show
+from loadplan.scenario.arrivals import (
+    Callers,
+    GammaArrivals,
+    MarkovArrivals,
+    ReplayArrivals,
+    described,
+    requests_to_show,
+)
 from loadplan.scenario.traffic import schedule
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -41,6 +48,12 @@ _WARM_CONNECTIONS_OF_CLUSTERS_MOST = 512
 # one does not, the run says so and is invalid.
 _STALL_S = 0.25
 _OTHER_FILES = 64
+_CLOSED = Caveat(
+    code="load.closed_loop",
+    what="callers who wait for their answers ask less when the server is slow, so these latencies and this rate are "
+    "kinder than what traffic that doesn't wait would meet: for comparison only",
+    fix="offer a rate with --rate, which keeps coming whatever the server does",
+)
 _STRAY_RATIO = 0.05  # from the rate that was asked for
 
 
@@ -67,8 +80,14 @@ def run_load(
         InvalidMeasurement: when the generator itself failed. A run in which it was merely too slow is returned,
             with the reasons in its verdict.
     """
+    if crew is not None and isinstance(spec.arrivals, Callers):
+        raise InputError(
+            what="callers who wait for their answers are driven from one process",
+            where="the callers",
+            fix="leave out the other processes",
+        )
     arrival_rng, payload_rng = np.random.default_rng(spec.seed).spawn(2)
-    due_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=arrival_rng)
+    due_s = _due_s(spec, arrival_rng)
     target = find_target(url, allow_remote=allow_remote)
     _check_core(core)
     _check_files(spec, n_requests=due_s.size)
@@ -81,6 +100,7 @@ def run_load(
             messages=wire_messages(requests, host=target.host),
             timeout_s=spec.timeout_s,
             n_warm_connections=_n_warm_connections(spec),
+            again=_again(spec),
         ),
         expected=requests.expected,
         core=core,
@@ -91,6 +111,8 @@ def run_load(
         hearers = Hearers(began=watcher.begin, progress=on_progress or _nobody)
         driven = _alone(job, spec, hearers) if crew is None else drive_together(job, spec, crew, hearers)
     result = driven.result
+    if isinstance(spec.arrivals, Callers):
+        spec = replace(spec, offered_rate_rps=result.requests.n_requests / spec.duration_s)
     if result.requests.n_requests and result.n_answered == 0 and result.own_fault is None:
         raise _no_answer(url, result)
     verdict = judge(spec, result.requests, result.lost, own_fault=result.own_fault)
@@ -120,6 +142,27 @@ def _alone(job: GeneratorJob, spec: LoadSpec, hearers: Hearers) -> CrewResult:
         return CrewResult(result=result, invalid_reasons=(), caveats=())
 
 
+def _due_s(spec: LoadSpec, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The whole schedule; of callers their first requests, spread over the time that they think."""
+    if not isinstance(spec.arrivals, Callers):
+        return schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=rng)
+    callers = spec.arrivals
+    if callers.n_callers < 1 or not 0.0 <= callers.think_time_s < spec.duration_s:
+        raise InputError(
+            what=f"{callers.n_callers} callers who think for {callers.think_time_s:g} s ask nothing in "
+            f"{spec.duration_s:g} s",
+            where="the callers",
+            fix="give at least one caller, and a think time shorter than the run",
+        )
+    return np.arange(callers.n_callers) / callers.n_callers * callers.think_time_s
+
+
+def _again(spec: LoadSpec) -> AskAgain | None:
+    if not isinstance(spec.arrivals, Callers):
+        return None
+    return AskAgain(think_time_s=spec.arrivals.think_time_s, until_s=spec.duration_s)
+
+
 def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """Which payload each request carries: every payload once per round, each round in an order of its own."""
     n_rounds = math.ceil(n_requests / n_payloads)
@@ -128,6 +171,8 @@ def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generat
 
 
 def _n_warm_connections(spec: LoadSpec) -> int:
+    if isinstance(spec.arrivals, Callers):
+        return min(spec.arrivals.n_callers, _WARM_CONNECTIONS_OF_CLUSTERS_MOST)
     busiest_rps = spec.offered_rate_rps * (spec.arrivals.busy_ratio if isinstance(spec.arrivals, MarkovArrivals) else 1)
     usual = min(_WARM_CONNECTIONS_MOST, max(2, math.ceil(busiest_rps * _WARM_CONNECTIONS_S)))
     if not isinstance(spec.arrivals, GammaArrivals) or spec.arrivals.cv <= 1.0:
@@ -148,12 +193,13 @@ def _check_core(core: int | None) -> None:
 
 
 def _check_files(spec: LoadSpec, *, n_requests: int) -> None:
-    backlog = math.ceil(spec.offered_rate_rps * min(spec.timeout_s, _STALL_S))
+    is_open = not isinstance(spec.arrivals, Callers)
+    backlog = math.ceil(spec.offered_rate_rps * min(spec.timeout_s, _STALL_S)) if is_open else n_requests
     n_needed = min(n_requests, backlog) + _OTHER_FILES
     n_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if n_allowed != resource.RLIM_INFINITY and n_needed > n_allowed:
         raise EnvironmentFault(
-            what=f"{n_needed} connections may be needed at {spec.offered_rate_rps:g} requests/s, "
+            what=f"{n_needed} connections may be needed of {described(spec.arrivals)}, "
             f"and this process may open {n_allowed} files",
             where="this machine's limit on open files",
             fix=f"raise it with: ulimit -n {n_needed}",
@@ -173,7 +219,7 @@ def _no_answer(url: str, result: LoopResult) -> EnvironmentFault:
 
 def _caveats(spec: LoadSpec, result: LoopResult) -> tuple[Caveat, ...]:
     outcomes = result.requests.outcome
-    caveats = []
+    caveats = [_CLOSED] if isinstance(spec.arrivals, Callers) else []
     n_timed_out = int(np.count_nonzero(outcomes == Outcome.TIMED_OUT))
     if n_timed_out:
         caveats.append(

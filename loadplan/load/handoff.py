@@ -6,7 +6,7 @@ Arrays travel as .npz, the rest as JSON, in a temporary folder that only the two
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.load.open_loop import LoopOrder, LoopResult
-from loadplan.load.records import LostTime, RequestLog
+from loadplan.load.records import AskAgain, LostTime, RequestLog
 from loadplan.load.requests import ExpectedAnswers
 
 JOB_FILES = ("job.json", "job.npz")
@@ -55,6 +55,7 @@ def write_job(folder: Path, job: GeneratorJob) -> None:
         "timeout_s": order.timeout_s,
         "n_warm_connections": order.n_warm_connections,
         "wire": order.wire,
+        "again": None if order.again is None else asdict(order.again),
         "outputs": None if expected is None else list(outputs),
         "abs_tolerance": None if expected is None else expected.abs_tolerance,
         "rel_tolerance": None if expected is None else expected.rel_tolerance,
@@ -84,6 +85,7 @@ def read_job(folder: Path) -> GeneratorJob:
         timeout_s=description["timeout_s"],
         n_warm_connections=description["n_warm_connections"],
         wire=description["wire"],
+        again=None if description["again"] is None else AskAgain(**description["again"]),
     )
     expected = None
     if names is not None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from loadplan.load.answers import NOT_KEPT, AnswerBook
 from loadplan.load.connection import Connection, Network, OwnFault, begin_connecting
 from loadplan.load.http_response import MalformedResponse
-from loadplan.load.records import LostTime, Outcome, RequestLog
+from loadplan.load.records import AskAgain, LostTime, Outcome, RequestLog
 from loadplan.load.wire import Answer, WireKind, wire_maker
 from loadplan.noise import ROBBED_BEYOND_S
 
@@ -43,7 +43,7 @@ _WARM_UP_LIMIT_S = 1.0
 # Twenty requests and not one byte in return: there is no server to measure.
 _N_UNANSWERED_TO_GIVE_UP = 20
 
-_UNDECIDED = 255
+UNDECIDED = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ class LoopOrder:
     timeout_s: float
     n_warm_connections: int  # opened before the start
     wire: WireKind = "http/1.1"
+    again: AskAgain | None = None  # None: the due times are the whole schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ class OpenLoop:
         self._due = array("d", bytes(8 * n))
         self._payload = array("i", order.payload.astype(np.int32).tobytes())
         self._sent, self._first_byte, self._done = (array("d", [np.nan]) * n for _ in range(3))
-        self._outcome = array("B", [_UNDECIDED]) * n
+        self._outcome = array("B", [UNDECIDED]) * n
         self._status = array("h", [0]) * n
         self._answer = array("i", [NOT_KEPT]) * n
         self._gaps: list[tuple[float, float]] = []
@@ -351,7 +352,7 @@ class OpenLoop:
             i = self._oldest
             if i >= self._next:
                 break
-            if self._outcome[i] == _UNDECIDED:
+            if self._outcome[i] == UNDECIDED:
                 if now - self._due[i] <= self._order.timeout_s:
                     break
                 self._take_back(i)
@@ -373,7 +374,7 @@ class OpenLoop:
             is_kept = answer != NOT_KEPT
             is_right = self._answers.right_by_number()
             outcome[is_kept & ~is_right[np.where(is_kept, answer, 0)]] = Outcome.WRONG_ANSWER
-        is_undecided = outcome == _UNDECIDED  # only where the run was given up
+        is_undecided = outcome == UNDECIDED  # only where the run was given up
         outcome[is_undecided] = np.where(np.isnan(sent_s[is_undecided]), Outcome.NOT_SENT, Outcome.TIMED_OUT)
         gaps = np.array(self._gaps, dtype=np.float64).reshape(-1, 2)
         return LoopResult(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from loadplan.caveat import Caveat
 from loadplan.execution import Setting
 from loadplan.machine import Machine
-from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.arrivals import Arrivals, Callers, described
 
 LoadPurpose = Literal["idle", "steady", "saturation", "verification", "ad_hoc"]
 
@@ -39,12 +39,25 @@ class LoadSpec:
 
     name: str  # unique in the run folder, names the parquet file
     purpose: LoadPurpose
-    arrivals: Arrivals
-    offered_rate_rps: float
+    arrivals: Arrivals | Callers
+    offered_rate_rps: float  # of callers what they came to; NaN before they have asked
     duration_s: float
     seed: int
     timeout_s: float  # a request unanswered for this long after its due time has failed
     setting: Setting | None  # how the server runs, where loadplan started it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskAgain:
+    """What callers do who wait for their answer; see `load.closed_loop`."""
+
+    think_time_s: float  # from an answer to the next request
+    until_s: float  # from the start; no request falls due from then on
+
+
+def asked(spec: LoadSpec) -> str:
+    """What is offered, in a few words: `300 requests/s`, or how many callers wait for their answers."""
+    return described(spec.arrivals) if isinstance(spec.arrivals, Callers) else f"{spec.offered_rate_rps:g} requests/s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

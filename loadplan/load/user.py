@@ -21,6 +21,7 @@ from locust.runners import STATE_MISSING, DistributedRunner, MasterRunner, Worke
 
 from loadplan.load.answers import AnswerBook
 from loadplan.load.channel import Channel, Data, Listener
+from loadplan.load.closed_loop import ClosedLoop
 from loadplan.load.connection import Network
 from loadplan.load.handoff import GeneratorJob
 from loadplan.load.judges import judge_of
@@ -80,7 +81,7 @@ class OpenLoopUser(User):
 
     def _drive(self) -> None:
         job = self.job()
-        loop = OpenLoop(
+        loop = (OpenLoop if job.order.again is None else ClosedLoop)(
             job.order,
             Network(open_socket=get_original("socket", "socket"), open_epoll=get_original("select", "epoll")),
             answers=None if job.expected is None else AnswerBook(judge_of(job.expected)),

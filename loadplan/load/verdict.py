@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement, ObjectiveMissed
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
+from loadplan.scenario.arrivals import Callers
 from loadplan.slo import Attainment, Slo, attainment
 from loadplan.stats import Summary, percentile, share_above_interval, summarise
 
@@ -124,9 +125,10 @@ def judge_slo(run: LoadRun, slo: Slo, *, confidence_ratio: float = 0.95) -> tupl
 
     Each carries the bounds of the share that misses in the long run, at the confidence asked, which stay right
     though slow answers come in clusters (`stats.share_above_interval`).
-    Raises InvalidMeasurement for an invalid run, or when nothing was due.
+    Raises InvalidMeasurement for an invalid run, one of callers who wait, or when nothing was due.
     """
     _require_valid(run)
+    _require_open(run)
     times_s = times_of_all_s(run.requests)
     counted = (
         attainment(limit, n_due=run.requests.n_requests, n_within=int(np.count_nonzero(times_s <= limit.limit_s)))
@@ -237,6 +239,15 @@ def _waited_s(run: LoadRun) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 def _summary(run: LoadRun, times_s: NDArray[np.float64]) -> Summary | None:
     # Timeouts alone say that nothing was answered, not how long an answer takes.
     return summarise(times_s) if times_s.size and run.requests.response_time_s.size else None
+
+
+def _require_open(run: LoadRun) -> None:
+    if isinstance(run.spec.arrivals, Callers):
+        raise InvalidMeasurement(
+            what="callers who wait for their answers prove no objective: they ask less when the server is slow",
+            where=f"load run {run.spec.name}",
+            fix="offer a rate, which keeps coming whatever the server does",
+        )
 
 
 def _require_valid(run: LoadRun) -> None:

@@ -1,5 +1,6 @@
 """One stage on a plain thing: a model file without a scenario, a URL, the model of a run."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting, takes_one_row
 from loadplan.export.guard import inspect_model
-from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.load.records import LoadRun, LoadSpec, asked
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.benchmark import benchmark_without_probe
@@ -21,7 +22,7 @@ from loadplan.pipeline.drive import drive
 from loadplan.pipeline.observer import Observer
 from loadplan.pipeline.road import run
 from loadplan.pipeline.service import drive_service
-from loadplan.scenario.arrivals import Arrivals, PoissonArrivals, ReplayArrivals
+from loadplan.scenario.arrivals import Arrivals, Callers, PoissonArrivals, ReplayArrivals
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.rows_law import always
@@ -47,7 +48,7 @@ class LoadRequest:
 
     rate_rps: float | None  # None: the scenario's peak, or what was recorded
     duration_s: float
-    arrivals: Arrivals | None  # None: the scenario's own, or Poisson
+    arrivals: Arrivals | Callers | None  # None: the scenario's own, or Poisson
     seed: int
 
 
@@ -155,7 +156,7 @@ def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, o
         timeout_s=verification_timeout_s(found.scenario),
         setting=setting,
     )
-    observer.begin("load", f"how does the embedded server answer {spec.offered_rate_rps:g} requests/s?")
+    observer.begin("load", f"how does the embedded server answer {asked(spec)}?")
     driven = drive(
         spec,
         folder=end.folder,
@@ -163,7 +164,7 @@ def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, o
         payloads=found.payloads,
         scenario=found.scenario,
         machine=found.machine,
-        on_progress=lambda ratio: observer.progress(ratio, f"{spec.offered_rate_rps:g} requests/s"),
+        on_progress=lambda ratio: observer.progress(ratio, asked(spec)),
     )
     observer.end("load", f"{driven.requests.n_requests:,} requests")
     return driven
@@ -217,14 +218,19 @@ def _load_service(
 
 
 def _rate_rps(request: LoadRequest) -> float | None:
-    """What was asked for, or what the stretch that is replayed holds; None where neither says."""
+    """What was asked for, or what the stretch that is replayed holds; None where neither says.
+
+    What callers come to who wait for their answers is known afterwards only.
+    """
+    if isinstance(request.arrivals, Callers):
+        return math.nan
     if not isinstance(request.arrivals, ReplayArrivals):
         return request.rate_rps
     return replayed_rate_rps(request.arrivals.recording, duration_s=request.duration_s)
 
 
 def _spec(
-    request: LoadRequest, arrivals: Arrivals, *, rate_rps: float, timeout_s: float, setting: Setting | None
+    request: LoadRequest, arrivals: Arrivals | Callers, *, rate_rps: float, timeout_s: float, setting: Setting | None
 ) -> LoadSpec:
     return LoadSpec(
         name="ad-hoc",

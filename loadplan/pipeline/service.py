@@ -1,7 +1,7 @@
 """Drives a service of the user's own, which loadplan neither started nor may overload by driving it again."""
 
 from loadplan.load.driver import run_load
-from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.load.records import LoadRun, LoadSpec, asked
 from loadplan.load.requests import ABS_TOLERANCE
 from loadplan.load.service_requests import service_requests
 from loadplan.machine import Machine, usable_cores
@@ -28,7 +28,7 @@ def drive_service(
         InvalidMeasurement: when the generator died.
     """
     requests = service_requests(service, payloads, rows_per_request=rows_per_request, abs_tolerance=abs_tolerance)
-    rate = f"{spec.offered_rate_rps:g} requests/s"
+    rate = asked(spec)
     observer.begin("load", f"how does {service.url.partition('?')[0]} answer {rate}?")
     run = run_load(
         spec,

@@ -118,23 +118,38 @@ Arrivals = (
 )
 
 
-def described(arrivals: Arrivals) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    """Not arrivals: callers of whom each asks again only when it has its answer, so that a slow server is asked less.
+
+    For comparison with tools that measure so; what comes of it is no law to plan on, and a scenario can't name it.
+    """
+
+    n_callers: int
+    think_time_s: float  # from an answer to the next request
+    process: Literal["callers"] = "callers"
+
+
+def described(arrivals: Arrivals | Callers) -> str:
     """The law in a few words, as a person would name it: `gamma, cv 2`."""
+    words: str = arrivals.process
     match arrivals:
         case GammaArrivals():
-            return f"gamma, cv {arrivals.cv:g}"
+            words += f", cv {arrivals.cv:g}"
         case MarkovArrivals():
-            return (
-                f"markov, {arrivals.busy_ratio:g} times the mean rate in {arrivals.busy_share:.3g} of the time, "
+            words += (
+                f", {arrivals.busy_ratio:g} times the mean rate in {arrivals.busy_share:.3g} of the time, "
                 f"for {arrivals.mean_busy_s:g} s each"
             )
         case ProfileArrivals():
-            return f"profile of {len(arrivals.steps)} steps in {profile_length_s(arrivals):g} s, at its busiest moment"
+            words += f" of {len(arrivals.steps)} steps in {profile_length_s(arrivals):g} s, at its busiest moment"
         case TraceArrivals():
-            return f"{arrivals.recording.file}, its clock fitted to the rate"
+            words += f" {arrivals.recording.file}, its clock fitted to the rate"
         case ReplayArrivals():
-            return f"{arrivals.recording.file} as recorded"
-    return arrivals.process
+            words += f" of {arrivals.recording.file} as recorded"
+        case Callers():
+            words = f"{arrivals.n_callers} callers who wait for their answers"
+    return words
 
 
 def profile_length_s(profile: ProfileArrivals) -> float:
@@ -162,7 +177,7 @@ def busiest(arrivals: Arrivals) -> Arrivals:
     return PoissonArrivals() if isinstance(arrivals, ProfileArrivals) else arrivals
 
 
-def requests_to_show(arrivals: Arrivals, *, rate_rps: float) -> float:
+def requests_to_show(arrivals: Arrivals | Callers, *, rate_rps: float) -> float:
     """How many requests it takes until a run has met what the process does; 0 where every stretch is like any other.
 
     Of busy and quiet periods fifty of each, for then their share is known to a fifth; of a recording all of it.

@@ -18,6 +18,7 @@ from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.machine import Machine
+from loadplan.scenario.arrivals import Callers
 from loadplan.scenario.traffic import schedule
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def test_two_workers_send_one_schedule_and_every_answer_is_checked(
     run = run_load(spec, url=fake.url, requests=doubling, machine=machine, core=None, crew=TWO)
     log = run.requests
     rng = np.random.default_rng(spec.seed).spawn(2)[0]
+    assert not isinstance(spec.arrivals, Callers)
     np.testing.assert_array_equal(log.due_s, schedule(spec.arrivals, rate_rps=200.0, duration_s=1.0, rng=rng))
     assert len(fake.stamps()[0]) == log.n_requests
     assert (log.outcome == Outcome.OK).all()
@@ -92,6 +94,7 @@ def test_a_killed_worker_makes_the_run_invalid_and_what_the_other_measured_is_ke
         on_progress=after(0.2, kill),
     )
     rng = np.random.default_rng(spec.seed).spawn(2)[0]
+    assert not isinstance(spec.arrivals, Callers)
     due_s = schedule(spec.arrivals, rate_rps=100.0, duration_s=3.0, rng=rng)
     (reason,) = (reason for reason in run.verdict.invalid_reasons if "was lost" in reason)
     assert f"pid {killed[0]}" in reason

@@ -19,6 +19,7 @@ from loadplan.load.records import LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.load.verdict import judge
 from loadplan.machine import Machine
+from loadplan.scenario.arrivals import Callers
 from loadplan.scenario.traffic import schedule
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def test_the_run_is_what_the_seed_says_and_every_answer_was_checked(
     run = run_load(spec, url=f"{fake.url}/", requests=doubling, machine=machine, core=None, on_progress=heard.append)
     log = run.requests
     rng = np.random.default_rng(spec.seed).spawn(2)[0]
+    assert not isinstance(spec.arrivals, Callers)
     np.testing.assert_array_equal(log.due_s, schedule(spec.arrivals, rate_rps=300.0, duration_s=1.0, rng=rng))
     assert run.url == f"{fake.url}/v2/models/m/infer"
     assert len(fake.stamps()[0]) == log.n_requests

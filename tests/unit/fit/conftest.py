@@ -17,7 +17,7 @@ from loadplan.fit.simulate import draw, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
 from loadplan.machine import Machine
-from loadplan.scenario.arrivals import Arrivals, PoissonArrivals
+from loadplan.scenario.arrivals import Arrivals, Callers, PoissonArrivals
 from loadplan.scenario.rows_law import always, draw_rows
 from loadplan.scenario.spec import (
     BenchBudget,
@@ -256,6 +256,7 @@ def calibrate(make_run: MakeRun) -> Calibrate:
         runs: list[LoadRun] = []
         while (spec := next_run(benched, scenario, runs)) is not None:
             assert spec.setting is not None
+            assert not isinstance(spec.arrivals, Callers)
             sent_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=rng)
             n_rows = draw_rows(scenario.traffic.rows_per_request, sent_s.size, rng)
             done_s = simulate(
