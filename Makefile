@@ -14,6 +14,7 @@ help:
 	@echo "make check     formatting, lint, types, and which way imports point"
 	@echo "make test-all  the suite with what takes longer, and the frameworks of all model sources"
 	@echo "make check-docker  the Dockerfile and the compose file: linted, held against the schema, started as processes"
+	@echo "make soak      ten minutes and a million requests: is any answer of the server given to the wrong caller?"
 	@echo "make bench     throughput and overhead figures of loadplan itself, as ratios taken in one run"
 
 install: $(INSTALLED)
@@ -55,6 +56,9 @@ check-docker: install
 
 bench: install
 	@for script in tests/performance/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+soak: install
+	@$(BIN)/python tools/soak.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
