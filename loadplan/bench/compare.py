@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.bench.records import BenchCell, BenchRun, CellRound
+from loadplan.bench.records import BenchCell, BenchRun, CellRound, CellSummary
 from loadplan.bench.summary import FAR_RATIO, by_cell, calm_rounds, nearest_ratio
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
@@ -72,7 +72,8 @@ def compare_benches(base: BenchRun, head: BenchRun, *, allowed_ratio: float = CH
         InputError: when the sweeps have no cell in common.
     """
     before, after = by_cell(base.rounds), by_cell(head.rounds)
-    common = [cell.cell for cell in base.cells if cell.cell in after]
+    known, now_known = _summaries(base), _summaries(head)
+    common = [cell.cell for cell in known if cell.cell in after]
     if not common:
         raise InputError(
             what="the two sweeps have no cell in common",
@@ -81,7 +82,7 @@ def compare_benches(base: BenchRun, head: BenchRun, *, allowed_ratio: float = CH
         )
     nearest = nearest_ratio(base.rounds), nearest_ratio(head.rounds)
     moved = {cell for cell in common if cell.execution.n_threads > 1} if _were_moved(*nearest) else set()
-    noisy = moved.union(cell.cell for cell in (*base.cells, *head.cells) if cell.is_noisy)
+    noisy = moved.union(cell.cell for cell in (*known, *now_known) if cell.is_noisy)
     return BenchComparison(
         base=base.machine,
         head=head.machine,
@@ -92,8 +93,8 @@ def compare_benches(base: BenchRun, head: BenchRun, *, allowed_ratio: float = CH
             {cell: _means_s(after[cell], nearest[1]) for cell in common},
             allowed_ratio,
         ),
-        only_in_base=tuple(cell.cell for cell in base.cells if cell.cell not in after),
-        only_in_head=tuple(cell.cell for cell in head.cells if cell.cell not in before),
+        only_in_base=tuple(cell.cell for cell in known if cell.cell not in after),
+        only_in_head=tuple(cell.cell for cell in now_known if cell.cell not in before),
         caveats=(
             *_caveats(base.machine, head.machine, n_noisy=len(noisy.intersection(common)), n_cells=len(common)),
             *_moved_caveats(moved),
@@ -143,12 +144,19 @@ def failure_of(
 
 
 def cell_name(cell: BenchCell) -> str:
-    """Such as `fp32 CPU, threads 1, sessions 1, batch 8`."""
+    """Such as `fp32 CPU, threads 1, sessions 1, batch 8`, with the pause or the length of the rows that it has."""
     execution = cell.execution
+    length = f", length {cell.length}" if cell.length else ""
+    pause = f", after {1e3 * cell.idle_gap_s:g} ms" if cell.idle_gap_s else ""
     return (
         f"{execution.variant} {execution.provider}, threads {execution.n_threads}, sessions {execution.n_sessions}, "
-        f"batch {cell.batch_size}"
+        f"batch {cell.batch_size}{length}{pause}"
     )
+
+
+def _summaries(run: BenchRun) -> tuple[CellSummary, ...]:
+    """Calls in a row, by length, and after pauses."""
+    return (*run.cells, *run.by_length, *run.cold)
 
 
 def _changes(

@@ -73,6 +73,21 @@ def cold_cells(cells: Sequence[BenchCell]) -> tuple[BenchCell, ...]:
     )
 
 
+def length_cells(cells: Sequence[BenchCell], lengths: Sequence[int]) -> tuple[BenchCell, ...]:
+    """The smallest and the largest batch of the first column once more, of rows that all have one length.
+
+    One column and two sizes tell whether time goes with the positions or with the inferences; all of them would take
+    several times as long as the mix itself.
+    """
+    own = [cell for cell in cells if cell.execution == cells[0].execution]
+    sizes = sorted({min(cell.batch_size for cell in own), max(cell.batch_size for cell in own)})
+    return tuple(
+        BenchCell(execution=cells[0].execution, batch_size=size, length=length)
+        for length in sorted(set(lengths))
+        for size in sizes
+    )
+
+
 def _session_counts(provider: str, n_threads: int, n_usable_cores: int, *, side_by_side: bool) -> tuple[int, ...]:
     most = n_usable_cores // n_threads if provider == CPU else _SESSIONS_ON_A_DEVICE
     return (1, most) if side_by_side and most > 1 else (1,)

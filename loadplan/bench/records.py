@@ -25,6 +25,12 @@ class BenchCell:
     execution: ExecutionConfig
     batch_size: int  # rows in one inference
     idle_gap_s: float = 0.0  # how long the process slept before each call; 0: one call right after the other
+    length: int = 0  # positions of every row; 0: rows as they are, of one length or in the mix of the traffic
+
+    @property
+    def is_of_table(self) -> bool:
+        """Whether it is part of a service time by batch size: calls in a row, of rows as they come."""
+        return not (self.idle_gap_s or self.length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +105,10 @@ class BenchRun:
 
     machine: Machine
     rounds: tuple[CellRound, ...]
-    cells: tuple[CellSummary, ...]  # one call right after the other
+    cells: tuple[CellSummary, ...]  # one call right after the other, rows as they are
     caveats: tuple[Caveat, ...]
     cold: tuple[CellSummary, ...] = ()  # calls after a pause: never part of a service time by batch size
+    by_length: tuple[CellSummary, ...] = ()  # calls of rows of one length, nor are these
     starts: tuple[StartReading, ...] = ()  # of each column kept, a few: what `resources.column_resources` rests on
     probe: ProbeResult | None = None  # what the machine attains, whatever the model; None: it was not probed
 

@@ -168,7 +168,7 @@ class _Sweep:
         rounds = tuple(visit for cell in measured for visit in self._rounds[cell])
         nearest = nearest_ratio(rounds)
         summaries = [summarise_cell(self._rounds[cell], nearest) for cell in measured]
-        cells = tuple(summary for summary in summaries if not summary.cell.idle_gap_s)
+        cells = tuple(summary for summary in summaries if summary.cell.is_of_table)
         if not cells:
             reasons = "; ".join(sorted(set(self._failures.values()))) or "the grid is empty"
             raise InvalidMeasurement(
@@ -181,6 +181,7 @@ class _Sweep:
             rounds=rounds,
             cells=cells,
             cold=tuple(summary for summary in summaries if summary.cell.idle_gap_s),
+            by_length=tuple(summary for summary in summaries if summary.cell.length),
             caveats=(
                 *self._request.caveats,
                 *state_caveats(self._request.machine),
@@ -218,13 +219,13 @@ class _Sweep:
         columns: dict[ExecutionConfig, dict[int, Interval]] = {}
         for cell in self._kept_cells():
             visits = self._rounds.get(cell, ())
-            if len(visits) >= ROUNDS_AT_LEAST and not cell.idle_gap_s and cell not in self._failures:
+            if len(visits) >= ROUNDS_AT_LEAST and cell.is_of_table and cell not in self._failures:
                 summary = summarise_cell(visits, self._nearest)
                 interval = Interval(low=summary.mean_s_low, high=summary.mean_s_high)
                 columns.setdefault(cell.execution, {})[cell.batch_size] = interval
-        paused = {cell.execution for cell in self._request.cells if cell.idle_gap_s}
+        needed = {cell.execution for cell in self._request.cells if not cell.is_of_table}
         known: Mapping[ExecutionConfig, Column] = columns
-        found = beaten_columns(known, objective_s=self._request.objective_s, keep=paused)
+        found = beaten_columns(known, objective_s=self._request.objective_s, keep=needed)
         self._beaten |= {each.execution: each for each in found}
 
     def _kept_cells(self) -> list[BenchCell]:
@@ -253,7 +254,7 @@ def _probes(request: BenchRequest) -> tuple[BenchCell, ...]:
     """The cells at which columns are compared; none where all are to be measured, or there is nothing to give up."""
     if request.exhaustive:
         return ()
-    loops = [cell for cell in request.cells if not cell.idle_gap_s]
+    loops = [cell for cell in request.cells if cell.is_of_table]
     groups = rivals(dict.fromkeys(cell.execution for cell in loops))
     compared = {execution for group in groups if len(group) > N_COLUMNS_KEPT for execution in group}
     sizes = probe_sizes([cell.batch_size for cell in loops])

@@ -17,8 +17,8 @@ from loadplan.stats import mean_interval, percentile, supported_percentile
 WANTED_HALF_WIDTH_RATIO = 0.02
 # And within this after a pause: how deep a core sleeps scatters more, and only the size of the effect is wanted.
 _COLD_HALF_WIDTH_RATIO = 0.10
-# Such visits are long, most of it sleep: more than these would take the budget from the others.
-_COLD_ROUNDS_MOST = 8
+# Such visits are long, most of it sleep, and so are those of the longest rows: more would take the others' budget.
+_BESIDE_ROUNDS_MOST = 8
 # Fewer visits give no figure at all.
 ROUNDS_AT_LEAST = 2
 # Looking after every visit stops by luck, the sooner the likelier; from five on the interval keeps its word.
@@ -108,7 +108,7 @@ def summarise_cell(rounds: Sequence[CellRound], nearest: float | None = None) ->
 
 def is_settled(rounds: Sequence[CellRound], nearest: float | None = None) -> bool:
     """Whether a cell needs no further visit, or has had its share of them."""
-    if len(rounds) >= _COLD_ROUNDS_MOST and rounds[0].cell.idle_gap_s:
+    if len(rounds) >= _BESIDE_ROUNDS_MOST and not rounds[0].cell.is_of_table:
         return True
     used = calm_rounds(rounds, nearest)
     return len(used) >= _ROUNDS_TO_SETTLE and not _is_noisy(used, nearest)

@@ -28,7 +28,7 @@ Columns = dict[str, NDArray[np.generic]]
 _SCHEMA = "loadplan.bench/4"
 _WHERE = "bench.parquet"
 _TEXTS = ("machine", "caveats", "starts")
-_KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "idle_gap_s", "i_round")
+_KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "idle_gap_s", "length", "i_round")
 _OF_VISIT = (
     "lost_ratio",
     "dropped_ratio",
@@ -58,6 +58,7 @@ def bench_columns(run: BenchRun) -> Columns:
         "n_sessions": repeated([execution.n_sessions for execution in executions], np.int32),
         "batch_size": repeated([visit.cell.batch_size for visit in run.rounds], np.int32),
         "idle_gap_s": repeated([visit.cell.idle_gap_s for visit in run.rounds], np.float64),
+        "length": repeated([visit.cell.length for visit in run.rounds], np.int32),
         "i_round": repeated([visit.i_round for visit in run.rounds], np.int32),
         "lost_ratio": repeated([visit.lost_ratio for visit in run.rounds], np.float64),
         "dropped_ratio": repeated([visit.dropped_ratio for visit in run.rounds], np.float64),
@@ -102,8 +103,9 @@ def bench_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Map
     return BenchRun(
         machine=codec.loads(metadata["machine"], Machine, where=_WHERE),
         rounds=rounds,
-        cells=tuple(summary for summary in summaries if not summary.cell.idle_gap_s),
+        cells=tuple(summary for summary in summaries if summary.cell.is_of_table),
         cold=tuple(summary for summary in summaries if summary.cell.idle_gap_s),
+        by_length=tuple(summary for summary in summaries if summary.cell.length),
         caveats=codec.loads(metadata["caveats"], tuple[Caveat, ...], where=_WHERE),
         starts=codec.loads(metadata["starts"], tuple[StartReading, ...], where=_WHERE),
         probe=codec.loads(metadata["probe"], ProbeResult, where=_WHERE) if "probe" in metadata else None,
@@ -142,8 +144,14 @@ def _round(columns: Mapping[str, NDArray[np.generic]], start: int, end: int) -> 
     )
     times_s = columns["service_time_s"][start:end].astype(np.float64)
     n_calls = columns["n_calls"][start:end].astype(np.int32)
+    cell = BenchCell(
+        execution=execution,
+        batch_size=first["batch_size"],
+        idle_gap_s=first["idle_gap_s"],
+        length=first["length"],
+    )
     return CellRound(
-        cell=BenchCell(execution=execution, batch_size=first["batch_size"], idle_gap_s=first["idle_gap_s"]),
+        cell=cell,
         i_round=first["i_round"],
         service_times_s=times_s[n_calls == 1],
         lost_ratio=first["lost_ratio"],

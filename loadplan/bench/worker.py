@@ -49,7 +49,7 @@ from loadplan.execution import ExecutionConfig
 from loadplan.inference import Session, Tensors, is_out_of_memory, open_session, reason_of, run
 from loadplan.machine import usable_cores
 from loadplan.noise import lost_ratio, robbed_calls
-from loadplan.scenario.payloads import inputs_of
+from loadplan.scenario.payloads import inputs_of, inputs_of_length
 from loadplan.store import codec
 
 # Long enough for many calls, short enough that a visit lies within one mood of the machine.
@@ -102,7 +102,7 @@ class _Bench:
         self._models = {variant: Path(path) for variant, path in job.models.items()}
         self._payloads = read_feeds(Path(job.payloads))
         self._sessions: dict[ExecutionConfig, tuple[Session, ...]] = {}
-        self._feeds: dict[int, tuple[Tensors, ...]] = {}
+        self._feeds: dict[tuple[int, int], tuple[Tensors, ...]] = {}  # by batch size and length
         self._mixes: dict[int, LengthMix] = {}
         self._clock_s = clock_cost_s()
 
@@ -127,7 +127,7 @@ class _Bench:
         sessions = self._opened(cell.execution)
         apart_before = self._apart_ratio(cell)
         before = conditions_now()
-        if self._payloads.lengths is None:
+        if self._payloads.lengths is None or cell.length:
             times = self._time_alike(cell, i_round, sessions)
         else:
             mix = self._mix_of(cell.batch_size, self._payloads.lengths)
@@ -151,7 +151,7 @@ class _Bench:
 
     def _time_alike(self, cell: BenchCell, i_round: int, sessions: Sequence[Session]) -> CellRound:
         """Rows of one length: any call stands for any other."""
-        feeds = self._feeds_of(cell.batch_size)
+        feeds = self._feeds_of(cell)
         shortest_s = _warmed(sessions, feeds)
         if cell.idle_gap_s > 0.0:
             turns = list(islice(cycle(feeds), _n_paused(cell, shortest_s)))
@@ -189,8 +189,8 @@ class _Bench:
         if cell.idle_gap_s > 0.0:
             return None, None
         lengths = self._payloads.lengths
-        if lengths is None:
-            feeds = self._feeds_of(cell.batch_size)
+        if lengths is None or cell.length:
+            feeds = self._feeds_of(cell)
         else:
             feeds = (inputs_of(self._payloads, self._mix_of(cell.batch_size, lengths).usual),)
         return time_copies(session, feeds) or (None, None)
@@ -201,13 +201,18 @@ class _Bench:
             self._sessions[execution] = tuple(open_session(model, execution) for _ in range(execution.n_sessions))
         return self._sessions[execution]
 
-    def _feeds_of(self, batch_size: int) -> tuple[Tensors, ...]:
-        if batch_size not in self._feeds:
+    def _feeds_of(self, cell: BenchCell) -> tuple[Tensors, ...]:
+        size, length = cell.batch_size, cell.length
+        if (size, length) not in self._feeds:
             n_rows = self._payloads.n_rows
             starts = np.linspace(0, n_rows, _N_FEEDS, endpoint=False).astype(np.intp)
-            rows = [(start + np.arange(batch_size)) % n_rows for start in starts]
-            self._feeds[batch_size] = tuple(inputs_of(self._payloads, index) for index in rows)
-        return self._feeds[batch_size]
+            self._feeds[size, length] = tuple(
+                inputs_of_length(self._payloads, size, length, start=int(start))
+                if length
+                else inputs_of(self._payloads, (start + np.arange(size)) % n_rows)
+                for start in starts
+            )
+        return self._feeds[size, length]
 
     def _mix_of(self, batch_size: int, lengths: NDArray[np.int64]) -> LengthMix:
         if batch_size not in self._mixes:

@@ -64,6 +64,7 @@ def bench_document(run: BenchRun) -> Document:
         "clock_s": run.clock_s,
         "cells": [_cell(cell) for cell in run.cells],
         "cold": [_cell(cell) for cell in run.cold],
+        "by_length": [_cell(cell) for cell in run.by_length],
         "caveats": [asdict(caveat) for caveat in run.caveats],
     }
 

@@ -135,6 +135,15 @@ def bench_lines(run: BenchRun) -> list[str]:
     if run.cold:
         said = ", ".join(f"{_ms(cell.mean_s)} after {_ms(cell.cell.idle_gap_s)}" for cell in run.cold)
         lines.append(_line("pauses", f"{run.cold[0].cell.batch_size} row at a time takes {said} of sleep"))
+    for size in sorted({cell.cell.batch_size for cell in run.by_length}):
+        own = [cell for cell in run.by_length if cell.cell.batch_size == size]
+        said = ", ".join(f"{_ms(cell.mean_s)} of length {cell.cell.length}" for cell in own)
+        lines.append(
+            _line(
+                "lengths",
+                f"{size} {'row' if size == 1 else 'rows'} at a time {'takes' if size == 1 else 'take'} {said}",
+            )
+        )
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
 
 

@@ -1,12 +1,13 @@
 """The sweep that a scenario asks for on this machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from loadplan.bench.devices import providers_here
-from loadplan.bench.grid import bench_cells, cold_cells
+from loadplan.bench.grid import bench_cells, cold_cells, length_cells
 from loadplan.bench.pruning import N_COLUMNS_KEPT
 from loadplan.bench.runner import BenchRequest
+from loadplan.errors import InputError
 from loadplan.machine import Machine
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import Scenario
@@ -25,6 +26,7 @@ def bench_request(
 
     Raises:
         EnvironmentFault: when a provider that the scenario asks for can't run a model here.
+        InputError: when it asks for lengths that the rows don't have.
     """
     wanted = scenario.bench
     cells, caveats = bench_cells(
@@ -35,15 +37,28 @@ def bench_request(
         providers=providers_here(wanted.providers),
         side_by_side=wanted.side_by_side,
     )
+    _require_lengths(wanted.sequence_lengths, payloads)
     return BenchRequest(
         models=models,
         payloads=payloads,
-        cells=(*cells, *cold_cells(cells)),
+        cells=(*cells, *cold_cells(cells), *length_cells(cells, wanted.sequence_lengths)),
         budget_s=wanted.budget_s,
         machine=machine,
         caveats=caveats,
         objective_s=_tightest_limit_s(scenario),
         exhaustive=wanted.exhaustive,
+    )
+
+
+def _require_lengths(wanted: Sequence[int], payloads: PayloadSet) -> None:
+    longest = 0 if payloads.lengths is None else int(payloads.lengths.max())
+    if not wanted or max(wanted) <= longest:
+        return
+    reason = f"the longest row has {longest} positions" if longest else "the rows are all of one length"
+    raise InputError(
+        what=f"rows of {max(wanted)} positions can't be timed: {reason}",
+        where="bench.sequence_lengths",
+        fix=f"name lengths up to {longest}, or bring longer rows" if longest else "leave the key out",
     )
 
 

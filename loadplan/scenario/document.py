@@ -118,6 +118,12 @@ class BenchSection(Section):
         default=False,
         description="time as many sessions side by side as the cores hold, too; the embedded server has one",
     )
+    sequence_lengths: list[PositiveInt] = Field(
+        default=[],
+        max_length=16,
+        description="of rows that differ in length: lengths to time the smallest and the largest batch at, beside the "
+        "mix of all of them",
+    )
     exhaustive: bool = Field(
         default=False, description="give up no variant, provider, threads and sessions that can't win"
     )

@@ -1,7 +1,8 @@
 """The requests that are sent: real input rows with the answers they must get.
 
 Rows of different lengths (sentences, histories) lie side by side in arrays as wide as the longest, zeros beyond the end
-of each. They are served as they are: `inputs_of` cuts a batch to its own longest row, and nothing else hands out rows.
+of each. They are served as they are: `inputs_of` cuts a batch to its own longest row, `inputs_of_length` to one length,
+and nothing else hands out rows.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+Inputs = dict[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +35,26 @@ class PayloadSet:
         return len(self.segments)
 
 
-def inputs_of(payloads: PayloadSet, rows: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
+def inputs_of(payloads: PayloadSet, rows: NDArray[np.intp]) -> Inputs:
     """The inputs of one inference or request over these rows, as long as the longest of them."""
-    longest = None if payloads.lengths is None else int(payloads.lengths[rows].max())
+    return _cut(payloads, rows, None if payloads.lengths is None else int(payloads.lengths[rows].max()))
+
+
+def inputs_of_length(payloads: PayloadSet, n_rows: int, length: int, *, start: int = 0) -> Inputs:
+    """The inputs of one inference over rows that all have `length` positions: the beginnings of rows at least as long.
+
+    Args:
+        payloads: rows of different lengths.
+        n_rows: rows of the inference; where fewer are long enough they come again.
+        length: positions, at most those of the longest row.
+        start: the first of the rows that are long enough to take.
+    """
+    assert payloads.lengths is not None  # noqa: S101 -- rows that are all alike have one length
+    enough = np.flatnonzero(payloads.lengths >= length)
+    return _cut(payloads, enough[(start + np.arange(n_rows)) % enough.size], length)
+
+
+def _cut(payloads: PayloadSet, rows: NDArray[np.intp], longest: int | None) -> Inputs:
     return {
         name: np.ascontiguousarray(values[rows, :longest] if name in payloads.sequences else values[rows])
         for name, values in payloads.inputs.items()

@@ -189,6 +189,7 @@ def _bench(document: Document) -> BenchBudget:
         providers=tuple(bench.providers),
         side_by_side=bench.concurrent_sessions,
         exhaustive=bench.exhaustive,
+        sequence_lengths=tuple(sorted(set(bench.sequence_lengths))),
     )
 
 

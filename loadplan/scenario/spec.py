@@ -101,6 +101,7 @@ class BenchBudget:
     providers: tuple[str, ...] = ("CPU",)  # execution providers of ONNX Runtime, as the user spells them
     side_by_side: bool = False  # several sessions at once are timed as well
     exhaustive: bool = False  # nothing is given up because it can't win
+    sequence_lengths: tuple[int, ...] = ()  # positions, at which rows of one length are timed as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

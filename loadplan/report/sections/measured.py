@@ -18,7 +18,7 @@ def measured_section(known: Findings) -> Section | None:
     blocks: list[Block] = [Text(text=f"All on one machine: {machine_text(known.machine)}.")]
     if known.bench is not None and known.bench.cells:
         blocks += [_bench_figure(known.bench), Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),))]
-        blocks += [*_pauses(known.bench), *_copies(known.bench)]
+        blocks += [*_lengths(known.bench), *_pauses(known.bench), *_copies(known.bench)]
     runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
     if runs:
         blocks += [_runs_table(runs), *_invalid(runs)]
@@ -186,6 +186,39 @@ def _copies(bench: BenchRun) -> list[Block]:
         rows=rows,
     )
     return [Fold(title="What copying to the device and back costs", blocks=(table,))]
+
+
+def _lengths(bench: BenchRun) -> list[Block]:
+    """How service time goes with the length of the rows."""
+    if not bench.by_length:
+        return []
+    execution = bench.by_length[0].cell.execution
+    table = Table(
+        caption=f"One inference of rows that all have one length, {execution.variant} with {_threads(execution)} "
+        "(measured); plans rest on the mix of the traffic's lengths",
+        columns=(
+            number("positions"),
+            number("rows"),
+            number("mean, ms"),
+            number("95 % interval"),
+            number("positions/s"),
+            number("calls"),
+            text("noise"),
+        ),
+        rows=tuple(
+            (
+                str(cell.cell.length),
+                str(cell.cell.batch_size),
+                digits(to_ms(cell.mean_s)),
+                span_ms(cell.mean_s_low, cell.mean_s_high),
+                digits(cell.cell.length * _rows_per_s(cell)),
+                f"{cell.n_samples:,}",
+                "noisy" if cell.is_noisy else "",
+            )
+            for cell in sorted(bench.by_length, key=lambda cell: (cell.cell.batch_size, cell.cell.length))
+        ),
+    )
+    return [Fold(title="What the length of the rows costs", blocks=(table,))]
 
 
 def _threads(execution: ExecutionConfig) -> str:

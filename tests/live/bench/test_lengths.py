@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from loadplan.bench.grid import length_cells
 from loadplan.bench.records import BenchCell
 from loadplan.bench.runner import BenchRequest, run_bench
 from loadplan.execution import ExecutionConfig
@@ -69,14 +71,44 @@ def looping(tmp_path: Path) -> Path:
     return path
 
 
+def rows_of(lengths: NDArray[np.int64]) -> PayloadSet:
+    ids = (np.arange(LONG) < lengths[:, None]).astype(np.int64)
+    return PayloadSet(
+        inputs={"ids": ids},
+        expected={},
+        segments=("",) * len(lengths),
+        labels=None,
+        lengths=lengths,
+        sequences=("ids",),
+    )
+
+
+def test_rows_of_one_length_are_cells_beside_those_of_the_mix(make_request: MakeRequest, looping: Path) -> None:
+    mix = tuple(BenchCell(execution=ExecutionConfig(variant="looping"), batch_size=n) for n in (1, 2, 3))
+    lengths = length_cells(mix, (SHORT, LONG))
+    assert [(cell.length, cell.batch_size) for cell in lengths] == [(SHORT, 1), (SHORT, 3), (LONG, 1), (LONG, 3)]
+    # Two rows alone are long, yet three of that length share a batch.
+    payloads = rows_of(np.repeat([SHORT, LONG], [18, 2]))
+    swept = run_bench(
+        replace(make_request(), models={"looping": looping}, payloads=payloads, cells=(*mix, *lengths)),
+    )
+    assert not [caveat for caveat in swept.caveats if caveat.code == "bench.cell_failed"]
+    assert [cell.cell for cell in swept.cells] == list(mix)
+    assert [cell.cell for cell in swept.by_length] == list(lengths)
+    short_s, long_s = (
+        np.concatenate([visit.service_times_s for visit in swept.rounds if visit.cell.length == length])
+        for length in (SHORT, LONG)
+    )
+    # Each has one length only: 250 products against one.
+    assert np.median(long_s) > 10.0 * np.median(short_s)
+    assert np.quantile(long_s, 0.1) > 0.3 * np.median(long_s)
+
+
 def test_long_batches_are_timed_as_often_as_traffic_has_them_and_not_taken_for_robbed(
     make_request: MakeRequest, looping: Path
 ) -> None:
     lengths = np.repeat([SHORT, LONG], [15, 5])
-    ids = (np.arange(LONG) < lengths[:, None]).astype(np.int64)
-    payloads = PayloadSet(
-        inputs={"ids": ids}, expected={}, segments=("",) * 20, labels=None, lengths=lengths, sequences=("ids",)
-    )
+    payloads = rows_of(lengths)
     cells = tuple(BenchCell(execution=ExecutionConfig(variant="looping"), batch_size=n) for n in (1, 2))
     swept = run_bench(
         replace(make_request(), models={"looping": looping}, payloads=payloads, cells=cells),

@@ -28,6 +28,7 @@ def walk(folder: Path, *, masked: bool, load_s: int) -> tuple[dict[str, Any], Pa
         changes=[
             ("source: sklearn\n  factory: tiny_model:build", "source: onnx\n  file: given.onnx\n  payload: rows.npz"),
             ("duration_s: 1", f"duration_s: {load_s}"),
+            ("bench: {", "bench: {sequence_lengths: [4, 24], "),
         ],
     )
     inputs = {"ids": IDS, "mask": MASK} if masked else {"ids": IDS}
@@ -72,6 +73,7 @@ def test_an_encoder_with_a_mask_walks_the_road_padded(tmp_path: Path) -> None:
     assert payloads.sequences == ("ids", "mask")
     assert np.array_equal(payloads.lengths, LENGTHS) if payloads.lengths is not None else False
     page = (run / "report.html").read_text()
+    assert "What the length of the rows costs" in page
     assert "rows of 1 to 24 positions: each alone at its own length, and padded in batches of mixed lengths" in page
     verdict = json.loads((run / "verify.json").read_text())["record"]
     assert verdict["passed"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from loadplan.bench.compare import BenchComparison, compare_benches, failure_of
+from loadplan.bench.compare import BenchComparison, cell_name, compare_benches, failure_of
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
 from loadplan.bench.summary import by_cell, summarise_cell
 from loadplan.errors import InputError, InvalidMeasurement, ObjectiveMissed
@@ -24,8 +24,15 @@ def machine() -> Machine:
 
 
 def sweep_of(machine: Machine, rounds: list[CellRound]) -> BenchRun:
-    cells = tuple(summarise_cell(visits) for visits in by_cell(rounds).values())
-    return BenchRun(machine=machine, rounds=tuple(rounds), cells=cells, caveats=())
+    summaries = [summarise_cell(visits) for visits in by_cell(rounds).values()]
+    return BenchRun(
+        machine=machine,
+        rounds=tuple(rounds),
+        cells=tuple(each for each in summaries if each.cell.is_of_table),
+        cold=tuple(each for each in summaries if each.cell.idle_gap_s),
+        by_length=tuple(each for each in summaries if each.cell.length),
+        caveats=(),
+    )
 
 
 def drifting_sweep(
@@ -197,3 +204,22 @@ def test_cells_of_several_threads_are_not_compared_across_cores_apart_and_close_
     comparison = compare_benches(close, apart)
     assert [cell.change for cell in comparison.cells] == ["same", "noisy"]
     assert [caveat.code for caveat in comparison.caveats] == ["compare.noisy", "compare.moved"]
+
+
+def test_pauses_and_lengths_are_compared_too(machine: Machine, make_round: MakeRound) -> None:
+    def sweep_with(*, paused_s: float, long_s: float) -> BenchRun:
+        visits = [make_round([1.0, 1.0 + 1e-3 * (i % 2)], i=i) for i in range(6)]
+        cell = visits[0].cell
+        beside = [
+            replace(visit, cell=replace(cell, **axis), service_times_s=visit.service_times_s * factor)
+            for axis, factor in (({"idle_gap_s": 0.007}, paused_s), ({"length": 64}, long_s))
+            for visit in visits
+        ]
+        return sweep_of(machine, [*visits, *beside])
+
+    comparison = compare_benches(sweep_with(paused_s=3.0, long_s=2.0), sweep_with(paused_s=3.6, long_s=2.0))
+    assert {cell_name(cell.cell): cell.change for cell in comparison.cells} == {
+        "fp32 CPU, threads 1, sessions 1, batch 1": "same",
+        "fp32 CPU, threads 1, sessions 1, batch 1, length 64": "same",
+        "fp32 CPU, threads 1, sessions 1, batch 1, after 7 ms": "slower",
+    }

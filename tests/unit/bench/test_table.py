@@ -66,16 +66,26 @@ def test_loops_pauses_and_what_the_system_did_come_back_too(make_round: MakeRoun
         copy_out_s=0.02,
     )
     paused_cell = replace(looped.cell, idle_gap_s=0.007)
+    long_cell = replace(looped.cell, length=64)
     paused = [replace(make_round([2.0, 2.1], i=i), cell=paused_cell) for i in (0, 1)]
-    rounds = (looped, replace(looped, i_round=1), *paused)
+    long = [replace(make_round([3.0, 3.1], i=i), cell=long_cell) for i in (0, 1)]
+    rounds = (looped, replace(looped, i_round=1), *paused, *long)
     summaries = [summarise_cell(visits) for visits in by_cell(rounds).values()]
-    run = BenchRun(machine=read_machine(), rounds=rounds, cells=(summaries[0],), cold=(summaries[1],), caveats=())
+    run = BenchRun(
+        machine=read_machine(),
+        rounds=rounds,
+        cells=(summaries[0],),
+        cold=(summaries[1],),
+        by_length=(summaries[2],),
+        caveats=(),
+    )
     write_columns(tmp_path / "bench.parquet", bench_columns(run), metadata=bench_metadata(run))
     back = bench_from_columns(*read_columns(tmp_path / "bench.parquet"))
-    assert (back.cells, back.cold, back.clock_s) == (run.cells, run.cold, run.clock_s)
+    assert (back.cells, back.cold, back.by_length) == (run.cells, run.cold, run.by_length)
+    assert back.clock_s == run.clock_s
     assert dumps(back.rounds) == dumps(rounds)
-    assert [(one.copy_in_s, one.copy_out_s) for one in summaries] == [(0.1, 0.02), (None, None)]
-    assert to_frame(run)["n_calls"].tolist() == [1, 1, 40, 40, 40, 1, 1, 40, 40, 40, 1, 1, 1, 1]
+    assert [(one.copy_in_s, one.copy_out_s) for one in summaries] == [(0.1, 0.02), (None, None), (None, None)]
+    assert to_frame(run)["n_calls"].tolist() == [1, 1, 40, 40, 40, 1, 1, 40, 40, 40, 1, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_starts_and_the_probe_come_back_and_no_probe_stays_none(run: BenchRun, tmp_path: Path) -> None:

@@ -28,6 +28,22 @@ def test_what_a_pause_costs_stands_beside_the_tight_loop(findings: Findings, ben
     assert "What a pause costs" not in folds(findings)
 
 
+def test_what_the_length_of_rows_costs_stands_beside_their_mix(findings: Findings, bench: BenchRun) -> None:
+    # 8 rows of 64 positions in 2 ms are 256,000 positions/s.
+    one = bench.cells[0]
+    cells = tuple(
+        replace(one, cell=replace(one.cell, batch_size=8, length=length), mean_s=mean_s, mean_s_low=mean_s, n_samples=9)
+        for length, mean_s in ((16, 1e-3), (64, 2e-3))
+    )
+    known = replace(findings, bench=replace(bench, by_length=cells))
+    table = folds(known)["What the length of the rows costs"]
+    assert [(row[0], row[1], row[2], row[4]) for row in table.rows] == [
+        ("16", "8", "1", "128,000"),
+        ("64", "8", "2", "256,000"),
+    ]
+    assert "What the length of the rows costs" not in folds(findings)
+
+
 def test_sessions_side_by_side_count_together(findings: Findings, bench: BenchRun) -> None:
     # 8 rows in 300 µs are 26,667 rows/s; of three sessions, each as slow as that, 80,000.
     (one,) = (each for each in bench.cells if (each.cell.execution.n_threads, each.cell.batch_size) == (1, 8))

@@ -8,7 +8,7 @@ import pytest
 
 from loadplan.errors import InputError
 from loadplan.scenario.payload_file import load_payloads, save_payloads
-from loadplan.scenario.payloads import PayloadSet, inputs_of, take_rows
+from loadplan.scenario.payloads import PayloadSet, inputs_of, inputs_of_length, take_rows
 
 PAYLOADS = PayloadSet(
     inputs={"input": np.arange(6, dtype=np.float32).reshape(3, 2)},
@@ -100,3 +100,19 @@ def test_rows_of_unequal_length_come_back_and_are_cut_to_the_longest_of_a_batch(
     assert batch["ids"].tolist() == [[5, 0], [9, 4]]
     assert batch["age"].tolist() == [[1.0], [3.0]]
     assert inputs_of(take_rows(back, np.array([1, 0])), np.array([1]))["ids"].tolist() == [[5]]
+
+
+def test_rows_of_one_length_are_the_beginnings_of_those_that_are_long_enough() -> None:
+    ids = np.array([[1, 2, 3, 4], [5, 0, 0, 0], [6, 7, 8, 0], [9, 9, 0, 0]])
+    payloads = PayloadSet(
+        inputs={"ids": ids, "age": np.array([[10], [20], [30], [40]])},
+        expected={},
+        segments=("",) * 4,
+        labels=None,
+        lengths=np.array([4, 1, 3, 2]),
+        sequences=("ids",),
+    )
+    inputs = inputs_of_length(payloads, 3, 3)
+    assert inputs["ids"].tolist() == [[1, 2, 3], [6, 7, 8], [1, 2, 3]]
+    assert inputs["age"].tolist() == [[10], [30], [10]]
+    assert inputs_of_length(payloads, 1, 2, start=2)["ids"].tolist() == [[9, 9]]

@@ -182,9 +182,11 @@ def test_the_rows_of_requests_are_a_number_or_a_law_and_the_largest_is_benchmark
 def test_providers_sessions_and_the_whole_grid_are_benchmarked_where_that_is_asked_for(tmp_path: Path) -> None:
     plain = read_scenario(write(tmp_path, MINIMAL)).bench
     assert (plain.providers, plain.side_by_side, plain.exhaustive) == (("CPU",), False, False)
-    asked = "bench: {providers: [CUDA, CPU], concurrent_sessions: true, exhaustive: true}\n"
+    assert plain.sequence_lengths == ()
+    asked = "bench: {providers: [CUDA, CPU], concurrent_sessions: true, exhaustive: true, sequence_lengths: [64, 8]}\n"
     bench = read_scenario(write(tmp_path, MINIMAL + asked)).bench
     assert (bench.providers, bench.side_by_side, bench.exhaustive) == (("CUDA", "CPU"), True, True)
+    assert bench.sequence_lengths == (8, 64)
 
 
 def test_batches_are_benchmarked_up_to_the_largest_that_may_be_served(tmp_path: Path) -> None:
