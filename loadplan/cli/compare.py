@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from loadplan.cli.junit import CheckedCase, Outcome
     from loadplan.errors import LoadplanError
 
-BaseArgument = Annotated[Path, typer.Argument(metavar="A", help="A run folder, or the bench.parquet of one: before.")]
-HeadArgument = Annotated[Path, typer.Argument(metavar="B", help="Another one: after.")]
+BaseArgument = Annotated[
+    Path, typer.Argument(metavar="A", help="Before: a run folder, or a file that `loadplan bench --out` wrote.")
+]
+HeadArgument = Annotated[Path, typer.Argument(metavar="B", help="After: another one.")]
 ThresholdOption = Annotated[str, typer.Option("--threshold", help="A change of the mean up to this is none.")]
 FailOnOption = Annotated[
     str, typer.Option("--fail-on", metavar="WHAT", help="Exit 1 on slower, faster, missing (by commas); or none.")

@@ -33,6 +33,9 @@ SizesOption = Annotated[str, typer.Option("--batch-sizes", help="Of a MODEL.onnx
 ThreadsOption = Annotated[str, typer.Option("--threads", help="Of a MODEL.onnx: intra-op threads.")]
 BudgetOption = Annotated[str, typer.Option("--budget", help="Of a MODEL.onnx: time to measure, such as 60s.")]
 ProvidersOption = Annotated[str, typer.Option("--providers", help="Of a MODEL.onnx: such as CPU,CUDA.")]
+KeepOption = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Keep it there too, for `loadplan compare`.")
+]
 ExhaustiveOption = Annotated[bool, typer.Option("--exhaustive", help="Give up nothing that can't win.")]
 RateOption = Annotated[float | None, typer.Option("--rate", metavar="R", help="Requests per second offered.")]
 DurationOption = Annotated[str, typer.Option("--duration", help="How long, such as 60s.")]
@@ -86,6 +89,7 @@ def bench(
     providers: ProvidersOption = "CPU",
     budget: BudgetOption = "15s",
     exhaustive: ExhaustiveOption = False,
+    out: KeepOption = None,
     fresh: FreshOption = False,
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
@@ -96,8 +100,11 @@ def bench(
     from loadplan.cli.documents import bench_document
     from loadplan.cli.summary import bench_lines
     from loadplan.pipeline.adhoc import ModelGrid, bench_model
+    from loadplan.pipeline.artifacts import write_bench
     from loadplan.pipeline.road import run as run_road
 
+    if out is not None and out.is_dir():  # before anything is measured for it
+        raise InputError(what="this is a folder", where=f"--out {out}", fix="name a file, such as bench.parquet")
     with console.watching(quiet=quiet or as_json) as observer:
         if target.suffix != ".onnx":
             end = run_road(target, results=output, fresh=fresh, until="bench", exhaustive=exhaustive, observer=observer)
@@ -112,6 +119,8 @@ def bench(
             )
             measured, failure = bench_model(target, grid, observer=observer), None
     if measured is not None:
+        if out is not None:
+            write_bench(out, measured)
         console.result("\n".join(bench_lines(measured)), bench_document(measured), as_json=as_json)
     return console.exit_code(failure, debug=debug)
 

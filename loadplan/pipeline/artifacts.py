@@ -59,7 +59,7 @@ def read_bench_at(path: Path) -> BenchRun:
         return read_bench(path)
     except InputError as error:  # which of several files it is
         raise InputError(
-            what=error.what, where=str(path), fix="give a run folder, or the bench.parquet of one"
+            what=error.what, where=str(path), fix="give a run folder, or a file that `loadplan bench --out` wrote"
         ) from error
 
 

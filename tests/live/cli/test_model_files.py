@@ -70,3 +70,27 @@ def test_a_model_of_several_fixed_rows_says_how_to_mend_it(tmp_path: Path) -> No
     assert done.returncode == 2
     assert "fixed at 8 rows" in done.stderr
     assert "dynamic first axis" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_kept_benchmarks_of_a_model_file_are_compared_cell_by_cell(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model.onnx")
+    for name in ("before", "after"):
+        kept = loadplan(
+            "bench", model, "--batch-sizes", "1,2", "--budget", "1s", "--out", tmp_path / f"{name}.parquet", "--json"
+        )
+        assert kept.returncode == 0, kept.stderr
+    done = loadplan("compare", tmp_path / "before.parquet", tmp_path / "after.parquet", "--fail-on", "none", "--json")
+    document = json.loads(done.stdout)
+    assert document["schema"] == "loadplan.compare/1"
+    loops = [(cell["variant"], cell["batch_size"]) for cell in document["cells"] if not cell["idle_gap_s"]]
+    assert loops == [("given", 1), ("given", 2)]
+    assert document["only_in_base"] == document["only_in_head"] == []
+    # 3: the machine was too noisy to say anything in this second.
+    assert done.returncode in {0, 3}, done.stderr
+
+
+def test_a_folder_as_the_file_to_keep_a_benchmark_in_is_refused_before_it_is_measured(tmp_path: Path) -> None:
+    done = loadplan("bench", write_model(tmp_path / "model.onnx"), "--budget", "300s", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "this is a folder" in done.stderr
