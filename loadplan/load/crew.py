@@ -25,7 +25,7 @@ from loadplan.load.coordinator import (
     read_crew_record,
     write_crew_order,
 )
-from loadplan.load.generator_process import Hearers, ended_early, start_locust, watch_generator
+from loadplan.load.generator_process import Hearers, ended_early, shown_at, start_locust, watch_generator
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.open_loop import LoopResult
 from loadplan.load.records import LoadSpec
@@ -37,7 +37,6 @@ _JOIN_HERE_S = 60.0  # importing Locust takes a second, many where several do so
 _SETTLE_S = 150.0  # sending the job, opening connections, comparing clocks; beside the time to join
 CREWFILE = Path(__file__).with_name("crewfile.py")
 _LOOPBACK = "127.0.0.1"
-_HEADLESS = ("--headless", "--users", "1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +61,17 @@ Crew = LocalCrew | RemoteCrew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How the generator is started."""
+
+    crew: Crew | None = None  # None: one process on this machine
+    web_port: int | None = None  # Locust's own page shows the run at this port of loopback; None: nowhere
+
+
+ALONE = Launch()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrewResult:
     """The records of all workers, and what is to be said of them beside the usual verdict."""
 
@@ -70,7 +80,9 @@ class CrewResult:
     caveats: tuple[Caveat, ...]
 
 
-def drive_together(job: GeneratorJob, spec: LoadSpec, crew: Crew, hearers: Hearers) -> CrewResult:
+def drive_together(
+    job: GeneratorJob, spec: LoadSpec, crew: Crew, hearers: Hearers, *, web_port: int | None = None
+) -> CrewResult:
     """Have the crew do the job, each worker its share.
 
     Raises:
@@ -82,6 +94,7 @@ def drive_together(job: GeneratorJob, spec: LoadSpec, crew: Crew, hearers: Heare
         folder = Path(name)
         join_limit_s = _JOIN_HERE_S if isinstance(crew, LocalCrew) else crew.join_limit_s
         host, port = _address_of_master(crew)
+        shown, variables = shown_at(web_port)
         write_job(folder, job)
         write_crew_order(
             folder,
@@ -95,15 +108,18 @@ def drive_together(job: GeneratorJob, spec: LoadSpec, crew: Crew, hearers: Heare
             start_locust(
                 folder,
                 CREWFILE,
-                *_HEADLESS,
+                *shown,
                 *("--master", "--master-bind-host", host, "--master-bind-port", str(port)),
                 *("--expect-workers", str(crew.n_workers)),
-                variables=_variables(crew.cores if isinstance(crew, LocalCrew) else ()),
+                variables=variables | _variables(crew.cores if isinstance(crew, LocalCrew) else ()),
             )
         )
         workers = []
         if isinstance(crew, LocalCrew):
-            workers = [stack.enter_context(_start_worker(folder, i, crew, port)) for i in range(crew.n_workers)]
+            workers = [
+                stack.enter_context(_start_worker(folder, i, port, variables | _variables(crew.cores[i : i + 1])))
+                for i in range(crew.n_workers)
+            ]
         watch_generator(master, folder, spec=spec, hearers=hearers, start_limit_s=join_limit_s + _SETTLE_S)
         ends = {worker.pid: how_it_ended(code) for worker in workers if (code := worker.poll()) is not None}
         stack.close()
@@ -134,11 +150,13 @@ def run_worker(host: str, port: int, *, core: int | None) -> None:
             )
 
 
-def _start_worker(folder: Path, i: int, crew: LocalCrew, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+def _start_worker(
+    folder: Path, i: int, port: int, variables: dict[str, str]
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
     own = folder / f"process-{i}"
     own.mkdir()
     options = ("--worker", "--master-host", _LOOPBACK, "--master-port", str(port))
-    return start_locust(own, CREWFILE, *options, variables=_variables(crew.cores[i : i + 1]))
+    return start_locust(own, CREWFILE, *options, variables=variables)
 
 
 def _variables(cores: Sequence[int]) -> dict[str, str]:

@@ -50,6 +50,8 @@ on_connection(lead=_lead, join=_join)
 class Generator(OpenLoopUser):
     """Drives a worker's share."""
 
+    tells_locust = "LOADPLAN_TELLS_LOCUST" in os.environ
+
     def job(self) -> GeneratorJob:
         """The share, once the master has sent it."""
         return _members[0].job()
@@ -67,4 +69,4 @@ class Generator(OpenLoopUser):
         _members[0].fail(reason)
 
     def ended(self) -> None:
-        """The master ends the run for all: this process may still be sending."""
+        """The master ends the run for all. Until then nothing is driven again, should Locust spawn a user anew."""

@@ -30,6 +30,14 @@ class Hearers:
     progress: Callable[[float], None]  # share done, 0 to 1
 
 
+def shown_at(web_port: int | None) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Options and variables of a Locust that begins at once, with its web page on this port of loopback or without."""
+    if web_port is None:
+        return ("--headless", "--users", "1"), {}
+    page = ("--autostart", "--users", "1", "--web-host", "127.0.0.1", "--web-port", str(web_port))
+    return page, {"LOADPLAN_TELLS_LOCUST": "1"}
+
+
 @contextmanager
 def start_locust(
     folder: Path, locustfile: Path, *options: str, variables: Mapping[str, str] | None = None, log: str = "log"

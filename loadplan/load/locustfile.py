@@ -25,6 +25,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_MOST_FILES, _MOST_FILES))
 class Generator(OpenLoopUser):
     """Drives the job in the folder."""
 
+    tells_locust = "LOADPLAN_TELLS_LOCUST" in os.environ
+
     def job(self) -> GeneratorJob:
         """The job as the driver wrote it."""
         return _JOB
@@ -38,3 +40,9 @@ class Generator(OpenLoopUser):
     def finished(self, result: LoopResult) -> None:
         """Leave the records for the driver."""
         write_result(_FOLDER, result)
+
+    def failed(self, reason: str) -> None:
+        """End at once, web page and all: the driver waits for this process, and its log ends with the reason."""
+        sys.stderr.write(f"{reason}\n")
+        sys.stderr.flush()
+        os._exit(1)

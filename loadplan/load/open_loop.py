@@ -133,6 +133,21 @@ class OpenLoop:
             self._close_all()
         return self._result()
 
+    @property
+    def n_requests(self) -> int:
+        """Requests that are known to be due so far."""
+        return self._n
+
+    def ended(self, i: int) -> tuple[Outcome, float | None] | None:
+        """What became of request i and its response time, None where it has none; None while it is under way.
+
+        Answers are judged after the run: until then a wrong one counts as right.
+        """
+        outcome, done = self._outcome[i], self._done[i]
+        if outcome == UNDECIDED:
+            return None
+        return Outcome(outcome), None if math.isnan(done) else done - self._due[i]
+
     def _spin(self) -> None:
         clock, poll, due, timeout_s = self._clock, self._epoll.poll, self._due, self._order.timeout_s
         before = yielded = clock()

@@ -25,6 +25,7 @@ from loadplan.load.closed_loop import ClosedLoop
 from loadplan.load.connection import Network
 from loadplan.load.handoff import GeneratorJob
 from loadplan.load.judges import judge_of
+from loadplan.load.locust_events import LocustEvents
 from loadplan.load.open_loop import HEAD_START_S, LoopResult, OpenLoop
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ class OpenLoopUser(User):
 
     abstract = True
     fixed_count = 1
-    _n_begun = 0
+    tells_locust = False  # fires Locust's `request` events; loadplan needs none of them
+    _is_driving = False
 
     def job(self) -> GeneratorJob:
         """The run to be driven."""
@@ -56,15 +58,20 @@ class OpenLoopUser(User):
         """Take the reason why there are no records."""
 
     def ended(self) -> None:
-        """End the test. Quitting waits for this very greenlet, so somebody else has to do it."""
-        gevent.spawn(self.environment.runner.quit)
+        """End the test, and Locust with it where no page shows its figures any longer.
+
+        Both wait for this very greenlet, so somebody else has to do it.
+        """
+        OpenLoopUser._is_driving = False
+        runner = self.environment.runner
+        gevent.spawn(runner.quit if self.environment.web_ui is None else runner.stop)
 
     @task
     def drive(self) -> None:
         """Run the job from its first due time to its last answer."""
-        OpenLoopUser._n_begun += 1
-        if OpenLoopUser._n_begun > 1:  # Locust may spawn again when it has found a lost worker
+        if OpenLoopUser._is_driving:
             raise StopUser
+        OpenLoopUser._is_driving = True
         try:
             self._drive()
         except gevent.GreenletExit:
@@ -81,13 +88,23 @@ class OpenLoopUser(User):
 
     def _drive(self) -> None:
         job = self.job()
+        events = LocustEvents(job.order, self.environment.events.request.fire) if self.tells_locust else None
+
+        def pause() -> None:
+            if events is not None:
+                events.tell_some(loop)
+            gevent.sleep(0)
+
         loop = (OpenLoop if job.order.again is None else ClosedLoop)(
             job.order,
             Network(open_socket=get_original("socket", "socket"), open_epoll=get_original("select", "epoll")),
             answers=None if job.expected is None else AnswerBook(judge_of(job.expected)),
-            yield_to_others=lambda: gevent.sleep(0),
+            yield_to_others=pause,
         )
-        self.finished(loop.run(self.start_s))
+        result = loop.run(self.start_s)
+        if events is not None:
+            events.tell_rest(loop, pause=lambda: gevent.sleep(0))
+        self.finished(result)
 
 
 def on_connection(*, lead: Callable[[Channel], None], join: Callable[[Channel], None]) -> None:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from loadplan.errors import InputError, InvalidMeasurement
-from loadplan.load.crew import CREWFILE, LocalCrew, RemoteCrew
+from loadplan.load.crew import CREWFILE, Launch, LocalCrew, RemoteCrew
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, plain_requests
@@ -57,7 +57,7 @@ def test_two_workers_send_one_schedule_and_every_answer_is_checked(
     start_fake: "StartFake", make_spec: MakeSpec, doubling: PreparedRequests, machine: Machine
 ) -> None:
     spec, fake = make_spec(rate_rps=200.0, duration_s=1.0), start_fake()
-    run = run_load(spec, url=fake.url, requests=doubling, machine=machine, core=None, crew=TWO)
+    run = run_load(spec, url=fake.url, requests=doubling, machine=machine, core=None, launch=Launch(crew=TWO))
     log = run.requests
     rng = np.random.default_rng(spec.seed).spawn(2)[0]
     assert not isinstance(spec.arrivals, Callers)
@@ -90,7 +90,7 @@ def test_a_killed_worker_makes_the_run_invalid_and_what_the_other_measured_is_ke
         requests=plain_requests("/"),
         machine=machine,
         core=None,
-        crew=TWO,
+        launch=Launch(crew=TWO),
         on_progress=after(0.2, kill),
     )
     rng = np.random.default_rng(spec.seed).spawn(2)[0]
@@ -120,7 +120,7 @@ def test_a_stopped_worker_makes_the_run_invalid_though_it_delivers(
         requests=plain_requests("/"),
         machine=machine,
         core=None,
-        crew=TWO,
+        launch=Launch(crew=TWO),
         on_progress=after(0.1, stop),
     )
     reasons = run.verdict.invalid_reasons
@@ -142,7 +142,7 @@ def test_nothing_is_sent_where_a_worker_never_joins(
             requests=plain_requests("/"),
             machine=machine,
             core=None,
-            crew=RemoteCrew(n_workers=1, join_limit_s=0.5, port=free_port),
+            launch=Launch(crew=RemoteCrew(n_workers=1, join_limit_s=0.5, port=free_port)),
         )
     assert "--worker --master-host" in caught.value.fix
     assert fake.stamps()[0] == []
@@ -164,7 +164,7 @@ def test_a_worker_of_another_version_is_refused(
                     requests=plain_requests("/"),
                     machine=machine,
                     core=None,
-                    crew=RemoteCrew(n_workers=1, join_limit_s=30.0, port=free_port),
+                    launch=Launch(crew=RemoteCrew(n_workers=1, join_limit_s=30.0, port=free_port)),
                 )
         finally:
             worker.kill()
