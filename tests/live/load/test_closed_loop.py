@@ -150,6 +150,18 @@ def test_a_recording_is_driven_as_it_was(
     assert (arrivals - arrivals[0] > np.array([0.0, 0.25, 0.25, 0.5]) - 0.02).all()
 
 
+def test_a_stretch_busier_than_the_whole_recording_is_told(
+    start_fake: "StartFake", loadplan: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    recorded = tmp_path / "log.csv"
+    recorded.write_text("t,count\n0,100\n100,1000\n200,100\n300,100\n")
+    _, out, _ = loadplan(f"{start_fake().url}/", "--trace", str(recorded), "--rate", "50", "--duration", "1s", "--json")
+    said = json.loads(out)
+    (caveat,) = (caveat for caveat in said["caveats"] if caveat["code"] == "load.stretch")
+    # Once round takes 26 s, and 6.5 of them are busy: a second comes at 15 or at 154 per second, or at some of both.
+    assert caveat["number"] == pytest.approx(said["n_requests"] / 50.0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -14,6 +14,7 @@ from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
+from loadplan.scenario.arrivals import MarkovArrivals, ProfileArrivals, ProfileStep
 from loadplan.scenario.spec import Scenario
 from loadplan.verify import failure_of, judge_verification, verdict_word, verification_spec
 
@@ -69,6 +70,28 @@ def test_the_run_offers_the_share_of_capacity_that_the_plan_uses_with_the_spares
     share = plan.recommended.utilisation_ratio_degraded
     assert spec.offered_rate_rps == pytest.approx(share * fit.capacities[0].usable_capacity_rps)
     assert spec.seed != scenario.load.seed
+
+
+def test_the_run_drives_the_arrivals_that_the_plan_rests_on(plan: Plan, fit: CapacityFit, scenario: Scenario) -> None:
+    """Slow bursts for as long as it may, and of a profile the busiest moment."""
+    busy = MarkovArrivals(busy_ratio=2.0, busy_share=0.25, mean_busy_s=1.0)
+    ramp = ProfileArrivals(steps=(ProfileStep(for_s=9.0, share=0.1, to_share=1.0),))
+    of_bursts, of_ramp = (
+        verification_spec(plan, fit, replace(scenario, traffic=replace(scenario.traffic, arrivals=arrivals)))
+        for arrivals in (busy, ramp)
+    )
+    assert (of_bursts.arrivals, of_bursts.duration_s) == (busy, 60.0)
+    assert of_ramp == verification_spec(plan, fit, scenario)
+
+
+def test_a_pass_of_a_run_too_short_for_its_bursts_is_doubted(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    run = drive(0.02)
+    for mean_busy_s, codes in ((1e-3, []), (60.0, ["verify.arrivals_unseen"])):
+        busy = MarkovArrivals(busy_ratio=2.0, busy_share=0.25, mean_busy_s=mean_busy_s)
+        verdict = judge_verification(plan, fit, scenario, replace(run, spec=replace(run.spec, arrivals=busy)))
+        assert [caveat.code for caveat in verdict.caveats if caveat.code.endswith("unseen")] == codes
 
 
 def predicted_p99_s(plan: Plan, fit: CapacityFit, scenario: Scenario, run: LoadRun) -> float:
