@@ -56,6 +56,7 @@ def write_job(folder: Path, job: GeneratorJob) -> None:
         "n_warm_connections": order.n_warm_connections,
         "wire": order.wire,
         "again": None if order.again is None else asdict(order.again),
+        "head": order.head.hex(),
         "outputs": None if expected is None else list(outputs),
         "abs_tolerance": None if expected is None else expected.abs_tolerance,
         "rel_tolerance": None if expected is None else expected.rel_tolerance,
@@ -86,6 +87,7 @@ def read_job(folder: Path) -> GeneratorJob:
         n_warm_connections=description["n_warm_connections"],
         wire=description["wire"],
         again=None if description["again"] is None else AskAgain(**description["again"]),
+        head=bytes.fromhex(description["head"]),
     )
     expected = None
     if names is not None:

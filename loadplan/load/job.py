@@ -14,7 +14,7 @@ from loadplan.errors import EnvironmentFault, InputError
 from loadplan.load.handoff import GeneratorJob
 from loadplan.load.open_loop import LoopOrder
 from loadplan.load.records import AskAgain, LoadSpec
-from loadplan.load.requests import PreparedRequests, wire_messages
+from loadplan.load.requests import PreparedRequests, wire_head, wire_messages
 from loadplan.load.target import find_target
 from loadplan.scenario.arrivals import Callers, GammaArrivals, MarkovArrivals, described
 from loadplan.scenario.traffic import schedule
@@ -23,6 +23,8 @@ from loadplan.scenario.traffic import schedule
 # opened as the backlog asks for them, which costs the server more than a request does.
 _WARM_CONNECTIONS_S = 0.02
 _WARM_CONNECTIONS_MOST = 64
+# Each of these carries many requests at once; several, so that all processes behind one port get their share.
+_WARM_SHARED_CONNECTIONS = 8
 _WARM_CONNECTIONS_PER_CLUSTER = 4.0
 _WARM_CONNECTIONS_OF_CLUSTERS_MOST = 512
 # The backlog of a stall this long must fit into the files this process may open, beside those it has; where a longer
@@ -59,7 +61,9 @@ def prepare_job(
             payload=_shuffled_rounds(due_s.size, n_payloads=len(requests.bodies), rng=payload_rng),
             messages=wire_messages(requests, host=target.host),
             timeout_s=spec.timeout_s,
-            n_warm_connections=_n_warm_connections(spec),
+            n_warm_connections=_n_warm_connections(spec) if requests.wire == "http/1.1" else _WARM_SHARED_CONNECTIONS,
+            wire=requests.wire,
+            head=wire_head(requests, host=target.host),
             again=_again(spec),
         ),
         expected=requests.expected,

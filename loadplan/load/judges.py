@@ -25,7 +25,7 @@ def judge_of(expected: ExpectedAnswers) -> Judge:
     """The judge of answers in the expected form."""
     if expected.form == "json":
         return _json_judge(expected)
-    read = _v2_outputs
+    read = _grpc_outputs if expected.form == "v2_grpc" else _v2_outputs
 
     def is_right(payload: int, body: bytes, n_json_bytes: int) -> bool:
         outputs = read(body, n_json_bytes)
@@ -38,6 +38,12 @@ def judge_of(expected: ExpectedAnswers) -> Judge:
         )
 
     return is_right
+
+
+def _grpc_outputs(body: bytes, _n_json_bytes: int) -> dict[str, NDArray[Any]] | None:
+    from loadplan.load.v2_grpc import outputs_of_answer  # protobuf, which no other form needs
+
+    return outputs_of_answer(body)
 
 
 def _v2_outputs(body: bytes, n_json_bytes: int) -> dict[str, NDArray[Any]] | None:

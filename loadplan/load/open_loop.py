@@ -15,15 +15,17 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.load.answers import NOT_KEPT, AnswerBook
 from loadplan.load.connection import Connection, Network, OwnFault, begin_connecting
+from loadplan.load.http2 import Http2Wire
 from loadplan.load.http_response import MalformedResponse
 from loadplan.load.records import AskAgain, LostTime, Outcome, RequestLog
-from loadplan.load.wire import Answer, WireKind, wire_maker
+from loadplan.load.wire import Answer, Http11Wire, Wire, WireKind
 from loadplan.noise import ROBBED_BEYOND_S
 
 _MAX_SENDS_PER_TURN = 16  # more would leave answers unread while a backlog is sent
@@ -59,6 +61,7 @@ class LoopOrder:
     n_warm_connections: int  # opened before the start
     wire: WireKind = "http/1.1"
     again: AskAgain | None = None  # None: the due times are the whole schedule
+    head: bytes = field(default=b"", repr=False)  # of HTTP/2: the headers of every call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,7 @@ class OpenLoop:
         self._epoll = self._network.open_epoll()
         self._connections: dict[int, Connection] = {}  # by file descriptor
         self._in_flight: dict[int, Connection] = {}  # by request
-        self._new_wire = wire_maker(order.wire)
+        self._new_wire: Callable[[], Wire] = Http11Wire if order.wire == "http/1.1" else partial(Http2Wire, order.head)
         # With room for a request. First in, first out: all connections, so all workers of a server, get a share.
         self._pool: deque[Connection] = deque()
         self._due = array("d", bytes(8 * n))
@@ -293,7 +296,8 @@ class OpenLoop:
     def _answered(self, connection: Connection, answers: Sequence[Answer], now: float) -> None:
         for answer in answers:
             i = answer.request
-            self._done[i] = now
+            if answer.outcome < Outcome.TIMED_OUT:
+                self._done[i] = now
             self._status[i] = answer.status
             self._decide(i, answer.outcome)
             if answer.outcome == Outcome.OK and self._answers is not None:

@@ -20,6 +20,10 @@ from loadplan.scenario.arrivals import Arrivals, Callers, described
 LoadPurpose = Literal["idle", "steady", "saturation", "verification", "ad_hoc"]
 
 
+# Added to the code of gRPC in `RequestLog.status`, where a call was answered with an error.
+GRPC_STATUS = 1000
+
+
 class Outcome(IntEnum):
     """The one class that every due request ends in."""
 
@@ -30,7 +34,8 @@ class Outcome(IntEnum):
     TIMED_OUT = 4  # no answer within the limit, or none before the run was closed
     CONNECTION_LOST = 5  # refused, reset, or closed in mid answer
     NOT_SENT = 6  # still waiting in the generator when its time was over
-    STALE_CONNECTION = 7  # the server closed a long idle connection just as the request left on it
+    # The server closed a long idle connection, or took no more on it, just as the request left.
+    STALE_CONNECTION = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,7 @@ class RequestLog:
     first_byte_s: NDArray[np.float64]  # NaN: no answer
     done_s: NDArray[np.float64]  # NaN: no complete answer
     outcome: NDArray[np.uint8]  # `Outcome`
-    status: NDArray[np.int16]  # HTTP status, 0 where there was none
+    status: NDArray[np.int16]  # HTTP status, 0 where there was none; of gRPC an error is `GRPC_STATUS` and its code
     payload: NDArray[np.int32]  # index of the payload that was sent
 
     @property

@@ -19,6 +19,8 @@ import orjson
 from numpy.typing import NDArray
 
 from loadplan.errors import InputError
+from loadplan.load.http2 import call_headers, framed_message
+from loadplan.load.wire import WireKind
 from loadplan.scenario.payloads import PayloadSet, inputs_of
 from loadplan.scenario.rows_law import spread_rows
 from loadplan.scenario.spec import RowsPerRequest
@@ -38,8 +40,8 @@ _VALUES_MOST = 4_000_000
 _SEED = 1  # of their order; the payloads must not depend on the scenario's seed
 
 
-# How outputs stand in an answer: as the protocol v2 has them, or anywhere in a JSON document.
-AnswerForm = Literal["v2", "json"]
+# How outputs stand in an answer: as the protocol v2 has them over HTTP or gRPC, or anywhere in a JSON document.
+AnswerForm = Literal["v2", "v2_grpc", "json"]
 _NO_POINTERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -66,6 +68,7 @@ class PreparedRequests:
     bodies: tuple[bytes, ...] = field(repr=False)  # one per payload
     n_rows: tuple[int, ...] | None  # of each payload; None: nobody told what is in them
     expected: ExpectedAnswers | None  # None: only the status counts
+    wire: WireKind = "http/1.1"  # over HTTP/2 go calls of gRPC, whose messages are the bodies
 
 
 def v2_requests(
@@ -79,7 +82,7 @@ def v2_requests(
         InputError: when there are no rows, or an input has a type that the protocol has no name for.
     """
     rows = rows_of_requests(payloads, rows_per_request)
-    types = {name: _v2_type(name, values) for name, values in payloads.inputs.items()}
+    types = {name: v2_type(name, values) for name, values in payloads.inputs.items()}
     return PreparedRequests(
         method="POST",
         path=_infer_path(model),
@@ -102,7 +105,7 @@ def v2_binary_requests(
         InputError: as `v2_requests` does.
     """
     rows = rows_of_requests(payloads, rows_per_request)
-    types = {name: _v2_type(name, values) for name, values in payloads.inputs.items()}
+    types = {name: v2_type(name, values) for name, values in payloads.inputs.items()}
     parts = [_binary_parts(inputs_of(payloads, own), types) for own in rows]
     # One head serves all requests: blanks bring every JSON to the length of the longest.
     n_json_bytes = max(len(json) for json, _ in parts)
@@ -117,12 +120,17 @@ def v2_binary_requests(
 
 
 def expected_of(
-    payloads: PayloadSet, rows: Sequence[NDArray[np.intp]], *, abs_tolerance: float = ABS_TOLERANCE
+    payloads: PayloadSet,
+    rows: Sequence[NDArray[np.intp]],
+    *,
+    abs_tolerance: float = ABS_TOLERANCE,
+    form: AnswerForm = "v2",
 ) -> ExpectedAnswers:
     """What must be answered to requests of these rows."""
     return ExpectedAnswers(
         outputs={name: tuple(values[own] for own in rows) for name, values in payloads.expected.items()},
         abs_tolerance=max(abs_tolerance, ABS_TOLERANCE),
+        form=form,
     )
 
 
@@ -145,12 +153,32 @@ def path_of(url: str) -> str:
 
 
 def wire_messages(requests: PreparedRequests, *, host: str) -> tuple[bytes, ...]:
-    """Each request as the bytes of one write: request line, headers, body.
+    """What the wire is asked to send: of HTTP/1.1 whole requests, each one write; of HTTP/2 what differs, the bodies.
 
     Raises:
         InputError: when a method, path or header holds a line break or other characters that HTTP forbids. The message
             never holds the value of a header, which may be a password.
     """
+    if requests.wire == "http/2":
+        return tuple(framed_message(body) for body in requests.bodies)
+    head = "\r\n".join(_checked_lines(requests, host)).encode("ascii")
+    has_body = requests.method != "GET"
+    return tuple(
+        head + (b"\r\nContent-Length: %d" % len(body) if has_body or body else b"") + b"\r\n\r\n" + body
+        for body in requests.bodies
+    )
+
+
+def wire_head(requests: PreparedRequests, *, host: str) -> bytes:
+    """What goes before each message of HTTP/2: its headers. Nothing of HTTP/1.1. Raises InputError as above."""
+    if requests.wire == "http/1.1":
+        return b""
+    _checked_lines(requests, host)
+    return call_headers(requests.path, host=host, headers=requests.headers)
+
+
+def _checked_lines(requests: PreparedRequests, host: str) -> list[str]:
+    """The lines of the head of a request, without any that would be two."""
     lines = [
         ("the address", f"{requests.method} {requests.path} HTTP/1.1"),
         ("the host", f"Host: {host}"),
@@ -163,12 +191,7 @@ def wire_messages(requests: PreparedRequests, *, host: str) -> tuple[bytes, ...]
                 where="the request's address and headers",
                 fix="leave out line breaks and characters beyond ASCII, or percent-encode them",
             )
-    head = "\r\n".join(line for _, line in lines).encode("ascii")
-    has_body = requests.method != "GET"
-    return tuple(
-        head + (b"\r\nContent-Length: %d" % len(body) if has_body or body else b"") + b"\r\n\r\n" + body
-        for body in requests.bodies
-    )
+    return [line for _, line in lines]
 
 
 def rows_of_requests(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> tuple[NDArray[np.intp], ...]:
@@ -196,7 +219,8 @@ def _n_payloads(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> int:
     return max(min(max(n_for_all, _N_PAYLOADS), n_held), _N_PAYLOADS_LEAST)
 
 
-def _v2_type(name: str, values: NDArray[np.generic]) -> str:
+def v2_type(name: str, values: NDArray[np.generic]) -> str:
+    """The protocol's name for the type of an input. Raises InputError where it has none."""
     datatype = datatype_of(values)
     if datatype is None:
         raise InputError(

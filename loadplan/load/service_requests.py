@@ -19,12 +19,13 @@ from loadplan.load.requests import (
     v2_requests,
 )
 from loadplan.load.template import fill, needs_rows, parse_template
+from loadplan.load.v2_grpc import v2_grpc_requests
 from loadplan.scenario.credentials import fill_headers
 from loadplan.scenario.payloads import PayloadSet, inputs_of
 from loadplan.scenario.spec import RowsPerRequest, Service
 
 _BODY_A_LINE = frozenset({".jsonl", ".ndjson"})
-_V2_BUILDERS = MappingProxyType({"v2": v2_requests, "v2_binary": v2_binary_requests})
+_V2_BUILDERS = MappingProxyType({"v2": v2_requests, "v2_binary": v2_binary_requests, "v2_grpc": v2_grpc_requests})
 
 
 def service_requests(
@@ -51,7 +52,9 @@ def service_requests(
         )
     build = _V2_BUILDERS[service.protocol]
     requests = build(payloads, model=service.model, rows_per_request=rows_per_request, abs_tolerance=abs_tolerance)
-    return _with_headers(replace(requests, path=_v2_path(service.url, requests.path)), headers)
+    if service.protocol != "v2_grpc":  # gRPC has its own paths
+        requests = replace(requests, path=_v2_path(service.url, requests.path))
+    return _with_headers(requests, headers)
 
 
 def _v2_path(url: str, path: str) -> str:

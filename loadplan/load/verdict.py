@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement, ObjectiveMissed
-from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
+from loadplan.load.records import GRPC_STATUS, LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.scenario.arrivals import Callers
 from loadplan.slo import Attainment, Slo, attainment
 from loadplan.stats import Summary, percentile, share_above_interval, summarise
@@ -153,10 +153,17 @@ def answer_counts(run: LoadRun) -> dict[str, int]:
             continue
         if outcome in (Outcome.HTTP_ERROR, Outcome.REFUSED):
             for status, n in zip(*np.unique(log.status[is_so], return_counts=True), strict=True):
-                counts[f"HTTP {status}" if status else "no HTTP answer"] = int(n)
+                name = _status_name(int(status))
+                counts[name] = counts.get(name, 0) + int(n)
         else:
             counts[outcome.name.lower().replace("_", " ")] = int(np.count_nonzero(is_so))
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _status_name(status: int) -> str:
+    if status >= GRPC_STATUS:
+        return f"gRPC status {status - GRPC_STATUS}"
+    return f"HTTP {status}" if status else "no HTTP answer"
 
 
 def no_right_answer(run: LoadRun) -> ObjectiveMissed | None:

@@ -4,7 +4,7 @@ The open loop owns sockets and clock and knows no protocol; a wire knows its pro
 carries requests one after the other (HTTP/1.1), another many at once (HTTP/2).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from loadplan.load.http_response import MalformedResponse, ResponseReader
@@ -29,7 +29,10 @@ class Wire(Protocol):
     """One connection's side of a protocol."""
 
     is_shared: bool  # carries several requests at once
-    has_room: bool  # takes a further request right now
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it takes a further request right now."""
 
     def greet(self) -> bytes:
         """What is sent before any request."""
@@ -107,12 +110,6 @@ class Http11Wire:
     def in_flight(self) -> Collection[int]:
         """The one request, or none."""
         return () if self._request < 0 else (self._request,)
-
-
-def wire_maker(kind: WireKind) -> Callable[[], Wire]:
-    """Makes the wire of each new connection."""
-    makers: dict[WireKind, Callable[[], Wire]] = {"http/1.1": Http11Wire}
-    return makers[kind]
 
 
 def _answer(request: int, status: int, body: bytes, n_json_bytes: int) -> Answer:

@@ -20,7 +20,7 @@ from loadplan.load.connection import Network
 from loadplan.load.judges import judge_of
 from loadplan.load.open_loop import LoopOrder, LoopResult, OpenLoop
 from loadplan.load.records import LoadSpec
-from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_messages
+from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_head, wire_messages
 from loadplan.machine import Machine, read_machine
 from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.payloads import PayloadSet
@@ -136,6 +136,8 @@ def drive() -> Callable[..., LoopResult]:
             messages=wire_messages(requests, host="fake"),
             timeout_s=timeout_s,
             n_warm_connections=2,
+            wire=requests.wire,
+            head=wire_head(requests, host="fake"),
         )
         answers = None if requests.expected is None else AnswerBook(judge_of(requests.expected))
         network = Network(open_socket=socket.socket, open_epoll=select.epoll)
