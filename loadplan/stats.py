@@ -90,7 +90,7 @@ def effective_sample_size(samples: Samples) -> float:
     variance = float(centred @ centred) / n
     if n < 4 or variance == 0.0:
         return float(n)
-    spectrum = np.fft.rfft(centred, 2 * n)
+    spectrum = np.fft.rfft(centred, 1 << (2 * n - 1).bit_length())  # a length with a large prime factor takes ages
     rho = np.fft.irfft(spectrum * spectrum.conj())[: n // 2] / (n * variance)
     pairs = rho[0 : 2 * (rho.size // 2)].reshape(-1, 2).sum(axis=1)
     stop = int(np.argmax(pairs <= 0.0)) if bool((pairs <= 0.0).any()) else pairs.size
@@ -136,8 +136,17 @@ def quantile_interval(
     return Interval(low=max(whole - half, 0.0), high=whole + half, confidence_ratio=confidence_ratio)
 
 
-def share_above_interval(samples: Samples, limit: float, *, confidence_ratio: float = 0.95) -> Interval:
-    """An interval of the share of samples above a limit that stays right when neighbours depend on each other.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareAbove:
+    """The share of samples above a limit, and how sure it is."""
+
+    share: float
+    interval: Interval
+    n_independent: float  # how many independent samples would say as much
+
+
+def share_above(samples: Samples, limit: float, *, confidence_ratio: float = 0.95) -> ShareAbove:
+    """The share of samples above a limit, with an interval that stays right when neighbours depend on each other.
 
     In a queue slow answers come in clusters, so n answers say as much about their share as n / d independent ones
     would, with d the design effect: n over the effective sample size of "is above". Clopper and Pearson's exact
@@ -150,17 +159,17 @@ def share_above_interval(samples: Samples, limit: float, *, confidence_ratio: fl
     infinity stands for what was never answered.
     """
     _require(samples, "an interval of a share")
-    is_above = samples > limit
+    is_above, is_slow = samples > limit, samples > percentile(samples, _USUAL_TAIL_Q)
+    n_independent = min(effective_sample_size(indicator.astype(np.float64)) for indicator in (is_above, is_slow))
     share = float(is_above.mean())
-    is_slow = samples > percentile(samples, _USUAL_TAIL_Q)
-    n_effective = min(effective_sample_size(indicator.astype(np.float64)) for indicator in (is_above, is_slow))
     tail = 0.5 - confidence_ratio / 2.0
     from scipy.special import betaincinv
 
-    x = share * n_effective
-    low = float(betaincinv(x, n_effective - x + 1.0, tail)) if share > 0.0 else 0.0
-    high = float(betaincinv(x + 1.0, n_effective - x, 1.0 - tail)) if share < 1.0 else 1.0
-    return Interval(low=low, high=high, confidence_ratio=confidence_ratio)
+    x = share * n_independent
+    low = float(betaincinv(x, n_independent - x + 1.0, tail)) if share > 0.0 else 0.0
+    high = float(betaincinv(x + 1.0, n_independent - x, 1.0 - tail)) if share < 1.0 else 1.0
+    interval = Interval(low=low, high=high, confidence_ratio=confidence_ratio)
+    return ShareAbove(share=share, interval=interval, n_independent=n_independent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

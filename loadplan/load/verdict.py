@@ -15,7 +15,7 @@ from loadplan.errors import InvalidMeasurement, ObjectiveMissed
 from loadplan.load.records import GRPC_STATUS, LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.scenario.arrivals import Callers
 from loadplan.slo import Attainment, Slo, attainment
-from loadplan.stats import Summary, percentile, share_above_interval, summarise
+from loadplan.stats import Summary, percentile, share_above, summarise
 
 WINDOW_S = 0.1
 # Up to this much may be missing from a window: less than the lateness that a send is allowed.
@@ -124,7 +124,7 @@ def judge_slo(run: LoadRun, slo: Slo, *, confidence_ratio: float = 0.95) -> tupl
     """Count every latency limit over all due requests; whatever was not answered right is a miss.
 
     Each carries the bounds of the share that misses in the long run, at the confidence asked, which stay right
-    though slow answers come in clusters (`stats.share_above_interval`).
+    though slow answers come in clusters (`stats.share_above`).
     Raises InvalidMeasurement for an invalid run, one of callers who wait, or when nothing was due.
     """
     _require_valid(run)
@@ -231,7 +231,7 @@ def lag_limit_s(requests: RequestLog) -> float:
 
 
 def _bounded(counted: Attainment, times_s: NDArray[np.float64], confidence_ratio: float) -> Attainment:
-    bounds = share_above_interval(times_s, counted.limit.limit_s, confidence_ratio=confidence_ratio)
+    bounds = share_above(times_s, counted.limit.limit_s, confidence_ratio=confidence_ratio).interval
     return replace(counted, miss_ratio_low=bounds.low, miss_ratio_high=bounds.high)
 
 

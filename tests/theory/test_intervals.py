@@ -19,7 +19,7 @@ from loadplan.stats import (
     effective_sample_size,
     mean_interval,
     quantile_interval,
-    share_above_interval,
+    share_above,
 )
 
 N_SEEDS = 200
@@ -140,9 +140,9 @@ def test_at_the_true_boundary_few_runs_pass_and_the_interval_holds_the_share(rho
     covered = passed = 0
     for seed in range(N_SEEDS):
         times_s = waiting_and_response(seed, rho=rho, n=n, is_empty=True)[1]
-        interval = share_above_interval(times_s, limit_s, confidence_ratio=0.90)
+        interval = share_above(times_s, limit_s, confidence_ratio=0.90).interval
         covered += interval.low <= 0.01 <= interval.high
-        passed += share_above_interval(times_s, limit_s).high <= 0.01
+        passed += share_above(times_s, limit_s).interval.high <= 0.01
     assert passed / N_SEEDS <= 0.05
     assert 0.85 <= covered / N_SEEDS <= 0.95
 
@@ -151,4 +151,4 @@ def test_at_the_true_boundary_few_runs_pass_and_the_interval_holds_the_share(rho
 def test_a_run_too_short_for_its_queue_passes_no_more_often(rho: float, n: int) -> None:
     limit_s = -math.log(0.01) / (1.0 - rho)
     runs = (waiting_and_response(seed, rho=rho, n=n, is_empty=True)[1] for seed in range(N_SEEDS))
-    assert sum(share_above_interval(times_s, limit_s).high <= 0.01 for times_s in runs) / N_SEEDS <= 0.05
+    assert sum(share_above(times_s, limit_s).interval.high <= 0.01 for times_s in runs) / N_SEEDS <= 0.05

@@ -12,7 +12,7 @@ from loadplan.stats import (
     percentile,
     quantile_interval,
     ratio_test,
-    share_above_interval,
+    share_above,
     summarise,
     supported_percentile,
 )
@@ -171,7 +171,7 @@ def test_a_share_of_independent_samples_has_the_exact_interval_of_clopper_and_pe
     # Ten of a thousand: 0.48 % to 1.83 %, from the tables; that they are independent is itself estimated.
     samples = np.zeros(1000)
     samples[np.random.default_rng(1).choice(1000, 10, replace=False)] = 2.0
-    interval = share_above_interval(samples, 1.0)
+    interval = share_above(samples, 1.0).interval
     assert interval.low == pytest.approx(0.0048, rel=0.1)
     assert interval.high == pytest.approx(0.0183, rel=0.1)
 
@@ -179,15 +179,15 @@ def test_a_share_of_independent_samples_has_the_exact_interval_of_clopper_and_pe
 @pytest.mark.parametrize(("n", "is_shown"), [(367, False), (368, True)])
 def test_none_of_368_shows_that_no_more_than_one_in_a_hundred_is_above(n: int, is_shown: bool) -> None:
     # 0.99^n is 2.5 % at n = 367.04.
-    assert (share_above_interval(np.ones(n), 2.0).high <= 0.01) is is_shown
+    assert (share_above(np.ones(n), 2.0).interval.high <= 0.01) is is_shown
 
 
 def test_misses_in_one_cluster_say_less_than_the_same_number_scattered() -> None:
     together, scattered = np.zeros(10_000), np.zeros(10_000)
     together[4000:4050] = 2.0
     scattered[np.random.default_rng(1).choice(10_000, 50, replace=False)] = 2.0
-    assert share_above_interval(scattered, 1.0).high < 0.01 < share_above_interval(together, 1.0).high
+    assert share_above(scattered, 1.0).interval.high < 0.01 < share_above(together, 1.0).interval.high
 
 
 def test_what_was_never_answered_is_above_every_limit() -> None:
-    assert share_above_interval(np.full(10, np.inf), 1e9).high == 1.0
+    assert share_above(np.full(10, np.inf), 1e9).interval.high == 1.0
