@@ -1,9 +1,12 @@
 """The commands that measure or serve one plain thing: a model file, a URL, a scenario's model."""
 
+import math
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +26,9 @@ from loadplan.errors import InputError
 from loadplan.scenario.arrivals import Arrivals, Callers
 from loadplan.scenario.spec import HttpMethod
 from loadplan.units import parse_duration
+
+if TYPE_CHECKING:
+    from loadplan.load.records import LoadRun
 
 InferencePlace = Literal["inline", "thread", "auto"]
 LogFormat = Literal["text", "json"]
@@ -67,6 +73,14 @@ MethodOption = Annotated[
 AnswerOption = Annotated[
     str | None, typer.Option("--answer", metavar="/POINTER", help="Of a URL: what a right answer holds.")
 ]
+FindOption = Annotated[
+    bool,
+    typer.Option("--find-capacity", help="Search the largest rate that holds --p99-ms, from --rate on."),
+]
+P99Option = Annotated[float | None, typer.Option("--p99-ms", metavar="MS", help="Of --find-capacity: the limit.")]
+SearchBudgetOption = Annotated[str, typer.Option("--budget", help="Of --find-capacity: all probes, such as 5m.")]
+MaxRateOption = Annotated[float, typer.Option("--max-rps", help="Never offer more than this without --yes.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="The target may be loaded beyond --max-rps.")]
 HeaderOption = Annotated[list[str] | None, typer.Option("--header", metavar="'K: $ENV'", help="May be repeated.")]
 RemoteOption = Annotated[list[str] | None, typer.Option("--allow-remote", metavar="HOST", help="May be driven.")]
 ProcessesOption = Annotated[int, typer.Option("--processes", help="Whole servers behind the port.")]
@@ -216,12 +230,18 @@ def load(
     answer: AnswerOption = None,
     header: HeaderOption = None,
     allow_remote: RemoteOption = None,
+    find_capacity: FindOption = False,
+    p99_ms: P99Option = None,
+    budget: SearchBudgetOption = "5m",
+    max_rps: MaxRateOption = 10_000.0,
+    yes: YesOption = False,
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
     """Drive a live API with real arrivals, and say honestly how it answered."""
+    from loadplan.cli.capacity import show_capacity
     from loadplan.cli.documents import load_document
     from loadplan.cli.summary import load_lines
     from loadplan.load.verdict import (
@@ -240,8 +260,10 @@ def load(
         arrivals=_callers(callers, think_time, others=(rate, arrivals, cv, trace))
         or _arrivals(arrivals, cv=cv, trace=trace, rate=rate),
         seed=seed,
+        max_rate_rps=math.inf if yes else max_rps,
     )
     with console.watching(quiet=quiet or as_json) as observer:
+        drive: Callable[[LoadRequest], LoadRun]
         if "://" in target:
             service = Service(
                 url=target,
@@ -254,9 +276,14 @@ def load(
                 headers=parse_headers(header or []),
                 allow_remote=tuple(allow_remote or ()),
             )
-            driven = load_url(service, request, observer=observer)
+            drive = partial(load_url, service, observer=observer)
         else:
-            driven = load_scenario(Path(target), request, results=output, observer=observer)
+            drive = partial(load_scenario, Path(target), results=output, observer=observer)
+        if find_capacity:
+            return show_capacity(
+                drive, request, p99_ms=p99_ms, budget_s=parse_duration(budget), as_json=as_json, debug=debug
+            )
+        driven = drive(request)
     is_valid = driven.verdict.valid
     response = latency_summary(driven) if is_valid else None
     clean = clean_latency_summary(driven) if is_valid else None

@@ -46,7 +46,9 @@ _LOOSE_BRACKET_RATIO = 1.1  # above this an unproved upper end is worth one more
 _LINE_FROM, _LINE_TO = -4.0, 2.5
 _CLUSTERS_FEWEST, _CLUSTERS_MOST = 10.0, 400.0
 _INVALID_MOST = 6
+_PROBE_OF_BUDGET_RATIO = 0.25  # so that one that tells nothing leaves time for others
 _DESCENTS_MOST = 5
+_REQUESTS_FEWEST = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +57,18 @@ class SearchLimits:
 
     first_rate_rps: float
     max_rate_rps: float
-    shortest_s: float  # of one probe
-    longest_s: float
+    budget_s: float  # of all probes together
+    shortest_s: float = 2.0  # of one probe
     n_probes: int = 12  # valid ones; half as many invalid ones are driven again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reach:
+    """What the next probe may be."""
+
+    max_rate_rps: float
+    shortest_s: float
+    longest_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,19 +161,25 @@ def next_probe(limits: SearchLimits, probes: Sequence[Probe]) -> ProbeOrder | No
     """What to drive next; None when the search is over."""
     valid = [probe for probe in probes if probe.outcome != "invalid"]
     n_invalid = len(probes) - len(valid)
-    if len(valid) >= limits.n_probes or n_invalid >= _INVALID_MOST:
+    left_s = limits.budget_s - sum(probe.duration_s for probe in probes)
+    if len(valid) >= limits.n_probes or n_invalid >= _INVALID_MOST or left_s < limits.shortest_s:
         return None
+    reach = _Reach(
+        max_rate_rps=limits.max_rate_rps,
+        shortest_s=limits.shortest_s,
+        longest_s=max(min(limits.budget_s * _PROBE_OF_BUDGET_RATIO, left_s), limits.shortest_s),
+    )
     if probes and probes[-1].outcome == "invalid":
-        return ProbeOrder(rate_rps=probes[-1].rate_rps, duration_s=probes[-1].duration_s)
+        return _order(reach, probes[-1].rate_rps, probes[-1].duration_s)
     if not valid:
-        return _order(limits, min(limits.first_rate_rps, limits.max_rate_rps), limits.shortest_s)
+        return _order(reach, limits.first_rate_rps, limits.shortest_s)
     below = [probe for probe in valid if probe.strain < 1.0]
     above = [probe for probe in valid if probe.strain >= 1.0]
     if not above:
-        return _grow(limits, below)
+        return _grow(reach, below)
     if not below:
-        return _shrink(limits, above)
-    return _close_in(limits, valid)
+        return _shrink(reach, above)
+    return _close_in(reach, limits, valid)
 
 
 def conclude(limits: SearchLimits, probes: Sequence[Probe]) -> FoundCapacity:
@@ -191,24 +208,24 @@ def _why_none(probes: Sequence[Probe]) -> str:
     return f"no probe passed, down to {lowest:g} requests/s"
 
 
-def _grow(limits: SearchLimits, below: list[Probe]) -> ProbeOrder | None:
+def _grow(reach: _Reach, below: list[Probe]) -> ProbeOrder | None:
     top = max(below, key=lambda probe: probe.rate_rps)
-    if top.rate_rps >= limits.max_rate_rps:
+    if top.rate_rps >= reach.max_rate_rps:
         # Nothing above may be tried, but this rate is to be proved.
         is_proved = any(probe.outcome == "passed" for probe in below if probe.rate_rps == top.rate_rps)
-        if is_proved or top.duration_s >= limits.longest_s:
+        if is_proved or top.duration_s >= reach.longest_s:
             return None
-        return _order(limits, top.rate_rps, 4.0 * top.duration_s)
+        return _order(reach, top.rate_rps, 4.0 * top.duration_s)
     growth = _GROWTH if top.strain == 0.0 else _GROWTH_NEAR
-    rate = min(growth * top.rate_rps, limits.max_rate_rps)
-    return _order(limits, rate, limits.shortest_s)
+    rate = min(growth * top.rate_rps, reach.max_rate_rps)
+    return _order(reach, rate, reach.shortest_s)
 
 
-def _shrink(limits: SearchLimits, above: list[Probe]) -> ProbeOrder | None:
+def _shrink(reach: _Reach, above: list[Probe]) -> ProbeOrder | None:
     if len(above) > _DESCENTS_MOST:
         return None
     lowest = min(above, key=lambda probe: probe.rate_rps)
-    return _order(limits, min(lowest.rate_rps / _GROWTH, 0.5 * lowest.throughput_rps or math.inf), limits.shortest_s)
+    return _order(reach, min(lowest.rate_rps / _GROWTH, 0.5 * lowest.throughput_rps or math.inf), reach.shortest_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,26 +234,26 @@ class _Estimate:
     steepness: float  # d ln(strain) / d ln(rate) there
 
 
-def _close_in(limits: SearchLimits, valid: list[Probe]) -> ProbeOrder | None:
+def _close_in(reach: _Reach, limits: SearchLimits, valid: list[Probe]) -> ProbeOrder | None:
     estimate = _estimate(valid)
     found = conclude(limits, valid)
     if not _is_known(valid, estimate):
-        return _look(limits, valid, estimate)
+        return _look(reach, valid, estimate)
     usable = found.usable_rps or 0.0
     if usable >= _CLOSE_ENOUGH_RATIO * estimate.rate_rps:
         is_loose = found.high_rps is None or found.high_rps > _LOOSE_BRACKET_RATIO * usable
         is_tried = any(estimate.rate_rps < probe.rate_rps <= 1.3 * estimate.rate_rps for probe in valid)
-        return _proof(limits, valid, estimate, side=+1.0) if is_loose and not is_tried else None
-    order = _proof(limits, valid, estimate, side=-1.0)
+        return _proof(reach, valid, estimate, side=+1.0) if is_loose and not is_tried else None
+    order = _proof(reach, valid, estimate, side=-1.0)
     # What passed needs no second look: where no probe that may be made tells more, the search is over.
     return order if order.rate_rps > _STEP * usable else None
 
 
-def _look(limits: SearchLimits, valid: list[Probe], estimate: _Estimate) -> ProbeOrder:
+def _look(reach: _Reach, valid: list[Probe], estimate: _Estimate) -> ProbeOrder:
     """A probe at the estimate itself, long enough to pin it down."""
     near = _nearest(valid, estimate.rate_rps)
     n_requests = _spread(near) * _clusters_needed(estimate) / near.allowed_ratio
-    return _order(limits, estimate.rate_rps, n_requests / estimate.rate_rps)
+    return _order(reach, estimate.rate_rps, n_requests / estimate.rate_rps)
 
 
 def _is_known(valid: list[Probe], estimate: _Estimate) -> bool:
@@ -255,7 +272,7 @@ def _clusters_needed(estimate: _Estimate) -> float:
     return min(max(clusters, _CLUSTERS_FEWEST), _CLUSTERS_MOST)
 
 
-def _proof(limits: SearchLimits, valid: list[Probe], estimate: _Estimate, *, side: float) -> ProbeOrder:
+def _proof(reach: _Reach, valid: list[Probe], estimate: _Estimate, *, side: float) -> ProbeOrder:
     """A probe just below the estimate (side -1) or just above it, as long as its bound needs.
 
     n = (z_bound sqrt(p0 (1 - p0)) + z_power sqrt(p (1 - p)))² / (p0 - p)² independent answers tell a share p from p0
@@ -270,9 +287,9 @@ def _proof(limits: SearchLimits, valid: list[Probe], estimate: _Estimate, *, sid
         share = min(allowed * math.exp(side * estimate.steepness * margin), 0.5)
         root = _Z_BOUND * math.sqrt(allowed * (1.0 - allowed)) + _Z_POWER * math.sqrt(share * (1.0 - share))
         duration_s = _spread(near) * (root / (share - allowed)) ** 2 / rate
-        if duration_s <= limits.longest_s:
+        if duration_s <= reach.longest_s:
             break
-    return _order(limits, rate, duration_s)
+    return _order(reach, rate, duration_s)
 
 
 def _nearest(valid: list[Probe], rate_rps: float) -> Probe:
@@ -322,6 +339,7 @@ def _log_strain(probe: Probe) -> float:
     return math.log(max(probe.strain, least))
 
 
-def _order(limits: SearchLimits, rate_rps: float, duration_s: float) -> ProbeOrder:
-    rate = min(rate_rps, limits.max_rate_rps)
-    return ProbeOrder(rate_rps=rate, duration_s=min(max(duration_s, limits.shortest_s), limits.longest_s))
+def _order(reach: _Reach, rate_rps: float, duration_s: float) -> ProbeOrder:
+    rate = min(rate_rps, reach.max_rate_rps)
+    shortest_s = max(reach.shortest_s, _REQUESTS_FEWEST / rate)
+    return ProbeOrder(rate_rps=rate, duration_s=min(max(duration_s, shortest_s), reach.longest_s))

@@ -50,6 +50,7 @@ class LoadRequest:
     duration_s: float
     arrivals: Arrivals | Callers | None  # None: the scenario's own, or Poisson
     seed: int
+    max_rate_rps: float  # the most that may be offered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +233,12 @@ def _rate_rps(request: LoadRequest) -> float | None:
 def _spec(
     request: LoadRequest, arrivals: Arrivals | Callers, *, rate_rps: float, timeout_s: float, setting: Setting | None
 ) -> LoadSpec:
+    if rate_rps > request.max_rate_rps:
+        raise InputError(
+            what=f"{rate_rps:g} requests/s are more than the {request.max_rate_rps:g} that may be offered unasked",
+            where="the rate",
+            fix="add --yes if the target is yours to load like that, or allow more with --max-rps",
+        )
     return LoadSpec(
         name="ad-hoc",
         purpose="ad_hoc",
