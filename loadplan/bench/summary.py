@@ -2,7 +2,9 @@
 
 A machine's speed shifts between visits that lie seconds apart by more than it scatters within one, so the calls of a
 visit are one observation of the mean, not hundreds: the interval rests on the means of the visits. Over all calls
-taken as one series it would be a third as wide as it must be and hold the true mean in 60 % of cases, not 95 %.
+taken as one series it would be a third as wide as it must be and hold the true mean in 60 % of cases, not 95 %. A visit
+is also a process of its own (`worker_process`), the highest level of repetition, on which an interval must rest
+(Kalibera & Jones, Rigorous Benchmarking in Reasonable Time, ISMM 2013).
 """
 
 from collections.abc import Iterable, Sequence

@@ -4,6 +4,9 @@ A single call is the time from the end of one to the end of the next on the mono
 call; with keeping the reading that adds about 0.1 µs, which `clock_cost_s` measures. A call of 10 µs would be 1 % too
 long, so what is shorter than a millisecond is timed in loops as well, with the clock read before and after alone; only
 percentiles need single calls. Inputs change from call to call.
+
+Loops long beside the clock are how Google Benchmark (`--benchmark_min_time`) and pyperf (`--min-time`, its number of
+loops calibrated) time what is short, and as in pyperf the first calls are left out; here they end by what they took.
 """
 
 import time
@@ -29,7 +32,12 @@ _N_CLOCK_READINGS = 2000
 
 
 def is_warm(medians_s: Sequence[float]) -> bool:
-    """Whether calls have stopped getting faster, by the medians of successive blocks of calls."""
+    """Whether calls have stopped getting faster, by the medians of successive blocks of calls.
+
+    A fixed number of calls would be too few for a model that tunes itself and too many for one that takes a second;
+    that a steady state must be seen, not assumed: Georges, Buytaert & Eeckhout, Statistically Rigorous Java Performance
+    Evaluation, OOPSLA 2007.
+    """
     lowest_s, n_since = float("inf"), 0
     for median_s in medians_s:
         if median_s < lowest_s * (1.0 - _WARM_RATIO):

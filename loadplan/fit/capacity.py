@@ -21,6 +21,7 @@ from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.backlog import queue_rows
 from loadplan.fit.calibration import backlog_gap_s
+from loadplan.fit.cold import measured_cold_ratio
 from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.fit.service_time import (
@@ -95,6 +96,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
     laws = fit_overhead(
         service_times,
         useful,
+        cold_ratio=measured_cold_ratio(benched),
         n_plausible=_N_PLAUSIBLE,
         rng=np.random.default_rng(scenario.load.seed),
     )

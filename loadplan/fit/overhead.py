@@ -117,6 +117,7 @@ def fit_overhead(
     service_times: Sequence[ServiceTimeFit],
     runs: Sequence[LoadRun],
     *,
+    cold_ratio: float | None = None,
     n_plausible: int = 0,
     rng: np.random.Generator | None = None,
 ) -> OverheadLaws:
@@ -126,6 +127,14 @@ def fit_overhead(
     Jacobian of the weighted misfit: the usual law of a least-squares estimate, widened where the misfit is larger than
     the scatter of repeated runs explains.
 
+    Args:
+        service_times: the tables of what the runs' servers executed.
+        runs: the live runs.
+        cold_ratio: how much slower work is after a pause, as measured without a server (`cold.measured_cold_ratio`):
+            where the search begins, and what it is held near; None: as elsewhere.
+        n_plausible: how many further laws to draw.
+        rng: draws them.
+
     Raises:
         InvalidMeasurement: when a run is invalid, says not how its server ran or what it was sent, or has too few
             answers.
@@ -134,6 +143,8 @@ def fit_overhead(
     replays = [_replay(service_times, run) for run in runs]
     draws = draw(np.random.default_rng(_SEED))
     start = _start(replays)
+    if cold_ratio is not None:
+        start = replace(start, cold_ratio=cold_ratio)
     found: _Found | None = None
     for rate_per_s in _PAUSE_RATES_PER_S:
         rival = _search(replays, replace(start, stall_rate_per_s=rate_per_s), draws, warm=found)
