@@ -118,9 +118,14 @@ def compare_document(comparison: BenchComparison, failure: LoadplanError | None)
 
 
 def load_document(
-    run: LoadRun, response: Summary | None, clean: Summary | None, send_delay: Summary | None
+    run: LoadRun,
+    response: Summary | None,
+    clean: Summary | None,
+    send_delay: Summary | None,
+    *,
+    kept: Path | None = None,
 ) -> Document:
-    """One load run; the latencies of an invalid one are null, with the reason."""
+    """One load run; the latencies of an invalid one are null, with the reason. `kept`: where its records lie."""
     verdict = run.verdict
     why = "the run is invalid" if not verdict.valid else "no request was answered correctly"
     return {
@@ -139,6 +144,7 @@ def load_document(
         "clean_ratio": verdict.clean_ratio,
         **_summary("send_delay_s", send_delay, "no request was sent"),
         **_server(run.server),
+        "kept": None if kept is None else str(kept),
         "caveats": [asdict(caveat) for caveat in run.caveats],
     }
 

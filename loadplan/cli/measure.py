@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from loadplan.cli import console
+from loadplan.cli import console, generators
 from loadplan.cli.options import (
     DEFAULT_OUTPUT,
     DebugOption,
@@ -34,7 +34,9 @@ InferencePlace = Literal["inline", "thread", "auto"]
 LogFormat = Literal["text", "json"]
 BenchArgument = Annotated[Path, typer.Argument(metavar="SCENARIO or MODEL.onnx", help="What to benchmark.")]
 ServeArgument = Annotated[Path, typer.Argument(metavar="MODEL.onnx or RUN", help="What to serve.")]
-LoadArgument = Annotated[str, typer.Argument(metavar="SCENARIO or URL", help="What to drive.")]
+LoadArgument = Annotated[
+    str | None, typer.Argument(metavar="SCENARIO or URL", help="What to drive; a worker's master tells.")
+]
 SizesOption = Annotated[str, typer.Option("--batch-sizes", help="Of a MODEL.onnx: rows in one inference.")]
 ThreadsOption = Annotated[str, typer.Option("--threads", help="Of a MODEL.onnx: intra-op threads.")]
 BudgetOption = Annotated[str, typer.Option("--budget", help="Of a MODEL.onnx: time to measure, such as 60s.")]
@@ -216,7 +218,7 @@ def _callers(n_callers: int | None, think_time: str | None, *, others: tuple[obj
 
 
 def load(
-    target: LoadArgument,
+    target: LoadArgument = None,
     rate: RateOption = None,
     duration: DurationOption = "10s",
     arrivals: ArrivalsOption = None,
@@ -235,6 +237,16 @@ def load(
     budget: SearchBudgetOption = "5m",
     max_rps: MaxRateOption = 10_000.0,
     yes: YesOption = False,
+    processes: generators.ProcessesOption = 1,
+    master: generators.MasterOption = False,
+    expect_workers: generators.ExpectOption = 1,
+    worker_timeout: generators.JoinOption = generators.DEFAULT_JOIN_LIMIT,
+    bind: generators.BindOption = "127.0.0.1",
+    worker: generators.WorkerOption = False,
+    master_host: generators.MasterHostOption = "127.0.0.1",
+    master_port: generators.MasterPortOption = generators.DEFAULT_MASTER_PORT,
+    web: generators.WebOption = False,
+    web_port: generators.WebPortOption = generators.DEFAULT_WEB_PORT,
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -242,19 +254,29 @@ def load(
 ) -> int:
     """Drive a live API with real arrivals, and say honestly how it answered."""
     from loadplan.cli.capacity import show_capacity
-    from loadplan.cli.documents import load_document
-    from loadplan.cli.summary import load_lines
-    from loadplan.load.verdict import (
-        clean_latency_summary,
-        invalid_run,
-        latency_summary,
-        no_right_answer,
-        send_delay_summary,
-    )
     from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url
     from loadplan.scenario.spec import Service
 
+    if worker:
+        return generators.be_worker(master_host, master_port)
+    if target is None:
+        raise InputError(what="nothing to drive is named", where="loadplan load", fix="name a scenario or a URL")
+    if master and find_capacity:
+        raise InputError(
+            what="a search drives many runs, and workers elsewhere stay for one",
+            where="--master, --find-capacity",
+            fix="search with --processes on this machine",
+        )
+    crew = generators.crew_of(
+        n_processes=processes,
+        is_master=master,
+        n_expected=expect_workers,
+        join_limit=worker_timeout,
+        host=bind,
+        port=master_port,
+    )
     request = LoadRequest(
+        launch=generators.launch_of(crew, shows_web=web, web_port=web_port),
         rate_rps=rate,
         duration_s=parse_duration(duration),
         arrivals=_callers(callers, think_time, others=(rate, arrivals, cv, trace))
@@ -284,10 +306,27 @@ def load(
                 drive, request, p99_ms=p99_ms, budget_s=parse_duration(budget), as_json=as_json, debug=debug
             )
         driven = drive(request)
+    return _show_load(driven, kept_below=None if crew is None else output, as_json=as_json, debug=debug)
+
+
+def _show_load(driven: "LoadRun", *, kept_below: Path | None, as_json: bool, debug: bool) -> int:
+    """Say what came of a run; the exit code. An invalid one is kept in a folder below the given one, if any."""
+    from loadplan.cli.documents import load_document
+    from loadplan.cli.summary import load_lines
+    from loadplan.load.verdict import (
+        clean_latency_summary,
+        invalid_run,
+        latency_summary,
+        no_right_answer,
+        send_delay_summary,
+    )
+    from loadplan.pipeline.partial import keep_partial
+
     is_valid = driven.verdict.valid
     response = latency_summary(driven) if is_valid else None
     clean = clean_latency_summary(driven) if is_valid else None
     delay = send_delay_summary(driven)
-    lines = load_lines(driven, response, delay)
-    console.result("\n".join(lines), load_document(driven, response, clean, delay), as_json=as_json)
+    kept = None if kept_below is None or is_valid else keep_partial(driven, kept_below)
+    lines = load_lines(driven, response, delay, kept=kept)
+    console.result("\n".join(lines), load_document(driven, response, clean, delay, kept=kept), as_json=as_json)
     return console.exit_code(invalid_run(driven) or no_right_answer(driven), debug=debug)

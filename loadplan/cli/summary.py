@@ -153,7 +153,9 @@ def _threads(execution: ExecutionConfig) -> str:
     return threads if execution.n_sessions == 1 else f"{execution.n_sessions} × {threads}"
 
 
-def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | None) -> list[str]:
+def load_lines(
+    run: LoadRun, response: Summary | None, send_delay: Summary | None, *, kept: Path | None = None
+) -> list[str]:
     """What was offered, what came back, and how late the generator itself was."""
     verdict = run.verdict
     came = f"{verdict.throughput_rps:,.1f} answered right, {verdict.n_failed} failed of {run.requests.n_requests}"
@@ -173,6 +175,8 @@ def load_lines(run: LoadRun, response: Summary | None, send_delay: Summary | Non
         )
     if run.server is not None:
         lines += _server_lines(run.server)
+    if kept is not None:
+        lines.append(_line("kept in", str(kept)))
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
 
 

@@ -4,6 +4,7 @@ Workers start on a message plus a fixed delay. Where a worker's clock is not the
 the quickest of some questions and answers: half of what that one took bounds the error of the start, and is told.
 """
 
+import ipaddress
 import json
 import time
 from collections.abc import Callable
@@ -34,7 +35,7 @@ _LEAD_S = 1.0  # from the last agreement to the start of the schedule: the messa
 _END_LIMIT_S = 15.0  # judging and sending the records of millions of requests
 _LOOK_EVERY_S = 0.005
 
-FaultKind = Literal["missing", "versions", "not_ready", "clock"]
+FaultKind = Literal["missing", "versions", "elsewhere", "not_ready", "clock"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class CrewOrder:
     n_workers: int
     join_limit_s: float
     expected_s: float  # from the start of the schedule to its last answer or timeout
+    target: str  # the numeric address that will be driven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +129,17 @@ class Coordinator:
             here = ", ".join(member.identity.name for member in self._members.values()) or "none"
             text = f"only {len(self._members)} of {n} workers joined within {self._order.join_limit_s:g} s"
             raise _Fault("missing", f"{text} (there: {here})")
+        self._check_members()
+
+    def _check_members(self) -> None:
         own = versions_here()
+        is_loopback = ipaddress.ip_address(self._order.target.partition("%")[0]).is_loopback
         for member in self._members.values():
+            if is_loopback and member.identity.clock != clock_here():
+                name = member.identity.name
+                raise _Fault(
+                    "elsewhere", f"the worker {name} is on another machine, and {self._order.target} is this one"
+                )
             if member.identity.versions != own:
                 theirs = _named(member.identity.versions)
                 raise _Fault("versions", f"the worker {member.identity.name} has {theirs}, the master {_named(own)}")

@@ -32,7 +32,6 @@ from loadplan.load.records import LoadSpec
 from loadplan.load.shares import merged
 from loadplan.load.verdict import judge, lag_limit_s
 
-DEFAULT_PORT = 5557  # Locust's own
 _JOIN_HERE_S = 60.0  # importing Locust takes a second, many where several do so at once
 _SETTLE_S = 150.0  # sending the job, opening connections, comparing clocks; beside the time to join
 CREWFILE = Path(__file__).with_name("crewfile.py")
@@ -54,7 +53,7 @@ class RemoteCrew:
     n_workers: int
     join_limit_s: float
     host: str = _LOOPBACK  # of the interface to listen on; anything else opens the master to a network
-    port: int = DEFAULT_PORT
+    port: int = 5557  # Locust's own
 
 
 Crew = LocalCrew | RemoteCrew
@@ -86,7 +85,7 @@ def drive_together(
     """Have the crew do the job, each worker its share.
 
     Raises:
-        InputError: when a worker has other versions than the master; nothing was sent.
+        InputError: when a worker has other versions than the master, or can't reach the target; nothing was sent.
         EnvironmentFault: when the port of the master is taken.
         InvalidMeasurement: when workers did not join or could not begin, or none delivered its records.
     """
@@ -102,6 +101,7 @@ def drive_together(
                 n_workers=crew.n_workers,
                 join_limit_s=join_limit_s,
                 expected_s=spec.duration_s + spec.timeout_s,
+                target=job.order.address[0],
             ),
         )
         master = stack.enter_context(
@@ -181,6 +181,12 @@ def _address_of_master(crew: Crew) -> tuple[str, int]:
 def _refuse(record: CrewRecord, spec: LoadSpec) -> None:
     if record.fault is None:
         return
+    if record.fault_kind == "elsewhere":
+        raise InputError(
+            what=f"{record.fault}: it would drive itself",
+            where="the target of the load",
+            fix="name the target by an address that every worker reaches, and allow it with --allow-remote",
+        )
     if record.fault_kind == "versions":
         raise InputError(
             what=f"{record.fault}: they would not send and time alike",

@@ -14,6 +14,7 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting, takes_one_row
 from loadplan.export.guard import inspect_model
+from loadplan.load.crew import ALONE, Launch, RemoteCrew
 from loadplan.load.records import LoadRun, LoadSpec, asked
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
@@ -44,13 +45,14 @@ _ONE_ROW = Caveat(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRequest:
-    """What to offer."""
+    """What to offer, and from where."""
 
     rate_rps: float | None  # None: the scenario's peak, or what was recorded
     duration_s: float
     arrivals: Arrivals | Callers | None  # None: the scenario's own, or Poisson
     seed: int
     max_rate_rps: float  # the most that may be offered
+    launch: Launch = ALONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ def load_url(service: Service, request: LoadRequest, *, observer: Observer) -> L
         rows_per_request=always(1),
         machine=read_machine(),
         observer=observer,
+        launch=request.launch,
     )
 
 
@@ -145,6 +148,12 @@ def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, o
         raise end.failure or InputError(what="nothing was exported", where=str(scenario_file), fix="run it again")
     if scenario.target is not None:
         return _load_service(scenario, scenario.target, request, payloads=found.payloads, observer=observer)
+    if isinstance(request.launch.crew, RemoteCrew):
+        raise InputError(
+            what="the embedded server listens on loopback, where no other machine reaches it",
+            where=f"{scenario_file}, --master",
+            fix="start it with `loadplan serve --host …` and drive its URL, or use --processes",
+        )
     serving = found.scenario.serving
     setting = Setting(
         execution=ExecutionConfig(variant=found.export.models[0].variant, n_threads=min(serving.n_threads)),
@@ -166,6 +175,7 @@ def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, o
         scenario=found.scenario,
         machine=found.machine,
         on_progress=lambda ratio: observer.progress(ratio, asked(spec)),
+        launch=request.launch,
     )
     observer.end("load", f"{driven.requests.n_requests:,} requests")
     return driven
@@ -215,6 +225,7 @@ def _load_service(
         rows_per_request=scenario.traffic.rows_per_request,
         machine=read_machine(),
         observer=observer,
+        launch=request.launch,
     )
 
 

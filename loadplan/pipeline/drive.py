@@ -12,6 +12,7 @@ from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportedModel, ExportRun
 from loadplan.export.company import own_answers
 from loadplan.inference import open_session
+from loadplan.load.crew import ALONE, Launch, LocalCrew
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.requests import ABS_TOLERANCE, v2_requests
@@ -33,6 +34,7 @@ def drive(
     scenario: Scenario,
     machine: Machine,
     on_progress: Callable[[float], None] | None = None,
+    launch: Launch = ALONE,
 ) -> LoadRun:
     """Serve the spec's variant from `folder` with the spec's setting and drive it; the last of three tries at most.
 
@@ -47,6 +49,8 @@ def drive(
     model = _variant(exported, spec.setting.execution.variant)
     right, tolerance = _right_answers(model, payloads, folder, spec.setting.execution)
     server_cores, generator_core = split_cores(spec.setting.execution.n_threads)
+    if isinstance(launch.crew, LocalCrew):
+        server_cores = tuple(core for core in server_cores if core not in launch.crew.cores)
     requests = v2_requests(
         right,
         model=scenario.name,
@@ -63,7 +67,13 @@ def drive(
             cores=server_cores,
         ) as server:
             run = run_load(
-                spec, url=server.url, requests=requests, machine=machine, core=generator_core, on_progress=on_progress
+                spec,
+                url=server.url,
+                requests=requests,
+                machine=machine,
+                core=generator_core,
+                on_progress=on_progress,
+                launch=launch,
             )
         if run.verdict.valid:
             break

@@ -1,5 +1,6 @@
 """Drives a service of the user's own, which loadplan neither started nor may overload by driving it again."""
 
+from loadplan.load.crew import ALONE, Launch
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec, asked
 from loadplan.load.requests import ABS_TOLERANCE
@@ -19,6 +20,7 @@ def drive_service(
     machine: Machine,
     observer: Observer,
     abs_tolerance: float = ABS_TOLERANCE,
+    launch: Launch = ALONE,
 ) -> LoadRun:
     """One live run against the service, with the rows of `payloads` where its requests hold any.
 
@@ -38,6 +40,7 @@ def drive_service(
         core=usable_cores()[-1] if len(usable_cores()) > 1 else None,
         on_progress=lambda ratio: observer.progress(ratio, rate),
         allow_remote=service.allow_remote,
+        launch=launch,
     )
     observer.end("load", f"{run.requests.n_requests:,} requests")
     return run

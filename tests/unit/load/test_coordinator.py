@@ -62,10 +62,12 @@ def diligent(_worker: str, kind: str, data: Data) -> tuple[str, Data] | None:
     return (RESULT, {"result.json": b"{}", "result.npz": b"records"}) if kind == START else None
 
 
-def lead(tmp_path: Path, channel: FakeChannel, *, n_workers: int, expected_s: float = 0.0) -> CrewRecord:
+def lead(
+    tmp_path: Path, channel: FakeChannel, *, n_workers: int, expected_s: float = 0.0, target: str = "192.0.2.1"
+) -> CrewRecord:
     for name in ("job.json", "job.npz"):
         (tmp_path / name).write_bytes(name.encode())
-    order = CrewOrder(n_workers=n_workers, join_limit_s=0.3, expected_s=expected_s)
+    order = CrewOrder(n_workers=n_workers, join_limit_s=0.3, expected_s=expected_s, target=target)
     return Coordinator(channel, tmp_path, order, began=lambda: None).run()
 
 
@@ -113,6 +115,15 @@ def test_other_versions_are_refused_before_anything_is_sent(tmp_path: Path) -> N
     assert record.fault_kind == "versions"
     assert "old host has loadplan" in (record.fault or "")
     assert "locust 2.1" in (record.fault or "")
+    assert channel.sent == []
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
+def test_a_worker_elsewhere_does_not_drive_a_loopback_of_its_own(target: str, tmp_path: Path) -> None:
+    channel = FakeChannel({"a": HERE, "b": replace(HERE, name="host b", clock="another boot")}, diligent)
+    record = lead(tmp_path, channel, n_workers=2, target=target)
+    assert record.fault_kind == "elsewhere"
+    assert record.fault == f"the worker host b is on another machine, and {target} is this one"
     assert channel.sent == []
 
 
@@ -164,7 +175,7 @@ def test_a_worker_that_was_silent_and_came_back_is_remembered(tmp_path: Path) ->
 
 
 def test_order_and_record_are_the_same_after_their_files(tmp_path: Path) -> None:
-    order = CrewOrder(n_workers=3, join_limit_s=1.5, expected_s=7.0)
+    order = CrewOrder(n_workers=3, join_limit_s=1.5, expected_s=7.0, target="::1")
     write_crew_order(tmp_path, order)
     assert read_crew_order(tmp_path) == order
     assert read_crew_record(tmp_path) is None
