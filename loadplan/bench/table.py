@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray[np.generic]]
 
-_SCHEMA = "loadplan.bench/5"
+_SCHEMA = "loadplan.bench/6"
 _WHERE = "bench.parquet"
 _TEXTS = ("machine", "caveats", "starts")
 _KEY = ("variant", "provider", "n_threads", "n_sessions", "batch_size", "idle_gap_s", "length", "i_round")

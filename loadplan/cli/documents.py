@@ -12,6 +12,7 @@ import numpy as np
 
 from loadplan.bench.compare import BenchComparison
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
+from loadplan.cli.resource_documents import probe_document, resource_documents
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
@@ -65,6 +66,8 @@ def bench_document(run: BenchRun) -> Document:
         "cells": [_cell(cell) for cell in run.cells],
         "cold": [_cell(cell) for cell in run.cold],
         "by_length": [_cell(cell) for cell in run.by_length],
+        "resources": resource_documents(run),
+        **probe_document(run.probe),
         "caveats": [asdict(caveat) for caveat in run.caveats],
     }
 
@@ -174,6 +177,8 @@ def profile_document(path: Path, profile: Profile) -> Document:
         "model": asdict(facts.model),
         "measured_on": facts.measured_on.isoformat(),
         "n_cells": len(profile.bench.cells),
+        "resources": resource_documents(profile.bench),
+        **probe_document(profile.bench.probe),
     }
 
 

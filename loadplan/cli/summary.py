@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from loadplan.bench.doubts import column_name, counted
 from loadplan.bench.records import BenchRun
+from loadplan.bench.resources import column_resources
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
@@ -144,7 +146,37 @@ def bench_lines(run: BenchRun) -> list[str]:
                 f"{size} {'row' if size == 1 else 'rows'} at a time {'takes' if size == 1 else 'take'} {said}",
             )
         )
+    lines += [*_starts(run), *_attains(run)]
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def _starts(run: BenchRun) -> list[str]:
+    """How the column with the most rows a second starts, where any did."""
+    columns = {column.execution: column for column in column_resources(run.starts)}
+    started = [cell for cell in run.cells if cell.cell.execution in columns]
+    if not started:
+        return []
+    best = max(started, key=lambda cell: cell.cell.execution.n_sessions * cell.cell.batch_size / cell.mean_s)
+    column = columns[best.cell.execution]
+    said = (
+        f"{column_name(column.execution)} opens in {_ms(column.load_s.median)} and first answers in "
+        f"{_ms(column.first_inference_s.median)}"
+    )
+    peak = column.batches[-1].peak_memory_bytes if column.batches else None
+    if peak is not None:
+        said += f"; at {column.batches[-1].batch_size} rows it holds {peak.median / 1e6:,.3g} MB"
+    return [_line("starts", f"{said} (middle of {counted(column.load_s.n_samples, 'start')})")]
+
+
+def _attains(run: BenchRun) -> list[str]:
+    if run.probe is None:
+        return []
+    probe = run.probe
+    said = (
+        f"{probe.gflops_one_thread.mean:,.3g} GFLOP/s and {probe.gb_per_s_one_core.mean:,.3g} GB/s on one core, "
+        f"{probe.gflops_all_threads.mean:,.3g} and {probe.gb_per_s_all_cores.mean:,.3g} on {probe.n_threads}"
+    )
+    return [_line("attains", said)]
 
 
 def _threads(execution: ExecutionConfig) -> str:

@@ -110,6 +110,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         plausible=laws.plausible,
         capacities=(),
         seed=scenario.load.seed,
+        probe=benched.probe,
         caveats=(
             *benched.caveats,
             *not_served_caveats(service_times),

@@ -10,6 +10,7 @@ from loadplan.execution import ExecutionConfig, Setting
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Arrivals
 from loadplan.scenario.spec import RowsPerRequest
+from loadplan.speed import ProbeResult
 from loadplan.stats import Interval
 
 
@@ -98,3 +99,5 @@ class CapacityFit:
     capacities: tuple[SettingCapacity, ...]
     seed: int
     caveats: tuple[Caveat, ...]
+    # What the machine attains whatever the model: what carries a time to a machine with other cores. None: not probed.
+    probe: ProbeResult | None = None

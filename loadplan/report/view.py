@@ -7,7 +7,7 @@ here is known better; a whole number stays whole, so that what was given reads a
 import unicodedata
 from decimal import Decimal
 
-from loadplan.execution import Setting
+from loadplan.execution import ExecutionConfig, Setting
 from loadplan.plan.fleet import Fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit
@@ -74,6 +74,13 @@ def rate(rate_rps: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Such as `1 replica`, `2 replicas`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def threads_text(execution: ExecutionConfig) -> str:
+    """Such as `2 threads`, or `4 × 2 threads on CUDA` for four sessions side by side."""
+    sessions = "" if execution.n_sessions == 1 else f"{execution.n_sessions} × "
+    provider = "" if execution.provider == "CPU" else f" on {execution.provider}"
+    return f"{sessions}{counted(execution.n_threads, 'thread')}{provider}"
 
 
 def to_ms(seconds: float) -> float:

@@ -1,7 +1,6 @@
 """What was measured on this machine: the inference alone, the server under real arrivals, and what both come to."""
 
 from loadplan.bench.records import BenchRun, CellSummary
-from loadplan.execution import ExecutionConfig
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import latency_summary, response_times_s, send_delay_summary
@@ -9,7 +8,8 @@ from loadplan.machine import Machine
 from loadplan.report.chart import Axis, Chart, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Figure, Fold, Section, Table, Text, number, text
-from loadplan.report.view import counted, digits, ms, percent, setting_text, span_ms, to_ms
+from loadplan.report.sections.resources import resource_folds
+from loadplan.report.view import counted, digits, ms, percent, setting_text, span_ms, threads_text, to_ms
 from loadplan.stats import quantile_interval
 
 
@@ -18,7 +18,7 @@ def measured_section(known: Findings) -> Section | None:
     blocks: list[Block] = [Text(text=f"All on one machine: {machine_text(known.machine)}.")]
     if known.bench is not None and known.bench.cells:
         blocks += [_bench_figure(known.bench), Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),))]
-        blocks += [*_lengths(known.bench), *_pauses(known.bench), *_copies(known.bench)]
+        blocks += [*_lengths(known.bench), *_pauses(known.bench), *_copies(known.bench), *resource_folds(known.bench)]
     runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
     if runs:
         blocks += [_runs_table(runs), *_invalid(runs)]
@@ -46,7 +46,7 @@ def _bench_figure(bench: BenchRun) -> Figure:
     laws: dict[str, list[CellSummary]] = {}
     for cell in sorted(bench.cells, key=lambda cell: cell.cell):
         execution = cell.cell.execution
-        laws.setdefault(f"{execution.variant}, {_threads(execution)}", []).append(cell)
+        laws.setdefault(f"{execution.variant}, {threads_text(execution)}", []).append(cell)
     series = [
         Series(
             name=name,
@@ -79,7 +79,7 @@ def _bench_figure(bench: BenchRun) -> Figure:
         title="How long does one batch take?",
         sentence=(
             f"{digits(_rows_per_s(best))} rows/s at best, with batches of {best.cell.batch_size} and "
-            f"{_threads(best.cell.execution)}: {ms(best.mean_s)} a batch "
+            f"{threads_text(best.cell.execution)}: {ms(best.mean_s)} a batch "
             f"({span_ms(best.mean_s_low, best.mean_s_high)}, 95 % interval of the mean, measured, "
             f"n = {best.n_samples:,})."
         ),
@@ -110,7 +110,7 @@ def _cells(bench: BenchRun) -> Table:
         rows=tuple(
             (
                 cell.cell.execution.variant,
-                _threads(cell.cell.execution),
+                threads_text(cell.cell.execution),
                 str(cell.cell.batch_size),
                 digits(to_ms(cell.mean_s)),
                 span_ms(cell.mean_s_low, cell.mean_s_high),
@@ -143,7 +143,7 @@ def _pauses(bench: BenchRun) -> list[Block]:
     )
     table = Table(
         caption=f"One inference of {counted(size, 'row')} after the process slept, {execution.variant} with "
-        f"{_threads(execution)} (measured)",
+        f"{threads_text(execution)} (measured)",
         columns=(
             number("pause, ms"),
             number("mean, ms"),
@@ -161,7 +161,7 @@ def _copies(bench: BenchRun) -> list[Block]:
     rows = tuple(
         (
             cell.cell.execution.variant,
-            _threads(cell.cell.execution),
+            threads_text(cell.cell.execution),
             str(cell.cell.batch_size),
             digits(to_ms(cell.mean_s)),
             digits(to_ms(cell.copy_in_s)),
@@ -194,7 +194,7 @@ def _lengths(bench: BenchRun) -> list[Block]:
         return []
     execution = bench.by_length[0].cell.execution
     table = Table(
-        caption=f"One inference of rows that all have one length, {execution.variant} with {_threads(execution)} "
+        caption=f"One inference of rows that all have one length, {execution.variant} with {threads_text(execution)} "
         "(measured); plans rest on the mix of the traffic's lengths",
         columns=(
             number("positions"),
@@ -219,13 +219,6 @@ def _lengths(bench: BenchRun) -> list[Block]:
         ),
     )
     return [Fold(title="What the length of the rows costs", blocks=(table,))]
-
-
-def _threads(execution: ExecutionConfig) -> str:
-    """Such as `2 threads`, or `4 × 2 threads on CUDA` for four sessions side by side."""
-    sessions = "" if execution.n_sessions == 1 else f"{execution.n_sessions} × "
-    provider = "" if execution.provider == "CPU" else f" on {execution.provider}"
-    return f"{sessions}{counted(execution.n_threads, 'thread')}{provider}"
 
 
 def _rows_per_s(cell: CellSummary) -> float:

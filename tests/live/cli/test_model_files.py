@@ -63,6 +63,8 @@ def test_a_model_of_one_row_is_timed_at_batch_1_with_a_caveat(tmp_path: Path) ->
     document = json.loads(done.stdout)
     assert [cell["batch_size"] for cell in document["cells"]] == [1]
     assert "bench.fixed_batch" in [caveat["code"] for caveat in document["caveats"]]
+    assert [batch["batch_size"] for column in document["resources"] for batch in column["batches"]] == [1]
+    assert document["resources"][0]["load_s"]["median"] > 0.0
 
 
 def test_a_model_of_several_fixed_rows_says_how_to_mend_it(tmp_path: Path) -> None:

@@ -160,6 +160,11 @@ def test_each_stage_answers_alone(walked: tuple[Place, Said]) -> None:
     benched = place.loadplan("bench", run / "models" / "fp32.onnx", "--batch-sizes", "1,4", "--budget", "2s", "--json")
     assert benched.code == 0, benched.err
     assert [cell["batch_size"] for cell in benched.document["cells"]] == [1, 4]
+    kept = place.loadplan("bench", place.scenario, "-o", place.results, "--json").document
+    assert {column["variant"] for column in kept["resources"]} == {"fp32"}
+    assert kept["probe"]["turns_per_s"]["mean"] > 0.0
+    fit = json.loads((run / "fit.json").read_text())["record"]
+    assert fit["probe"]["turns_per_s"]["mean"] == kept["probe"]["turns_per_s"]["mean"]  # it was not probed again
 
 
 def test_a_live_run_of_a_scenario_says_what_was_offered_and_answered(walked: tuple[Place, Said]) -> None:
