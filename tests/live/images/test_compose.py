@@ -26,6 +26,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "docker"
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((DOCKER / "compose.yaml").read_text())
+_HOSTS = ("server", "load-master")  # that others name
 _PROGRAMS = {"python": [sys.executable], "loadplan": [sys.executable, "-m", "loadplan"]}
 
 Start = Callable[[str], subprocess.Popen[str]]
@@ -104,7 +105,7 @@ def start(values: dict[str, str], port: int) -> Iterator[Start]:
 
     def here(argument: str, mounts: dict[str, str]) -> str:
         local = interpolated(argument, values).replace("0.0.0.0", "127.0.0.1").replace("server:", "127.0.0.1:")
-        local = re.sub(r"\b8080\b", str(port), "127.0.0.1" if local == "server" else local)
+        local = re.sub(r"\b8080\b", str(port), "127.0.0.1" if local in _HOSTS else local)
         return mounts.get(local, local)
 
     with ExitStack() as stack:
@@ -112,7 +113,7 @@ def start(values: dict[str, str], port: int) -> Iterator[Start]:
         def run(name: str) -> subprocess.Popen[str]:
             service = COMPOSE["services"][name]
             target = service["build"]["target"]
-            pairs = (interpolated(volume, values).split(":")[:2] for volume in service["volumes"])
+            pairs = (interpolated(volume, values).split(":")[:2] for volume in service.get("volumes", ()))
             mounts = {inside: outside for outside, inside in pairs}
             program, *entry = words(target, "ENTRYPOINT")
             arguments = [here(str(argument), mounts) for argument in [*entry, *service["command"]]]
@@ -153,6 +154,21 @@ def test_no_container_can_become_root_and_none_is_open_to_the_network() -> None:
         assert all(published.startswith("127.0.0.1:") for published in service.get("ports", ())), name
         if "build" in service:
             assert ("USER", "10001") in stage(service["build"]["target"]), name
+
+
+@pytest.mark.nightly
+def test_the_master_and_its_workers_drive_the_server_as_plain_processes(start: Start) -> None:
+    server = start("server")
+    assert server.stdout is not None
+    server.stdout.readline()  # it is ready
+    master = start("load-master")
+    workers = [start("load-worker") for _ in range(2)]
+    said = json.loads(master.communicate(timeout=90)[0])
+    assert master.returncode in (0, 3)
+    assert said["n_requests"] > 0
+    assert said["failures"] == {}
+    assert not [reason for reason in said["invalid_reasons"] if "lost" in reason]
+    assert [worker.wait(30) for worker in workers] == [0, 0]
 
 
 def test_what_is_mounted_and_copied_is_there() -> None:
