@@ -14,7 +14,7 @@ from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
-from loadplan.scenario.arrivals import MarkovArrivals, ProfileArrivals, ProfileStep
+from loadplan.scenario.arrivals import MarkovArrivals, PoissonArrivals, ProfileArrivals, ProfileStep
 from loadplan.scenario.spec import Scenario
 from loadplan.verify import failure_of, judge_verification, verdict_word, verification_spec
 
@@ -92,6 +92,18 @@ def test_a_pass_of_a_run_too_short_for_its_bursts_is_doubted(
         busy = MarkovArrivals(busy_ratio=2.0, busy_share=0.25, mean_busy_s=mean_busy_s)
         verdict = judge_verification(plan, fit, scenario, replace(run, spec=replace(run.spec, arrivals=busy)))
         assert [caveat.code for caveat in verdict.caveats if caveat.code.endswith("unseen")] == codes
+
+
+def test_a_prediction_is_of_the_rate_that_was_met_but_of_slow_bursts_of_the_planned_one(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    run = drive(0.02)
+    strayed = replace(run, verdict=replace(run.verdict, achieved_rate_rps=0.8 * run.spec.offered_rate_rps))
+    busy = MarkovArrivals(busy_ratio=2.0, busy_share=0.25, mean_busy_s=1.0)
+    for arrivals, ratio in ((PoissonArrivals(), 0.8), (busy, 1.0)):
+        driven = replace(strayed, spec=replace(strayed.spec, arrivals=arrivals))
+        rate_rps = judge_verification(plan, fit, scenario, driven).predicted.offered_rate_rps
+        assert rate_rps == pytest.approx(ratio * run.spec.offered_rate_rps)
 
 
 def predicted_p99_s(plan: Plan, fit: CapacityFit, scenario: Scenario, run: LoadRun) -> float:
