@@ -174,9 +174,7 @@ def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> t
     law = find_law(fit.service_times, execution)
     service_s = service_times_s(law, max(n_rows_most, fit.rows_per_request.most))
     spread_ratio = float(np.median(law.spread_ratio))
-    # How far the mean of the bench may be off, as one factor for the whole table; 1.96: the interval is one of 95 %.
-    half_widths = (np.array(law.mean_s_high) - np.array(law.mean_s_low)) / 2.0 / np.array(law.mean_s)
-    off_ratio = float(np.median(half_widths)) / 1.96
+    off_ratio = _off_ratio(law)
     worlds = []
     for i, overhead in enumerate((fit.overhead, *fit.plausible)):
         rng = np.random.default_rng((fit.seed, i))
@@ -197,6 +195,17 @@ def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> t
             )
         )
     return tuple(worlds)
+
+
+def _off_ratio(law: ServiceTimeFit) -> float:
+    """Standard deviation of a server's service time around the table's, as one factor for all of it.
+
+    How far the mean of the bench may be off, whose interval is one of 95 %, hence 1.96; and how far a single process is
+    off the mean of many, for a server is one process for all its life.
+    """
+    half_widths = (np.array(law.mean_s_high) - np.array(law.mean_s_low)) / 2.0 / np.array(law.mean_s)
+    processes = float(np.median(law.process_ratio)) if law.process_ratio else 0.0
+    return math.hypot(float(np.median(half_widths)) / 1.96, processes)
 
 
 def _unit_arrivals(arrivals: Arrivals, n: int, rng: np.random.Generator) -> Times:

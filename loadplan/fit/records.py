@@ -24,6 +24,7 @@ class ServiceTimeFit:
     mean_s_low: tuple[float, ...]  # 95 % interval of each mean
     mean_s_high: tuple[float, ...]
     spread_ratio: tuple[float, ...]  # standard deviation of ln(time): how much single inferences scatter
+    process_ratio: tuple[float, ...] = ()  # standard deviation of ln(mean of a process): how much one is off another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
+from loadplan.bench.summary import by_cell, calm_rounds, nearest_ratio
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
@@ -36,8 +37,8 @@ def fit_service_times(bench: BenchRun) -> tuple[ServiceTimeFit, ...]:
             fix="run the benchmark again; look at its caveats for the reason",
         )
     executions = sorted({summary.cell.execution for summary in bench.cells})
-    spread_ratios = _spread_ratios(bench)
-    return tuple(_fit(bench.cells, execution, spread_ratios) for execution in executions)
+    spreads, processes = _spread_ratios(bench), _process_ratios(bench)
+    return tuple(_fit(bench.cells, execution, spreads, processes) for execution in executions)
 
 
 def served_laws(laws: Sequence[ServiceTimeFit]) -> tuple[ServiceTimeFit, ...]:
@@ -176,7 +177,10 @@ def _left_out(law: ServiceTimeFit, n_rows_most: int) -> Caveat | None:
 
 
 def _fit(
-    cells: Sequence[CellSummary], execution: ExecutionConfig, spread_ratios: dict[BenchCell, float]
+    cells: Sequence[CellSummary],
+    execution: ExecutionConfig,
+    spread_ratios: dict[BenchCell, float],
+    process_ratios: dict[BenchCell, float],
 ) -> ServiceTimeFit:
     own = sorted((c for c in cells if c.cell.execution == execution), key=lambda c: c.cell.batch_size)
     return ServiceTimeFit(
@@ -186,7 +190,18 @@ def _fit(
         mean_s_low=tuple(c.mean_s_low for c in own),
         mean_s_high=tuple(c.mean_s_high for c in own),
         spread_ratio=tuple(spread_ratios.get(c.cell, 0.0) for c in own),
+        process_ratio=tuple(process_ratios[c.cell] for c in own),
     )
+
+
+def _process_ratios(bench: BenchRun) -> dict[BenchCell, float]:
+    """Standard deviation of ln(mean) over the calm visits of each cell, every one of which was a process of its own."""
+    nearest = nearest_ratio(bench.rounds)
+    return {
+        cell: float(np.std(np.log([visit.mean_s for visit in calm_rounds(visits, nearest)]), ddof=1))
+        for cell, visits in by_cell(bench.rounds).items()
+        if cell.is_of_table
+    }
 
 
 def _spread_ratios(bench: BenchRun) -> dict[BenchCell, float]:

@@ -107,6 +107,14 @@ def test_the_spread_is_that_within_visits_because_drift_between_them_is_no_scatt
     assert fitted.spread_ratio == pytest.approx((0.5**0.5,))
 
 
+def test_how_much_processes_differ_is_the_spread_of_their_means_where_nobody_disturbed_them() -> None:
+    # ln of the means is 0, 1 and 2: a standard deviation of 1.
+    bench = visits([1.0, 1.0], [np.e], [np.e**2])
+    assert fit_service_times(bench)[0].process_ratio == pytest.approx((1.0,))
+    robbed = replace(bench.rounds[0], i_round=3, service_times_s=np.array([np.e**9]), lost_ratio=0.5)
+    assert fit_service_times(replace(bench, rounds=(*bench.rounds, robbed)))[0].process_ratio == pytest.approx((1.0,))
+
+
 def test_a_longer_visit_weighs_more_in_the_spread() -> None:
     # Sums of squares ½ and 2 on 1 and 2 degrees of freedom.
     (fitted,) = fit_service_times(visits([1.0, np.e], [1.0, np.e, np.e**2]))
