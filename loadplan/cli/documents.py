@@ -3,6 +3,7 @@
 These shapes are a promise (their schema numbers say which); the records behind them may change freely.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
@@ -142,10 +143,11 @@ def load_document(
         "n_requests": run.requests.n_requests,
         "n_failed": verdict.n_failed,
         "failures": answer_counts(run),
-        **_summary("response_time_s", response, why),
-        **_summary("response_time_clean_s", clean, why),
+        **_summary("response_time_s", response, why, timeout_s=run.spec.timeout_s),
+        **_summary("response_time_clean_s", clean, why, timeout_s=run.spec.timeout_s),
         "clean_ratio": verdict.clean_ratio,
         **_summary("send_delay_s", send_delay, "no request was sent"),
+        **_figure("saturation_ratio", verdict.saturation_ratio, "the generator didn't tell"),
         **_server(run.server),
         "kept": None if kept is None else str(kept),
         "caveats": [asdict(caveat) for caveat in run.caveats],
@@ -324,12 +326,20 @@ def _usd(amount: Decimal) -> str:
     return f"{amount:.2f}"
 
 
-def _summary(name: str, summary: Summary | None, why: str) -> Document:
+def _summary(name: str, summary: Summary | None, why: str, *, timeout_s: float = math.inf) -> Document:
+    """A figure as long as the timeout is longer than anybody waited, so nobody knows it."""
     if summary is None:
         return {name: None, f"{name}_reason": why}
-    figures: Document = {"n_samples": summary.n_samples, "mean": summary.mean, "max": summary.max}
-    for name_of_q, q in _QUANTILES.items():
-        figures.update(_figure(name_of_q, getattr(summary, name_of_q), f"needs {n_samples_needed(q)} samples"))
+    unknown = f"more than {timeout_s:g} s: some requests had no answer in that time"
+    mean = None if summary.max >= timeout_s else summary.mean
+    figures: Document = {"n_samples": summary.n_samples, **_figure("mean", mean, unknown)}
+    for name_of_q in (*_QUANTILES, "max"):
+        value: float | None = getattr(summary, name_of_q)
+        if value is not None and value >= timeout_s:
+            figures.update(_figure(name_of_q, None, unknown))
+        else:
+            needed = n_samples_needed(_QUANTILES.get(name_of_q, 0.5))
+            figures.update(_figure(name_of_q, value, f"needs {needed} samples"))
     return {name: figures}
 
 

@@ -254,6 +254,7 @@ def load(
 ) -> int:
     """Drive a live API with real arrivals, and say honestly how it answered."""
     from loadplan.cli.capacity import show_capacity
+    from loadplan.load.driver import LoadInterrupted
     from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url
     from loadplan.scenario.spec import Service
 
@@ -305,7 +306,11 @@ def load(
             return show_capacity(
                 drive, request, p99_ms=p99_ms, budget_s=parse_duration(budget), as_json=as_json, debug=debug
             )
-        driven = drive(request)
+        try:
+            driven = drive(request)
+        except LoadInterrupted as stopped:
+            _show_stopped(stopped.run, kept_below=output, as_json=as_json)
+            raise
     return _show_load(driven, kept_below=None if crew is None else output, as_json=as_json, debug=debug)
 
 
@@ -330,3 +335,14 @@ def _show_load(driven: "LoadRun", *, kept_below: Path | None, as_json: bool, deb
     lines = load_lines(driven, response, delay, kept=kept)
     console.result("\n".join(lines), load_document(driven, response, clean, delay, kept=kept), as_json=as_json)
     return console.exit_code(invalid_run(driven) or no_right_answer(driven), debug=debug)
+
+
+def _show_stopped(stopped: "LoadRun", *, kept_below: Path, as_json: bool) -> None:
+    """What had been measured when somebody stopped the run; its records are kept, marked, and feed no verdict."""
+    from loadplan.cli.summary import load_lines
+    from loadplan.load.verdict import send_delay_summary
+    from loadplan.pipeline.partial import keep_partial
+
+    kept = keep_partial(stopped, kept_below)
+    lines = load_lines(stopped, None, send_delay_summary(stopped), kept=kept)
+    print("\n".join(lines), file=sys.stderr if as_json else sys.stdout)

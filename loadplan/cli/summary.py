@@ -15,7 +15,7 @@ from loadplan.load.verdict import answer_counts
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import Callers, described
-from loadplan.stats import Summary
+from loadplan.stats import Summary, n_samples_needed
 from loadplan.units import SECONDS_PER_MS
 from loadplan.verify import Verdict, is_unclear, unclear_bounds, verdict_word
 
@@ -198,18 +198,39 @@ def load_lines(
     elif response is None:
         lines.append(_line("latency", "none: no request was answered right"))
     else:
-        lines.append(
-            _line("latency", f"p50 {_ms(response.p50)}, p95 {_ms(response.p95)}, p99 {_ms(response.p99)} from due time")
-        )
+        lines.append(_line("latency", f"{_latencies(response, run.spec.timeout_s)} from due time"))
+        lines += _too_few(response)
     if send_delay is not None:
         lines.append(
             _line("sent late", f"p50 {_ms(send_delay.p50)}, p99 {_ms(send_delay.p99)} by the generator itself")
         )
+    if verdict.saturation_ratio is not None:
+        lines.append(_line("generator", f"{verdict.saturation_ratio:.1%} of its turns found a request already late"))
     if run.server is not None:
         lines += _server_lines(run.server)
     if kept is not None:
         lines.append(_line("kept in", str(kept)))
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def _latencies(response: Summary, timeout_s: float) -> str:
+    """Such as `p50 1.2 ms, p95 3 ms, p99 > 1 s`: of what is cut at the timeout nobody knows how long it was."""
+    figures = {"p50": response.p50, "p95": response.p95, "p99": response.p99, "p99.9": response.p99_9}
+    return ", ".join(
+        f"{name} > {timeout_s:g} s" if value >= timeout_s else f"{name} {_ms(value)}"
+        for name, value in figures.items()
+        if value is not None
+    )
+
+
+def _too_few(response: Summary) -> list[str]:
+    """How many answers the percentiles need that are not shown."""
+    missing = {name: n for name, n in _NEEDED.items() if response.n_samples < n}
+    said = ", ".join(f"{n:,} for {name}" for name, n in missing.items())
+    return [_line("", f"from {response.n_samples:,} answers; it takes {said}")] if said else []
+
+
+_NEEDED = {"p99": n_samples_needed(0.99), "p99.9": n_samples_needed(0.999)}
 
 
 def _offered_line(spec: LoadSpec, came: str) -> str:

@@ -13,7 +13,15 @@ import numpy as np
 from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InputError
 from loadplan.load.crew import ALONE, CrewResult, Launch, LocalCrew, drive_together
-from loadplan.load.generator_process import Hearers, ended_early, shown_at, start_locust, watch_generator
+from loadplan.load.generator_process import (
+    INTERRUPTED,
+    Hearers,
+    ended_early,
+    shown_at,
+    start_locust,
+    stop_sending,
+    watch_generator,
+)
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.job import prepare_job
 from loadplan.load.open_loop import LoopResult
@@ -32,6 +40,14 @@ _CLOSED = Caveat(
     fix="offer a rate with --rate, which keeps coming whatever the server does",
 )
 _STRAY_RATIO = 0.05  # from the rate that was asked for
+
+
+class LoadInterrupted(KeyboardInterrupt):
+    """Somebody stopped a run: its arrivals ended at once. `run` is what had ended by then; it is no valid run."""
+
+    def __init__(self, run: LoadRun) -> None:
+        super().__init__()
+        self.run = run
 
 
 def run_load(
@@ -54,6 +70,7 @@ def run_load(
         InputError: when the target is not loopback and not in `allow_remote`, or the URL, the rate
             or the core can't be used.
         EnvironmentFault: when the target gave no answer at all, or this machine can't open enough connections.
+        LoadInterrupted: for a KeyboardInterrupt after which the generator could still tell what it had measured.
         InvalidMeasurement: when the generator itself failed. A run in which it was merely too slow is returned,
             with the reasons in its verdict.
     """
@@ -73,11 +90,16 @@ def run_load(
     result = driven.result
     if isinstance(spec.arrivals, Callers):
         spec = replace(spec, offered_rate_rps=result.requests.n_requests / spec.duration_s)
+    is_interrupted = INTERRUPTED in driven.invalid_reasons
+    if is_interrupted and not result.n_answered:
+        raise KeyboardInterrupt
     if result.requests.n_requests and result.n_answered == 0 and result.own_fault is None:
         raise _no_answer(url, result)
-    verdict = judge(spec, result.requests, result.lost, own_fault=result.own_fault)
+    verdict = judge(
+        spec, result.requests, result.lost, own_fault=result.own_fault, saturation_ratio=result.saturation_ratio
+    )
     reasons = (*driven.invalid_reasons, *verdict.invalid_reasons)
-    return LoadRun(
+    run = LoadRun(
         spec=spec,
         url=url.rstrip("/") + requests.path.partition("?")[0],  # what follows may hold a key
         machine=machine,
@@ -88,6 +110,9 @@ def run_load(
         payload_rows=None if requests.n_rows is None else np.array(requests.n_rows, dtype=np.int32),
         server=watcher.result(),
     )
+    if is_interrupted:
+        raise LoadInterrupted(run)
+    return run
 
 
 def _generate(job: GeneratorJob, spec: LoadSpec, launch: Launch, hearers: Hearers) -> CrewResult:
@@ -98,11 +123,17 @@ def _generate(job: GeneratorJob, spec: LoadSpec, launch: Launch, hearers: Hearer
         folder = Path(name)
         write_job(folder, job)
         with start_locust(folder, _LOCUSTFILE, *options, variables=variables) as process:
-            watch_generator(process, folder, spec=spec, hearers=hearers)
+            try:
+                watch_generator(process, folder, spec=spec, hearers=hearers)
+                reasons: tuple[str, ...] = ()
+            except KeyboardInterrupt:
+                if not stop_sending(process, folder):
+                    raise
+                reasons = (INTERRUPTED,)
         result = read_result(folder)
         if result is None:
             raise ended_early(process, folder, spec=spec)
-        return CrewResult(result=result, invalid_reasons=(), caveats=())
+        return CrewResult(result=result, invalid_reasons=reasons, caveats=())
 
 
 def _no_answer(url: str, result: LoopResult) -> EnvironmentFault:

@@ -110,6 +110,7 @@ def write_result(folder: Path, result: LoopResult) -> None:
         "n_connections": result.n_connections,
         "n_answered": result.n_answered,
         "own_fault": result.own_fault,
+        "saturation_ratio": result.saturation_ratio,
     }
     unfinished = folder / "result.json.part"
     unfinished.write_text(json.dumps(summary), encoding="utf-8")
@@ -128,6 +129,7 @@ def read_result(folder: Path) -> LoopResult | None:
             n_connections=summary["n_connections"],
             n_answered=summary["n_answered"],
             own_fault=summary["own_fault"],
+            saturation_ratio=summary["saturation_ratio"],
         )
 
 

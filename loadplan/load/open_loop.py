@@ -45,6 +45,8 @@ _WARM_UP_LIMIT_S = 1.0
 # Twenty requests and not one byte in return: there is no server to measure.
 _N_UNANSWERED_TO_GIVE_UP = 20
 
+LATE_TURN_S = 0.0001  # an idle loop takes up what falls due within microseconds
+_ASLEEP_ALLOWED_S = 0.010
 UNDECIDED = 255
 
 
@@ -73,6 +75,12 @@ class LoopResult:
     n_connections: int  # opened in all
     n_answered: int  # requests to which at least one byte came back
     own_fault: str | None  # why the generator itself could not go on sending; None: it could
+    saturation_ratio: float  # share of the loop's turns that found a due request already late
+
+
+def _asleep_s() -> float:
+    """How long the machine has slept since its start: CLOCK_MONOTONIC stands still meanwhile, and shows no gap."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class OpenLoop:
@@ -105,6 +113,8 @@ class OpenLoop:
         self._status = array("h", [0]) * n
         self._answer = array("i", [NOT_KEPT]) * n
         self._gaps: list[tuple[float, float]] = []
+        self._n_turns = self._n_late_turns = 0
+        self._is_stopped = False
         self._n = n
         self._next = 0  # the next request to be sent
         self._oldest = 0  # every request before this one is decided
@@ -151,17 +161,26 @@ class OpenLoop:
             return None
         return Outcome(outcome), None if math.isnan(done) else done - self._due[i]
 
+    def stop(self) -> None:
+        """Send nothing more and wait for nobody; may come from a signal. What has ended by then is the result."""
+        self._is_stopped = True
+
     def _spin(self) -> None:
+        asleep_s = _asleep_s()
         clock, poll, due, timeout_s = self._clock, self._epoll.poll, self._due, self._order.timeout_s
         before = yielded = clock()
         n_actions = 0
-        while self._n_open and not self._is_hopeless:
+        while self._n_open and not self._is_hopeless and not self._is_stopped:
             now = clock()
+            self._n_turns += 1
             if now - before > ROBBED_BEYOND_S + n_actions * _GAP_PER_ACTION_S:
                 self._gaps.append((before, now - before))
             before = now
             next_due = due[self._next] if self._next < self._n else now + 1.0
-            n_actions = self._send_due() if next_due <= now else 0
+            n_actions = 0
+            if next_due <= now:
+                self._n_late_turns += now - next_due > LATE_TURN_S
+                n_actions = self._send_due()
             for descriptor, event in poll(0, _MAX_READS_PER_TURN):
                 self._attend(descriptor, event)
                 n_actions += 1
@@ -172,6 +191,11 @@ class OpenLoop:
             ):
                 self._yield()
                 before = yielded = clock()
+                if _asleep_s() - asleep_s > _ASLEEP_ALLOWED_S:
+                    self._own_fault = (
+                        f"the machine was suspended for {_asleep_s() - asleep_s:.1f} s, {yielded - self._start:.1f} s "
+                        "after the start"
+                    )
 
     # Sending
 
@@ -396,18 +420,21 @@ class OpenLoop:
         is_undecided = outcome == UNDECIDED  # only where the run was given up
         outcome[is_undecided] = np.where(np.isnan(sent_s[is_undecided]), Outcome.NOT_SENT, Outcome.TIMED_OUT)
         gaps = np.array(self._gaps, dtype=np.float64).reshape(-1, 2)
+        # Of a run that was stopped, what was under way and what had not fallen due has no ending to tell.
+        kept = ~is_undecided if self._is_stopped else np.ones(outcome.size, dtype=np.bool_)
         return LoopResult(
             requests=RequestLog(
-                due_s=self._order.due_s,
-                sent_s=sent_s,
-                first_byte_s=np.array(self._first_byte) - start,
-                done_s=np.array(self._done) - start,
-                outcome=outcome,
-                status=np.array(self._status, dtype=np.int16),
-                payload=self._order.payload,
+                due_s=self._order.due_s[kept],
+                sent_s=sent_s[kept],
+                first_byte_s=(np.array(self._first_byte) - start)[kept],
+                done_s=(np.array(self._done) - start)[kept],
+                outcome=outcome[kept],
+                status=np.array(self._status, dtype=np.int16)[kept],
+                payload=self._order.payload[kept],
             ),
             lost=LostTime(start_s=gaps[:, 0] - start, length_s=gaps[:, 1]),
             n_connections=self._n_connections,
             n_answered=self._n_answered,
             own_fault=self._own_fault,
+            saturation_ratio=self._n_late_turns / max(self._n_turns, 1),
         )

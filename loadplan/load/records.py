@@ -114,6 +114,7 @@ class LoadVerdict:
     late_ratio: float  # share of sends that lagged by more than the limit, in clean windows
     clean_ratio: float  # share of 100 ms windows in which the generator's core was not robbed
     n_failed: int  # due requests with any outcome but OK
+    saturation_ratio: float | None  # share of the generator's turns that found a due request late; None: not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

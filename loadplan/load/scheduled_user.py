@@ -58,7 +58,13 @@ class ScheduledUser(OpenLoopUser):
 
     def finished(self, result: LoopResult) -> None:
         """Judge the run, and say so in Locust's log."""
-        verdict = judge(self._spec(), result.requests, result.lost, own_fault=result.own_fault)
+        verdict = judge(
+            self._spec(),
+            result.requests,
+            result.lost,
+            own_fault=result.own_fault,
+            saturation_ratio=result.saturation_ratio,
+        )
         if not verdict.valid:
             self.environment.process_exit_code = InvalidMeasurement.exit_code
             _log.error("loadplan: INVALID: %s", "; ".join(verdict.invalid_reasons))

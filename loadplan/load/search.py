@@ -252,7 +252,9 @@ def _close_in(reach: _Reach, limits: SearchLimits, valid: list[Probe]) -> ProbeO
 def _look(reach: _Reach, valid: list[Probe], estimate: _Estimate) -> ProbeOrder:
     """A probe at the estimate itself, long enough to pin it down."""
     near = _nearest(valid, estimate.rate_rps)
-    n_requests = _spread(near) * _clusters_needed(estimate) / near.allowed_ratio
+    # Far from capacity nothing is known of the steepness, and a short look leads nearer.
+    clusters = _clusters_needed(estimate) if _is_on_line(near) else _CLUSTERS_FEWEST
+    n_requests = _spread(near) * clusters / near.allowed_ratio
     return _order(reach, estimate.rate_rps, n_requests / estimate.rate_rps)
 
 

@@ -56,4 +56,5 @@ def merged(due_s: NDArray[np.float64], parts: Mapping[int, LoopResult], *, n_wor
         n_connections=sum(part.n_connections for part in parts.values()),
         n_answered=sum(part.n_answered for part in parts.values()),
         own_fault="; ".join(faults) or None,
+        saturation_ratio=max(part.saturation_ratio for part in parts.values()),
     )

@@ -7,6 +7,7 @@ own, and the loop is given the unpatched ones: a greenlet per request gave 3,000
 """
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 
@@ -101,6 +102,7 @@ class OpenLoopUser(User):
             answers=None if job.expected is None else AnswerBook(judge_of(job.expected)),
             yield_to_others=pause,
         )
+        signal.signal(signal.SIGUSR1, lambda *_: loop.stop())
         result = loop.run(self.start_s)
         if events is not None:
             events.tell_rest(loop, pause=lambda: gevent.sleep(0))

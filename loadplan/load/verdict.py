@@ -29,7 +29,14 @@ _CLEAN_NEEDED_RATIO = 0.25
 _PAUSE_S = 1.0
 
 
-def judge(spec: LoadSpec, requests: RequestLog, lost: LostTime, *, own_fault: str | None = None) -> LoadVerdict:
+def judge(
+    spec: LoadSpec,
+    requests: RequestLog,
+    lost: LostTime,
+    *,
+    own_fault: str | None = None,
+    saturation_ratio: float | None = None,
+) -> LoadVerdict:
     """Whether the run may be believed, with every reason why not.
 
     Invalid when, among the requests due in clean windows, more than 1 % were sent later than max(1 ms, 5 % of the
@@ -53,7 +60,7 @@ def judge(spec: LoadSpec, requests: RequestLog, lost: LostTime, *, own_fault: st
         clean_ratio=float(is_clean.mean()),
         n_due=requests.n_requests,
         n_sent=n_sent,
-        longest_pause_s=float(lost.length_s.max(initial=0.0)),
+        longest_pause=max(zip(lost.length_s.tolist(), lost.start_s.tolist(), strict=True), default=(0.0, 0.0)),
     )
     reasons = _reasons(spec, facts) + ((own_fault,) if own_fault else ())
     return LoadVerdict(
@@ -64,6 +71,7 @@ def judge(spec: LoadSpec, requests: RequestLog, lost: LostTime, *, own_fault: st
         late_ratio=late_ratio,
         clean_ratio=facts.clean_ratio,
         n_failed=int(np.count_nonzero(~is_good)),
+        saturation_ratio=saturation_ratio,
     )
 
 
@@ -196,7 +204,7 @@ class _Facts:
     clean_ratio: float
     n_due: int
     n_sent: int
-    longest_pause_s: float
+    longest_pause: tuple[float, float]  # how long, and when it began
 
 
 def _reasons(spec: LoadSpec, facts: _Facts) -> tuple[str, ...]:
@@ -218,8 +226,9 @@ def _reasons(spec: LoadSpec, facts: _Facts) -> tuple[str, ...]:
             f"neighbours took the generator's core: {facts.clean_ratio:.0%} of the run was undisturbed, "
             f"{_CLEAN_NEEDED_RATIO:.0%} must be"
         )
-    if facts.longest_pause_s > _PAUSE_S:
-        reasons.append(f"the generator was paused for {facts.longest_pause_s:.1f} s")
+    pause_s, at_s = facts.longest_pause
+    if pause_s > _PAUSE_S:
+        reasons.append(f"the generator was paused for {pause_s:.1f} s, {at_s:.1f} s after the start")
     return tuple(reasons)
 
 

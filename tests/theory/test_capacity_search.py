@@ -83,6 +83,7 @@ SERVERS = {
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "without memory" else pytest.mark.nightly) for name in SERVERS]
 )
+@pytest.mark.timeout(900)
 def test_a_known_capacity_is_found_within_5_percent_in_twelve_probes_and_never_claimed_too_high(name: str) -> None:
     server, true_rps, n_searches = SERVERS[name]
     found = [search(server, seed) for seed in range(n_searches)]

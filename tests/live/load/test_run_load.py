@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement
-from loadplan.load.driver import run_load
+from loadplan.load.driver import LoadInterrupted, run_load
 from loadplan.load.records import LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.load.verdict import judge
@@ -153,6 +154,36 @@ def test_ctrl_c_leaves_no_generator_behind(start_fake: "StartFake", make_spec: M
             core=None,
             on_progress=interrupt,
         )
+    assert not generators(psutil.Process())
+
+
+def test_ctrl_c_ends_the_arrivals_at_once_and_keeps_what_was_measured(
+    start_fake: "StartFake", make_spec: MakeSpec, machine: Machine
+) -> None:
+    fake = start_fake(service_s=0.01)
+
+    def interrupt(done_ratio: float) -> None:
+        if done_ratio > 0.02:
+            raise KeyboardInterrupt
+
+    began_s = time.monotonic()
+    with pytest.raises(LoadInterrupted) as stopped:
+        run_load(
+            make_spec(rate_rps=200.0, duration_s=30.0),
+            url=fake.url,
+            requests=plain_requests("/"),
+            machine=machine,
+            core=None,
+            on_progress=interrupt,
+        )
+    assert time.monotonic() - began_s < 25.0
+    run = stopped.value.run
+    assert not run.verdict.valid
+    assert "it was interrupted before its end" in run.verdict.invalid_reasons
+    assert 60 <= run.requests.n_requests <= 6000 * 0.5
+    assert run.requests.n_requests <= len(fake.stamps()[0]) <= run.requests.n_requests + 50
+    assert (run.requests.outcome == Outcome.OK).all()
+    assert not np.isnan(run.requests.done_s).any()
     assert not generators(psutil.Process())
 
 

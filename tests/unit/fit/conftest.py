@@ -224,6 +224,7 @@ def make_run() -> MakeRun:
                 late_ratio=verdict.late_ratio,
                 clean_ratio=verdict.clean_ratio,
                 n_failed=verdict.n_failed,
+                saturation_ratio=0.0,
             )
         return LoadRun(
             spec=spec,

@@ -51,6 +51,7 @@ def done(own: GeneratorJob, *, lost_s: float = 0.0, fault: str | None = None) ->
         n_connections=2,
         n_answered=due_s.size,
         own_fault=fault,
+        saturation_ratio=0.0,
     )
 
 

@@ -56,6 +56,7 @@ RUN = LoadRun(
         late_ratio=0.5,
         clean_ratio=0.9,
         n_failed=2,
+        saturation_ratio=0.0,
     ),
     caveats=(Caveat(code="load.timed_out", what="1 request", fix="wait", number=1.0),),
     payload_rows=np.array([1, 400, 7], dtype=np.int32),

@@ -151,6 +151,7 @@ def test_a_number_that_is_none_is_never_written(number: float, tmp_path: Path) -
         late_ratio=0.0,
         clean_ratio=1.0,
         n_failed=0,
+        saturation_ratio=0.0,
     )
     with pytest.raises(ValueError, match="not JSON compliant"):
         codec.write_record(tmp_path / "a.json", cell, schema=SCHEMA)
