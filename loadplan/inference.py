@@ -2,8 +2,9 @@
 
 Threads are always set (ONNX Runtime would size its pool by the machine's cores, whatever affinity or quota say),
 and a provider that was asked for and fell back to the CPU is an error: a CPU figure never stands under a GPU's name.
-The decision a reader would question: nodes that work out shapes may stay on the CPU. The runtime puts them there on
-purpose, since a shape is known on the host and wanted there; every other node must be the provider's.
+The decision a reader would question: nodes that work out shapes may stay on the CPU, and those that look a label up.
+The runtime puts shapes there on purpose, since they are known on the host and wanted there, and classifiers of
+scikit-learn end in a look-up that no GPU has. Every other node must be the provider's.
 """
 
 import contextlib
@@ -58,9 +59,9 @@ _OPENVINO = "OpenVINO"  # names its devices: CPU, GPU.0, NPU
 _BOUND_ON = {"CUDA": "cuda", "TensorRT": "cuda"}
 _TEXT = "object"
 _CPU_NAME = "CPUExecutionProvider"
-# What shapes are worked out with, from where one is read on.
-_READS_A_SHAPE = frozenset({"Shape", "Size"})
-_OF_SHAPES = _READS_A_SHAPE | {
+# What may stay on the CPU: shapes, with what they are worked out with from where one is read on, and labels.
+_BEGINS_ON_CPU = frozenset({"Shape", "Size", "ArrayFeatureExtractor", "LabelEncoder"})
+_MAY_BE_ON_CPU = _BEGINS_ON_CPU | {
     *("Add", "Cast", "Ceil", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Floor", "Gather", "Identity"),
     *("Max", "Min", "Mod", "Mul", "Range", "ReduceProd", "Reshape", "Slice", "Squeeze", "Sub", "Unsqueeze", "Where"),
 }
@@ -85,7 +86,7 @@ class Session:
     outputs: tuple[TensorSpec, ...]
     handle: Any  # onnxruntime.InferenceSession, which has no usable types
     binding: Binding | None = None  # None: the provider works on host arrays, or the tensors hold text
-    on_cpu: tuple[str, ...] = ()  # operators of the nodes that work out shapes on the CPU, beside another provider
+    on_cpu: tuple[str, ...] = ()  # operators of the nodes that another provider leaves to the CPU: shapes and labels
 
 
 def open_session(model: Path, execution: ExecutionConfig) -> Session:
@@ -105,7 +106,7 @@ def open_session(model: Path, execution: ExecutionConfig) -> Session:
     except Exception as error:  # onnxruntime raises its own unrelated classes; the message tells which case it is
         if _NOTHING_ON_PROVIDER not in str(error):
             raise _refusal(error, model, execution) from error
-        handle = _with_shapes_on_cpu(error, _create(ort, model, execution, choice, refuses_cpu=False), execution)
+        handle = _with_little_on_cpu(error, _create(ort, model, execution, choice, refuses_cpu=False), execution)
     if handle.get_providers()[0] != _runtime_name(name):
         raise _missing_provider(execution, f"ONNX Runtime fell back to {handle.get_providers()[0]}")
     session = Session(
@@ -264,14 +265,14 @@ def _create(
     )
 
 
-def _with_shapes_on_cpu(refused: Exception, handle: Any, execution: ExecutionConfig) -> Any:
-    """A session that was `refused` while nothing might be left to the CPU, if what is left only works out shapes."""
+def _with_little_on_cpu(refused: Exception, handle: Any, execution: ExecutionConfig) -> Any:
+    """A session that was `refused` while nothing might be left to the CPU, if what is left is shapes and labels."""
     left = set(_operators_on_cpu(handle))
     if handle.get_providers()[0] != _runtime_name(execution.provider_name) or not left:
         raise _missing_provider(execution, reason_of(refused)) from refused
     parts = handle.get_provider_graph_assignment_info()
-    if left - _OF_SHAPES or not left & _READS_A_SHAPE or all(part.ep_name == _CPU_NAME for part in parts):
-        computing = ", ".join(sorted(left - _OF_SHAPES or left))
+    if left - _MAY_BE_ON_CPU or not left & _BEGINS_ON_CPU or all(part.ep_name == _CPU_NAME for part in parts):
+        computing = ", ".join(sorted(left - _MAY_BE_ON_CPU or left))
         raise _missing_provider(execution, f"it leaves nodes of the model to the CPU: {computing}") from refused
     return handle
 

@@ -179,11 +179,32 @@ def test_a_session_that_lists_the_cpu_first_fell_back(reshaping: Path, monkeypat
             open_session(reshaping, ON_GPU)
 
 
-def test_shapes_may_be_worked_out_on_the_cpu_and_it_is_told(reshaping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shapes_and_labels_may_be_found_on_the_cpu_and_it_is_told(
+    reshaping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime("Shape", "Cast"))
     assert open_session(reshaping, ON_GPU).on_cpu == ("Shape", "Cast")
     monkeypatch.setattr(inference, "load_runtime", FakeGpuRuntime)
     assert open_session(reshaping, ON_GPU).on_cpu == ()
+
+
+def test_a_classifier_may_look_its_labels_up_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 2]) for name in "xy")
+    label = helper.make_tensor_value_info("label", TensorProto.INT64, None)
+    classes = helper.make_tensor("classes", TensorProto.INT64, [2], [7, 9])
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["y"]),
+        helper.make_node("ArgMax", ["y"], ["best"], axis=1, keepdims=0),
+        helper.make_node("ArrayFeatureExtractor", ["classes", "best"], ["label"], domain="ai.onnx.ml"),
+    ]
+    graph = helper.make_graph(nodes, "classifier", [x], [y, label], [classes])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString())
+    monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime("ArrayFeatureExtractor"))
+    assert open_session(tmp_path / "m.onnx", ON_GPU).on_cpu == ("ArrayFeatureExtractor",)
+    monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime("ArrayFeatureExtractor", "Softmax"))
+    with pytest.raises(EnvironmentFault, match="leaves nodes of the model to the CPU: Softmax"):
+        open_session(tmp_path / "m.onnx", ON_GPU)
 
 
 def test_a_session_of_a_gpu_comes_bound_to_its_device(reshaping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
