@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_ALL := $(VENV)/.installed-all
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test test-all check check-docker bench clean
+.PHONY: help install demo test test-all test-gpu check check-docker bench clean
 
 help:
 	@echo "make demo      install, then plan the digits scenario from model to priced, verified fleet"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-all  the suite with what takes longer, and the frameworks of all model sources"
 	@echo "make check-docker  the Dockerfile and the compose file: linted, held against the schema, started as processes"
 	@echo "make soak      ten minutes and a million requests: is any answer of the server given to the wrong caller?"
+	@echo "make test-gpu  what needs an NVIDIA GPU; skips with the reason where there is none"
 	@echo "make bench     throughput and overhead figures of loadplan itself, as ratios taken in one run"
 
 install: $(INSTALLED)
@@ -43,6 +44,15 @@ test: check
 
 test-all: check $(INSTALLED_ALL)
 	@$(BIN)/python -m pytest
+
+# On a machine with an NVIDIA GPU, whose runtime takes the place of the CPU's (they overwrite each other's files).
+# Everything skips, with the reason, where there is none.
+test-gpu: $(INSTALLED)
+	@if command -v nvidia-smi >/dev/null; then \
+		$(BIN)/python -m pip uninstall --quiet --yes onnxruntime; \
+		$(PIP_INSTALL) --editable ".[gpu]"; \
+	fi
+	@$(BIN)/python -m pytest tests/gpu -ra
 
 check: install
 	@$(BIN)/ruff format --check --quiet .

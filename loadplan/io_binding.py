@@ -9,7 +9,7 @@ A binding belongs to one session and to one thread at a time.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.generic]
+Infer = Callable[[Mapping[str, Array]], list[Array]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,51 +45,61 @@ class Binding:
     ) -> None:
         self._binding = handle.io_binding()
         self._compute = handle.run_with_iobinding
-        self._inputs = frozenset(inputs)
-        self._outputs = tuple(outputs)
+        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
         self._device, self._device_index = device, device_index
+        self.infer = self._caller()
 
-    def infer(self, feed: Mapping[str, Array]) -> list[Array]:
+    def _caller(self) -> Infer:
         """One inference: arrays by input name in, arrays in the order of the outputs back.
 
-        Raises:
-            ValueError: when the feed names other inputs than the session has.
-            RuntimeError: what the runtime says, of a wrong type or shape, or of too little memory.
+        A closure over what a call needs: looking that up anew would add a tenth to a call of ten microseconds. It
+        raises ValueError when the feed names other inputs than the session has, and RuntimeError for what the runtime
+        says, of a wrong type or shape, or of too little memory.
         """
-        try:
-            self._bind(feed)
-            self._compute(self._binding)
-            answers: list[Array] = self._binding.copy_outputs_to_cpu()
-        except Exception:
-            self._let_go()
-            raise
-        return answers
+        binding, compute, inputs, outputs = self._binding, self._compute, self._inputs, self._outputs
+        bind_input, bind_output, copy_out = binding.bind_cpu_input, binding.bind_output, binding.copy_outputs_to_cpu
+        device, device_index, n_inputs = self._device, self._device_index, len(self._inputs)
+
+        def infer(feed: Mapping[str, Array]) -> list[Array]:
+            if len(feed) != n_inputs:
+                raise _wrong_names(feed, inputs)
+            try:
+                for name in inputs:
+                    bind_input(name, feed[name])
+                for name in outputs:
+                    bind_output(name, device, device_index)
+                compute(binding)
+                answers: list[Array] = copy_out()
+            except KeyError as error:
+                raise _wrong_names(feed, inputs) from error
+            except Exception:
+                # A batch that didn't fit must not take the room of others.
+                binding.clear_binding_inputs()
+                binding.clear_binding_outputs()
+                raise
+            return answers
+
+        return infer
 
     def infer_in_parts(self, feed: Mapping[str, Array]) -> CallParts:
         """One inference with the clock read between its parts, and the device waited for, which costs it overlap."""
-        begin_s = time.perf_counter()
-        self._bind(feed)
-        self._binding.synchronize_inputs()
+        binding, begin_s = self._binding, time.perf_counter()
+        for name in self._inputs:
+            binding.bind_cpu_input(name, feed[name])
+        binding.synchronize_inputs()
         copied_s = time.perf_counter()
-        self._compute(self._binding)
-        self._binding.synchronize_outputs()
+        for name in self._outputs:
+            binding.bind_output(name, self._device, self._device_index)
+        self._compute(binding)
+        binding.synchronize_outputs()
         computed_s = time.perf_counter()
-        self._binding.copy_outputs_to_cpu()
+        binding.copy_outputs_to_cpu()
         return CallParts(
             copy_in_s=copied_s - begin_s,
             compute_s=computed_s - copied_s,
             copy_out_s=time.perf_counter() - computed_s,
         )
 
-    def _bind(self, feed: Mapping[str, Array]) -> None:
-        if feed.keys() != self._inputs:
-            raise ValueError(f"fed were {sorted(feed)}, the model takes {sorted(self._inputs)}")
-        for name, values in feed.items():
-            self._binding.bind_cpu_input(name, values)
-        for name in self._outputs:
-            self._binding.bind_output(name, self._device, self._device_index)
 
-    def _let_go(self) -> None:
-        """Give back the device's memory after a failure: a batch that didn't fit must not take the room of others."""
-        self._binding.clear_binding_inputs()
-        self._binding.clear_binding_outputs()
+def _wrong_names(feed: Mapping[str, Array], inputs: Sequence[str]) -> ValueError:
+    return ValueError(f"fed were {sorted(feed)}, the model takes {sorted(inputs)}")

@@ -5,10 +5,11 @@ Their arithmetic and memory traffic are those of the real ones; what they answer
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
 _OPSET, _IR = 17, 9
@@ -22,7 +23,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
 
-    def add(self, operator: str, inputs: Sequence[str], name: str = "", **attributes: object) -> str:
+    def add(self, operator: str, inputs: Sequence[str], name: str = "", **attributes: Any) -> str:
         output = name or f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output
@@ -30,16 +31,14 @@ class _Graph:
     def weight(self, *shape: int, n_in: int = 0) -> str:
         """Normal numbers that keep the size of what they multiply, with `n_in` terms to a sum; zeros without."""
         scale = np.sqrt(2.0 / n_in) if n_in else 0.0
-        return self.constant((self._random.standard_normal(shape, dtype=np.float32) * np.float32(scale)))
+        return self.constant(self._random.standard_normal(shape, dtype=np.float32) * np.float32(scale))
 
-    def constant(self, values: NDArray[np.generic]) -> str:
+    def constant(self, values: ArrayLike) -> str:
         name = f"w{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(np.asarray(values), name))
         return name
 
-    def save(
-        self, path: Path, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
-    ) -> Path:
+    def save(self, path: Path, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> Path:
         graph = helper.make_graph(self.nodes, path.stem, list(inputs), list(outputs), self.weights)
         opsets = [helper.make_opsetid("", _OPSET)]
         path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=_IR).SerializeToString())

@@ -209,10 +209,10 @@ def test_a_classifier_may_look_its_labels_up_on_the_cpu(tmp_path: Path, monkeypa
 
 def test_a_session_of_a_gpu_comes_bound_to_its_device(reshaping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "load_runtime", FakeGpuRuntime)
-    bound = open_session(reshaping, ON_GPU).binding
-    assert bound is not None
     asked = []
     monkeypatch.setattr(onnxruntime.IOBinding, "bind_output", lambda self, *device: asked.append(device))
+    bound = open_session(reshaping, ON_GPU).binding
+    assert bound is not None
     with pytest.raises(RuntimeError):  # no output is bound
         bound.infer({"x": np.ones((1, 2), dtype=np.float32)})
     assert asked == [("y", "cuda", 1)]
