@@ -200,6 +200,18 @@ def _arrivals(law: str | None, *, cv: float | None, trace: Path | None, rate: fl
     return None if law is None else read_arrivals(law, where="--arrivals")
 
 
+def _refuse_of_urls(given: dict[str, object], scenario: str) -> None:
+    """What is sent to a scenario's service stands in the scenario, so that the file says what was driven."""
+    named = [option for option, value in given.items() if value]
+    if named:
+        key = {"--body": "request", "--header": "headers"}.get(named[0], named[0].removeprefix("--"))
+        raise InputError(
+            what=f"{named[0]} belongs to a URL, and {scenario} is a scenario",
+            where="loadplan load",
+            fix=f"write it into the scenario, as target.{key}",
+        )
+
+
 def _callers(n_callers: int | None, think_time: str | None, *, others: tuple[object, ...]) -> Callers | None:
     """The callers that the options ask for; None where they ask for none."""
     from loadplan.scenario.arrivals import Callers
@@ -301,7 +313,9 @@ def load(
             )
             drive = partial(load_url, service, observer=observer)
         else:
-            drive = partial(load_scenario, Path(target), results=output, observer=observer)
+            _refuse_of_urls({"--body": body, "--method": method, "--answer": answer, "--header": header}, target)
+            hosts = tuple(allow_remote or ())
+            drive = partial(load_scenario, Path(target), results=output, allow_remote=hosts, observer=observer)
         if find_capacity:
             return show_capacity(
                 drive, request, p99_ms=p99_ms, budget_s=parse_duration(budget), as_json=as_json, debug=debug

@@ -1,7 +1,7 @@
 """One stage on a plain thing: a model file without a scenario, a URL, the model of a run."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -133,21 +133,33 @@ def load_url(service: Service, request: LoadRequest, *, observer: Observer) -> L
     )
 
 
-def load_scenario(scenario_file: Path, request: LoadRequest, *, results: Path, observer: Observer) -> LoadRun:
+def load_scenario(
+    scenario_file: Path,
+    request: LoadRequest,
+    *,
+    results: Path,
+    observer: Observer,
+    allow_remote: tuple[str, ...] = (),
+) -> LoadRun:
     """Drive a scenario's own service, or its model as served here with its largest batch size, at a rate or its peak.
+
+    Hosts in `allow_remote` may be driven beside those that the scenario names.
 
     Raises:
         LoadplanError: whatever keeps the model from being exported or served, or the service from being driven.
     """
     scenario = read_scenario(scenario_file)
-    if scenario.target is not None and scenario.model is None:
-        return _load_service(scenario, scenario.target, request, payloads=None, observer=observer)
+    service = scenario.target
+    if service is not None:
+        service = replace(service, allow_remote=(*service.allow_remote, *allow_remote))
+    if service is not None and scenario.model is None:
+        return _load_service(scenario, service, request, payloads=None, observer=observer)
     end = run(scenario_file, results=results, until="export", observer=observer)
     found = end.findings
     if end.failure is not None or found.export is None or found.payloads is None:
         raise end.failure or InputError(what="nothing was exported", where=str(scenario_file), fix="run it again")
-    if scenario.target is not None:
-        return _load_service(scenario, scenario.target, request, payloads=found.payloads, observer=observer)
+    if service is not None:
+        return _load_service(scenario, service, request, payloads=found.payloads, observer=observer)
     if isinstance(request.launch.crew, RemoteCrew):
         raise InputError(
             what="the embedded server listens on loopback, where no other machine reaches it",

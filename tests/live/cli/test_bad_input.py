@@ -48,6 +48,19 @@ BAD = {
     "a public target": (["load", "http://192.0.2.1/", "--rate", "5"], 2, "--allow-remote"),
     "a header without a colon": (["load", "http://127.0.0.1:9/", "--rate", "5", "--header", "token"], 2, "colon"),
     "a body that is not there": (["load", "http://127.0.0.1:9/", "--rate", "5", "--body", "none.json"], 2, "none.json"),
+    "an empty body": (["load", "http://127.0.0.1:9/", "--rate", "5", "--body", "empty.jsonl"], 2, "is empty"),
+    "a line that is no JSON": (["load", "http://127.0.0.1:9/", "--rate", "5", "--body", "bad.jsonl"], 2, "bad.jsonl:2"),
+    "a pointer that is none": (["load", "http://127.0.0.1:9/", "--rate", "5", "--answer", "y"], 2, "JSON pointer"),
+    "a variable that isn't set": (
+        ["load", "http://127.0.0.1:9/", "--rate", "5", "--header", "A: $NO_SUCH"],
+        2,
+        "NO_SUCH",
+    ),
+    "a host that nobody knows": (["load", "http://no-such-host.invalid/", "--rate", "5"], 4, "no-such-host.invalid"),
+    "a port on which nobody listens": (["load", "http://127.0.0.1:9/", "--rate", "5"], 4, "no answer at all"),
+    "a body for a scenario": (["load", "planning.yaml", "--body", "bad.jsonl"], 2, "target.request"),
+    "a fleet of a service": (["run", "service.yaml"], 2, "loadplan load"),
+    "a service elsewhere": (["load", "service.yaml"], 2, "--allow-remote"),
     "a region that nobody has": (["run", "mars.yaml"], 2, "us-east-1"),
     "a provider that nobody is": (["run", "ibm.yaml"], 2, "ibm"),
     "a model that is none": (["bench", "broken.onnx"], 2, "broken.onnx"),
@@ -74,6 +87,9 @@ def folder(tmp_path: Path) -> Path:
     model = "model: {source: sklearn, factory: nowhere:build}\n"
     (tmp_path / "mars.yaml").write_text(PLANNING + model + "plan: {regions: [us-east-2x]}\n")
     (tmp_path / "ibm.yaml").write_text(PLANNING + model + "plan: {providers: [aws, ibm]}\n")
+    (tmp_path / "service.yaml").write_text(PLANNING + "target: {url: 'http://192.0.2.1/'}\n")
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "bad.jsonl").write_text('{"a": 1}\n{"a":\n')
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     save(plain(), tmp_path / "tiny.onnx")
     (tmp_path / "capacities.csv").write_text(
