@@ -120,8 +120,8 @@ class _Sweep:
     def __init__(self, request: BenchRequest, done: Sequence[CellRound]) -> None:
         self._request = request
         self._rounds = {cell: list(visits) for cell, visits in by_cell(done).items() if cell in set(request.cells)}
-        self._nearest: float | None = None  # as far as was known when this round began
-        self._settled: set[BenchCell] = set()
+        self._nearest = nearest_ratio(done)  # as far as was known when this round began
+        self._settled = {cell for cell, visits in self._rounds.items() if is_settled(visits, self._nearest)}
         self._failures: dict[BenchCell, str] = {}
         self._probes = _probes(request)
         self._beaten: dict[ExecutionConfig, Beaten] = {}
@@ -206,9 +206,11 @@ class _Sweep:
         return [cell for cell in self._request.cells if self._is_wanted(cell, is_over=is_over)]
 
     def _look_again(self) -> None:
-        """Which cells are settled: where the cores were found closer than before, one may no longer be."""
-        self._nearest = nearest_ratio(visit for visits in self._rounds.values() for visit in visits)
-        self._settled = {cell for cell, visits in self._rounds.items() if is_settled(visits, self._nearest)}
+        """Where the cores were found closer than before, a cell that was settled may no longer be."""
+        nearest = nearest_ratio(visit for visits in self._rounds.values() for visit in visits)
+        if nearest != self._nearest:
+            self._nearest = nearest
+            self._settled = {cell for cell, visits in self._rounds.items() if is_settled(visits, nearest)}
 
     def _is_wanted(self, cell: BenchCell, *, is_over: bool) -> bool:
         if cell in self._failures or cell.execution in self._beaten:
