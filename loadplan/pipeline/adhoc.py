@@ -16,6 +16,7 @@ from loadplan.execution import ExecutionConfig, ServingConfig, Setting, takes_on
 from loadplan.export.guard import inspect_model
 from loadplan.load.crew import ALONE, Launch, RemoteCrew
 from loadplan.load.records import LoadRun, LoadSpec, asked
+from loadplan.load.requests import ABS_TOLERANCE
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.benchmark import benchmark_without_probe
@@ -223,7 +224,8 @@ def served_by(target: Path) -> Served:
 def _load_service(
     scenario: Scenario, service: Service, request: LoadRequest, *, payloads: PayloadSet | None, observer: Observer
 ) -> LoadRun:
-    """The rows are those of the source model, and so are the right answers: the service may run any variant of it."""
+    """The rows and the right answers are those of the source model; the service may run any variant of it."""
+    parity = {} if scenario.model is None else scenario.model.parity
     return drive_service(
         service,
         _spec(
@@ -237,6 +239,7 @@ def _load_service(
         rows_per_request=scenario.traffic.rows_per_request,
         machine=read_machine(),
         observer=observer,
+        abs_tolerance=max((limits.max_abs_error or ABS_TOLERANCE for limits in parity.values()), default=ABS_TOLERANCE),
         launch=request.launch,
     )
 

@@ -71,6 +71,20 @@ def test_a_server_that_says_nothing_is_a_fault_of_the_environment(
         )
 
 
+def test_no_record_keeps_what_the_address_asks_for(
+    start_fake: "StartFake", make_spec: MakeSpec, machine: Machine
+) -> None:
+    fake = start_fake()
+    run = run_load(
+        make_spec(rate_rps=50.0, duration_s=0.2),
+        url=fake.url,
+        requests=plain_requests(f"{fake.url}/predict?key=canary"),
+        machine=machine,
+        core=None,
+    )
+    assert run.url == f"{fake.url}/predict"
+
+
 def test_timeouts_are_told_beside_the_run(start_fake: "StartFake", make_spec: MakeSpec, machine: Machine) -> None:
     run = run_load(
         make_spec(rate_rps=100.0, duration_s=0.5, timeout_s=0.5),
