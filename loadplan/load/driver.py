@@ -31,6 +31,7 @@ from loadplan.load.verdict import judge
 from loadplan.load.watch import watching
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Callers, ReplayArrivals, described, requests_to_show
+from loadplan.stats import half_test
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _CLOSED = Caveat(
@@ -39,6 +40,8 @@ _CLOSED = Caveat(
     "kinder than what traffic that doesn't wait would meet: for comparison only",
     fix="offer a rate with --rate, which keeps coming whatever the server does",
 )
+_DRIFT_P_VALUE = 0.03
+_DRIFT_RATIO = 0.01
 _STRAY_RATIO = 0.05  # from the rate that was asked for
 
 
@@ -171,7 +174,23 @@ def _caveats(spec: LoadSpec, result: LoopResult) -> tuple[Caveat, ...]:
                 number=float(n_stale),
             )
         )
-    return tuple(caveats)
+    return (*caveats, *_drift_caveats(spec, result))
+
+
+def _drift_caveats(spec: LoadSpec, result: LoopResult) -> tuple[Caveat, ...]:
+    """Answers of the second half that take longer or shorter than those of the first: no steady state to speak of."""
+    drift = None if spec.purpose == "saturation" else half_test(result.requests.response_time_s)
+    if drift is None or drift.p_value >= _DRIFT_P_VALUE or abs(drift.ratio - 1.0) < _DRIFT_RATIO:
+        return ()
+    return (
+        Caveat(
+            code="load.not_steady",
+            what=f"answers of the second half took {drift.ratio:.3g} times as long as those of the first: the server "
+            "was warming up, wearing out, or offered more than it can carry",
+            fix="drive it for longer, and look at what changes in it meanwhile",
+            number=drift.ratio,
+        ),
+    )
 
 
 def _stretch_caveats(spec: LoadSpec, *, n_due: int) -> tuple[Caveat, ...]:
