@@ -55,18 +55,11 @@ class Waiting(Protocol):
     def n_rows(self) -> int:
         """Rows in each of the tensors."""
 
-    @property
-    def expires_s(self) -> float:
-        """When it is of no use any more to begin its inference; infinite: never."""
-
-    def is_gone(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+    def is_dead(self) -> bool:
+        """Whether it need not be computed any more: nobody waits for the answer, or its time is up."""
 
     def drop(self) -> None:
-        """Called instead of an answer when nobody waits for it."""
-
-    def expire(self) -> None:
-        """Called instead of an answer when its time is up."""
+        """Called instead of an answer when it is dead."""
 
     def begin(self) -> None:
         """Its batch is about to run."""
@@ -106,7 +99,7 @@ class Batcher:
         return waiting == 0 or waiting + n_rows <= self._max_queue_rows
 
     def enqueue(self, waiting: Waiting) -> None:
-        """Put a request into the queue; one of its last three methods will be called."""
+        """Put a request into the queue; `drop`, `answer` or `fail` will be called on it."""
         self._counters.queued_rows += waiting.n_rows
         self._queue.append((waiting, time.monotonic()))
         if self._n_turns_due == 0:
@@ -153,14 +146,8 @@ class Batcher:
 
     def _take_out_the_dead(self) -> None:
         """Those at the head of the queue whose client has left or whose timeout has passed."""
-        while self._queue:
-            waiting = self._queue[0][0]
-            if waiting.is_gone():
-                self._dequeue().drop()
-            elif waiting.expires_s <= time.monotonic():
-                self._dequeue().expire()
-            else:
-                return
+        while self._queue and self._queue[0][0].is_dead():
+            self._dequeue().drop()
 
     def _dequeue(self) -> Waiting:
         waiting, _ = self._queue.popleft()

@@ -15,6 +15,8 @@ from loadplan.serve.metrics import Counters
 from loadplan.serve.request_log import RequestLog
 from loadplan.serve.signature import InferRequest
 
+_TIMER_STEP_S = 1e-3  # of the loop's timers
+
 
 class Caller(Protocol):
     """Who asked, on their own wire. One of the last three methods is called, once."""
@@ -38,22 +40,22 @@ class Exchange:
     __slots__ = (
         "_caller",
         "_counters",
+        "_expires_s",
         "_is_over",
         "_log",
         "_received_s",
         "_request",
         "_timer",
-        "expires_s",
         "inputs",
-        "is_gone",
+        "is_dead",
         "n_rows",
     )
 
     def __init__(self, request: InferRequest, caller: Caller, *, counters: Counters, log: RequestLog | None) -> None:
         self.inputs = request.inputs
         self.n_rows = request.n_rows
-        self.is_gone = caller.is_gone
-        self.expires_s = math.inf
+        self.is_dead = caller.is_gone
+        self._expires_s = math.inf
         self._request = request
         self._caller = caller
         self._counters = counters
@@ -65,33 +67,36 @@ class Exchange:
     def expire_in(self, seconds: float, loop: asyncio.AbstractEventLoop, on_expired: Callable[[], None]) -> None:
         """Refuse it when it has not begun to run after this time, and call `on_expired`.
 
-        The loop's timer tells the client in time while others run or a window is open; the batcher looks at
-        `expires_s`, for the timer is a millisecond coarse.
+        The loop's timer tells the client in time while others run or a window is open; it is a millisecond coarse
+        either way, so the clock has the last word, here and before the request is computed.
         """
-        self.expires_s = time.monotonic() + seconds
-        self.is_gone = self._is_gone_or_over
-        self._timer = loop.call_later(seconds, self._expire_in_time, on_expired)
+        self._expires_s = time.monotonic() + seconds
+        self.is_dead = self._is_dead
+        self._timer = loop.call_later(seconds, self._expire, loop, on_expired)
 
     def begin(self) -> None:
         """Its batch runs now: it is too late to expire."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def expire(self) -> None:
-        """Its time is up before it ran."""
-        if not self._is_over:
+    def drop(self) -> None:
+        """The client left, or its time was up, before its turn came."""
+        if self._is_over:
+            return
+        if self._caller.is_gone():
+            self._caller.forget()
+            self._finish("disconnected")
+        else:
             self._caller.refuse("expired", "the request's timeout had passed before its inference could begin")
             self._finish("expired")
 
-    def _expire_in_time(self, on_expired: Callable[[], None]) -> None:
-        self.expire()
+    def _expire(self, loop: asyncio.AbstractEventLoop, on_expired: Callable[[], None]) -> None:
+        early_s = self._expires_s - time.monotonic()
+        if early_s > 0.0:
+            self._timer = loop.call_later(early_s + _TIMER_STEP_S, self._expire, loop, on_expired)
+            return
+        self.drop()
         on_expired()
-
-    def drop(self) -> None:
-        """The client left before its turn came."""
-        if not self._is_over:
-            self._caller.forget()
-            self._finish("disconnected")
 
     def answer(self, outputs: Tensors) -> None:
         """Encode and send this request's rows."""
@@ -108,8 +113,8 @@ class Exchange:
         self._caller.refuse("failed", f"the model failed on this request: {reason}")
         self._finish("failed")
 
-    def _is_gone_or_over(self) -> bool:
-        return self._is_over or self._caller.is_gone()
+    def _is_dead(self) -> bool:
+        return self._is_over or self._caller.is_gone() or self._expires_s <= time.monotonic()
 
     def _finish(self, outcome: str) -> None:
         self._is_over = True

@@ -23,7 +23,7 @@ InferencePlace = Literal["inline", "thread"]
 Infer = Callable[[Tensors], Tensors]
 # Takes the inputs together as late as may be: joining is work too, and belongs where the inference runs.
 Gather = Callable[[], Tensors]
-# What came of it: outputs or an error, and the seconds that it took.
+# What came of it: outputs and the seconds that they took, or an error.
 OnEnd = Callable[[Tensors | Exception, float], None]
 
 
@@ -86,11 +86,10 @@ def choose_place(asked: Literal["inline", "thread", "auto"], full_batch_s: float
 
 
 def _attempt(infer: Infer, gather: Gather) -> tuple[Tensors | Exception, float]:
-    started_s = time.perf_counter()
     try:
         inputs = gather()
         started_s = time.perf_counter()
-        outputs: Tensors | Exception = infer(inputs)
+        outputs = infer(inputs)
+        return outputs, time.perf_counter() - started_s
     except Exception as error:  # whatever the runtime raises is the answer to these requests
-        outputs = error
-    return outputs, time.perf_counter() - started_s
+        return error, 0.0

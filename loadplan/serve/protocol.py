@@ -43,7 +43,9 @@ _KINDS: Final[dict[str, frozenset[type]]] = {
     "b": frozenset({bool}),
     "O": frozenset({str}),
 }
+_NO_OBJECT: Final = "every input must be a JSON object"
 _SHAPE_KINDS: Final = {int}
+_NO_OUTPUTS: Final[frozenset[str]] = frozenset()
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -59,17 +61,19 @@ def read_request(body: bytes, signature: Signature, *, n_json_bytes: int | None 
     if type(document) is not dict:
         raise BadRequest("the body must be a JSON object")
     items = document.get("inputs")
-    if type(items) is not list or not all(type(item) is dict for item in items):
+    if type(items) is not list:
         raise BadRequest('"inputs" must be a list of tensors')
     tensors = _read_tensors(items, signature) if tail is None else _read_mixed(items, tail, signature)
     identity = document.get("id")
     if identity is not None and type(identity) is not str:
         raise BadRequest('"id" must be a string')
+    n_rows = count_rows(tensors, signature)
+    wanted, parameters = document.get("outputs"), document.get("parameters")
+    if not wanted and parameters is None:  # as most requests are
+        return InferRequest(tensors, n_rows, signature.outputs, _NO_OUTPUTS, identity, None)
     parameters = _parameters(document)
-    outputs, raw = _read_outputs(document.get("outputs"), parameters, signature)
-    return InferRequest(
-        tensors, count_rows(tensors, signature), outputs, raw, identity, read_timeout(parameters.get("timeout"))
-    )
+    outputs, raw = _read_outputs(wanted, parameters, signature)
+    return InferRequest(tensors, n_rows, outputs, raw, identity, read_timeout(parameters.get("timeout")))
 
 
 def write_answer(model: str, request: InferRequest, answers: Tensors, signature: Signature) -> tuple[bytes, int | None]:
@@ -130,16 +134,20 @@ def _parameters(item: Mapping[str, object]) -> Mapping[str, object]:
     return parameters
 
 
-def _read_tensors(items: list[dict[str, Any]], signature: Signature) -> Tensors:
+def _read_tensors(items: list[object], signature: Signature) -> Tensors:
     tensors: Tensors = {}
     for item in items:
+        if type(item) is not dict:
+            raise BadRequest(_NO_OBJECT)
         rule, shape = _read_head(item, tensors, signature)
         tensors[rule.name] = _read_values(item, shape, rule)
     return tensors
 
 
-def _read_mixed(items: list[dict[str, Any]], tail: memoryview, signature: Signature) -> Tensors:
+def _read_mixed(items: list[Any], tail: memoryview, signature: Signature) -> Tensors:
     """Tensors of which some, those with a `binary_data_size`, stand in the tail, in their order."""
+    if not all(type(item) is dict for item in items):
+        raise BadRequest(_NO_OBJECT)
     sizes = [_parameters(item).get("binary_data_size") for item in items]
     tensors: Tensors = {}
     try:

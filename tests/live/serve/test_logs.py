@@ -3,6 +3,8 @@
 import json
 import signal
 from pathlib import Path
+
+import pytest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def test_requests_that_the_model_failed_on_are_logged_one_a_second_at_most(start
     assert len(logged) < 5
 
 
+@pytest.mark.nightly
 def test_a_client_can_not_make_lines_long_or_more_than_one(start_server: "StartServer") -> None:
     server = start_server("--log-format", "json", "--log-every-nth", "1")
     server.infer(server.document([server.row()], id='x"}\n{"event":"forged"' + "y" * 5000))

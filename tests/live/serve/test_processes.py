@@ -54,6 +54,7 @@ def test_when_one_dies_the_whole_ends_and_says_so(server: "Server") -> None:
         socket.create_connection(("127.0.0.1", server.port))
 
 
+@pytest.mark.nightly
 def test_the_processes_end_with_their_supervisor_however_that_ends(server: "Server") -> None:
     members = _members(server)
     server.process.kill()
@@ -62,6 +63,7 @@ def test_the_processes_end_with_their_supervisor_however_that_ends(server: "Serv
     assert [member for member in alive if member.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.nightly
 def test_what_is_wrong_with_the_model_is_said_once(launch: "Launch") -> None:
     process = launch("--model", "nowhere.onnx", "--processes", "3")
     said, errors = process.communicate(timeout=60)
@@ -69,6 +71,7 @@ def test_what_is_wrong_with_the_model_is_said_once(launch: "Launch") -> None:
     assert errors.count("no such model file") == 1
 
 
+@pytest.mark.nightly
 def test_ports_are_not_shared_with_servers_that_share_theirs(server: "Server", model: Path, launch: "Launch") -> None:
     for options in (["--processes", "2"], []):
         process = launch("--model", str(model), "--port", str(server.port), *options)
@@ -94,6 +97,7 @@ def test_fewer_cores_than_processes_are_refused(model: Path, launch: "Launch") -
     assert process.returncode == 2
 
 
+@pytest.mark.nightly
 def test_a_stop_while_they_start_is_a_stop(model: Path, launch: "Launch") -> None:
     process = launch("--model", str(model), "--processes", "2")
     time.sleep(1.0)

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _ROOT = Path(__file__).parents[3]
 
 # The server as it is, but for the rows of each batch, which go to the request before theirs.
@@ -29,6 +31,7 @@ def _soak(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=100)
 
 
+@pytest.mark.nightly
 def test_a_right_server_passes_with_full_batches_and_many_requests_given_up() -> None:
     end = _soak()
     assert (end.returncode, end.stderr) == (0, "")
