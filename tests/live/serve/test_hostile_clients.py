@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import grpc
 import psutil
 import pytest
 
@@ -133,3 +134,84 @@ def test_requests_that_never_finish_arriving_are_closed(server: "Server") -> Non
         idle.recv(1)
     for client in (half_head, half_body, idle):
         client.close()
+
+
+@pytest.mark.nightly
+def test_five_hundred_that_send_a_byte_now_and_then_are_closed_and_honest_ones_served(server: "Server") -> None:
+    """Fault 39, G13. A receipt deadline counts from the first byte, so a byte a second does not help."""
+    message = server.message([server.row(1)])
+    slow = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(500)]
+    for index, client in enumerate(slow):
+        client.sendall(message[: 20 if index % 2 else len(message) - 40])  # in the head, in the body
+    n_honest = 0
+    end_s = time.monotonic() + 25.0
+    while slow:
+        assert time.monotonic() < end_s, f"{len(slow)} are still connected"
+        assert server.infer(server.document([server.row(2)]))[0] == 200
+        n_honest += 1
+        slow = [client for client in slow if _is_open_after_one_byte(client)]
+        time.sleep(0.5)
+    assert n_honest > 5
+    server.wait_for("loadplan_requests_in_flight", 0.0)
+
+
+def _is_open_after_one_byte(client: socket.socket) -> bool:
+    try:
+        client.sendall(b" ")
+        client.setblocking(False)
+        is_open = client.recv(1) != b""
+    except BlockingIOError:
+        client.setblocking(True)
+        return True
+    except ConnectionError:
+        is_open = False
+    if not is_open:
+        client.close()
+    return is_open
+
+
+@pytest.mark.nightly
+def test_under_overload_each_request_is_answered_or_refused_and_memory_stays(start_server: "StartServer") -> None:
+    """Fault 37, the part of G10 that is not a matter of speed: a queue of 16 rows, and 120 that want in at once."""
+    server = start_server("--max-batch-size", "8", "--max-queue-rows", "16")
+    clients = [server.connect() for _ in range(120)]
+    process = psutil.Process(server.process.pid)
+    answers = {200: 0, 503: 0}
+    before = 0
+    for turn in range(40):
+        for client in clients:
+            client.sendall(server.message([server.row(trips=200)]))
+        for client in clients:
+            answer = client.recv(65536)
+            answers[int(answer[9:12])] += 1
+            assert (b"retry-after: 1" in answer) == answer.startswith(b"HTTP/1.1 503")
+        assert server.get("/v2/health/ready")[0] == 200
+        before = before or (process.memory_info().rss if turn == 5 else 0)
+    assert sum(answers.values()) == 40 * 120
+    assert min(answers.values()) > 40  # it was overloaded, and went on serving
+    assert process.memory_info().rss - before < 32 * _MIB
+    assert server.metrics()["loadplan_queue_rows"] == 0.0
+    assert server.metrics()['loadplan_requests_total{outcome="rejected"}'] == answers[503]
+
+
+def test_bytes_that_are_no_message_are_refused_over_grpc_too(start_server: "StartServer") -> None:
+    server = start_server("--grpc-port", "0", "--max-body-mib", "1")
+    with grpc.insecure_channel(server.said["grpc"]) as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        for body, code in (
+            (b"\xff\xff", "INVALID_ARGUMENT"),
+            (bytes(2 * _MIB), "RESOURCE_EXHAUSTED"),
+            (b"", "NOT_FOUND"),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                infer(body, timeout=20)
+            assert caught.value.code().name == code
+        nothing = channel.unary_unary("/inference.GRPCInferenceService/ModelStreamInfer")
+        with pytest.raises(grpc.RpcError) as caught:
+            nothing(b"", timeout=20)
+        assert caught.value.code().name == "UNIMPLEMENTED"
+    assert server.infer(server.document([server.row(1)]))[0] == 200
+    with socket.create_connection(("127.0.0.1", int(server.said["grpc"].rsplit(":", 1)[1])), timeout=20) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+        _read_to_end(client)
+    assert server.infer(server.document([server.row(1)]))[0] == 200

@@ -3,9 +3,9 @@
 import json
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tests.live.serve.conftest import Launch, Server, StartServer

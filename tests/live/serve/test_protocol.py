@@ -1,5 +1,6 @@
 """Each endpoint of the Open Inference Protocol, and everything a client can get wrong in a request."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,6 +136,33 @@ def test_every_bad_request_gets_400_with_an_error_and_harms_nobody(server: "Serv
         assert isinstance(answer["error"], str), name
     assert server.infer(server.document([server.row(3)]))[0] == 200
     assert server.metrics()['loadplan_requests_total{outcome="bad_request"}'] == len(BAD_REQUESTS)
+
+
+_RAW = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "parameters": {"binary_data_size": 16}}]}
+# length in the head, document, what follows it
+BAD_BINARY: dict[str, tuple[str, object, bytes]] = {
+    "length not a number": ("ten", _RAW, bytes(16)),
+    "length beyond the body": ("100000", _RAW, bytes(16)),
+    "length without end": ("9" * 4000, _RAW, bytes(16)),
+    "too few bytes": ("", _RAW, bytes(12)),
+    "too many bytes": ("", _RAW, bytes(20)),
+    "size of another shape": ("", _changed(data=None, parameters={"binary_data_size": 12}), bytes(12)),
+    "negative size": ("", _changed(data=None, parameters={"binary_data_size": -16}), bytes(16)),
+    "size of text": ("", _changed(data=None, parameters={"binary_data_size": "16"}), bytes(16)),
+    "bytes of nobody": ("", _changed(), bytes(16)),
+    "input not an object": ("", {"inputs": [7]}, b""),
+    "inputs missing": ("", {"inputs": []}, b""),
+}
+
+
+def test_every_bad_binary_request_gets_400_with_an_error_and_harms_nobody(server: "Server") -> None:
+    for name, (length, document, tail) in BAD_BINARY.items():
+        start = json.dumps(document).encode()
+        headers = {"Inference-Header-Content-Length": length or str(len(start))}
+        server.connection.request("POST", "/v2/models/echo/infer", start + tail, headers)
+        answer = server.connection.getresponse()
+        assert (answer.status, list(json.loads(answer.read()))) == (400, ["error"]), name
+    assert server.infer(server.document([server.row(3)]))[0] == 200
 
 
 @pytest.mark.parametrize(
