@@ -45,7 +45,7 @@ class ExecutionConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class ServingConfig:
-    """How the server batches and bounds its queue."""
+    """How the server batches and bounds its queue. Inference runs inline, in its event loop: so it is simulated."""
 
     max_batch_size: int = 1  # rows in one inference at most
     batch_window_s: float = 0.0  # longest wait to fill a batch; 0: take what is there
