@@ -8,6 +8,7 @@ the first number of the row; the answer to anything else is `ok`.
 import heapq
 import itertools
 import json
+import random
 import select
 import socket
 import sys
@@ -31,6 +32,11 @@ class Law:
     has_interim: bool = False  # a 100 Continue goes before each answer
     is_unique: bool = False  # each answer carries an id of its own
     is_spinning: bool = False  # always polls, for exact departures
+    is_exponential: bool = False  # service times are drawn, with `service_s` as their mean
+    seed: int = 1
+    n_slow: int = 0  # so many first requests take `slow_ratio` times as long
+    slow_ratio: float = 5.0
+    wrong_from_row: int = -1  # rows of an answer from here on are wrong; -1: none
     is_fast: bool = False  # doesn't look into the request: the answer is `ok`
 
 
@@ -52,6 +58,7 @@ class Server:
     arrivals: list[float] = field(default_factory=list)
     departures: list[float] = field(default_factory=list)
     free_at_s: float = 0.0
+    dice: random.Random = field(default_factory=random.Random)
     last_answer: bytes = b""
 
 
@@ -134,7 +141,8 @@ def take(server: Server, client: Client, body: bytes) -> None:
     stall_from = server.arrivals[0] + law.stall_at_s
     if law.stall_s and stall_from <= begins < stall_from + law.stall_s:
         begins = stall_from + law.stall_s
-    departs = begins + (law.odd_service_s if is_odd else law.service_s)
+    takes = law.odd_service_s if is_odd else law.service_s * (law.slow_ratio if k < law.n_slow else 1.0)
+    departs = begins + (server.dice.expovariate(1.0 / takes) if law.is_exponential and takes else takes)
     server.free_at_s = departs
 
     def answer() -> None:
@@ -178,6 +186,10 @@ def right_answer(server: Server, body: bytes, k: int) -> bytes:
     (tensor,) = json.loads(body)["inputs"]
     n_rows, width = tensor["shape"]
     doubled = [2.0 * tensor["data"][i * width] for i in range(n_rows)]
+    if server.law.wrong_from_row >= 0:
+        wrong = range(server.law.wrong_from_row, n_rows)
+        for i in wrong:
+            doubled[i] += 1.0
     output = {"name": "y", "datatype": "FP32", "shape": [n_rows], "data": doubled}
     answer: dict[str, object] = {"outputs": [output]}
     if server.law.is_unique:
@@ -240,7 +252,7 @@ def main() -> None:
     listener.setblocking(False)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    serve(Server(law, listener))
+    serve(Server(law, listener, dice=random.Random(law.seed)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""How a load test lies, live: the rows of FAULTS, section 3, that need a wire. Their statistics: tests/theory."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import loadplan
+from loadplan.load.open_loop import LoopResult
+from loadplan.load.records import LoadRun, LoadSpec, Outcome
+from loadplan.load.requests import plain_requests, v2_requests
+from loadplan.load.search import SearchLimits
+from loadplan.machine import Machine
+from loadplan.pipeline.adhoc import LoadRequest
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.rows_law import always
+
+if TYPE_CHECKING:
+    from tests.live.load.conftest import StartFake
+
+Drive = Callable[..., LoopResult]
+
+
+def test_lie_5_failures_counted_as_fast(start_fake: "StartFake", drive: Drive) -> None:
+    result = drive(start_fake(service_s=0.04, odd="503", odd_share=0.5), plain_requests("/"), np.arange(100) / 200.0)
+    assert (result.requests.outcome == Outcome.OK).sum() == 50
+    assert np.median(result.requests.response_time_s) >= 0.04
+
+
+def test_lie_8_requests_in_flight_at_the_end_are_dropped(start_fake: "StartFake", drive: Drive) -> None:
+    result = drive(start_fake(service_s=1.5), plain_requests("/"), np.arange(40) / 100.0)
+    assert result.requests.n_requests == 40
+    assert (result.requests.outcome == Outcome.OK).all()
+    assert result.requests.response_time_s.min() >= 1.5
+
+
+def test_lie_22_a_keep_alive_race_is_blamed_on_the_target(start_fake: "StartFake", drive: Drive) -> None:
+    """Two connections take turns, so the third request meets one that was idle for 2.2 s, and is reset on it."""
+    fake = start_fake(odd="reset", odd_share=1.0 / 3.0)
+    result = drive(fake, plain_requests("/"), np.arange(3) * 1.1)
+    assert [Outcome(int(outcome)) for outcome in result.requests.outcome] == [
+        Outcome.OK,
+        Outcome.OK,
+        Outcome.STALE_CONNECTION,
+    ]
+    assert len(fake.stamps()[0]) == 3  # and it is not sent again in silence
+
+
+@pytest.mark.parametrize("n_rows", [3, 4])
+def test_lie_26_answers_that_are_wrong_from_the_third_row_on_only(
+    n_rows: int, start_fake: "StartFake", drive: Drive
+) -> None:
+    x = np.linspace(1.0, 24.0, 24, dtype=np.float32)[:, None]
+    payloads = PayloadSet(inputs={"x": x}, expected={"y": 2.0 * x[:, 0]}, segments=("",) * 24, labels=None)
+    requests = v2_requests(payloads, model="m", rows_per_request=always(n_rows))
+    right = drive(start_fake(), requests, np.arange(20) / 200.0)
+    assert (right.requests.outcome == Outcome.OK).all()
+    wrong = drive(start_fake(wrong_from_row=2), requests, np.arange(20) / 200.0)
+    assert (wrong.requests.outcome == Outcome.WRONG_ANSWER).all()
+
+
+def test_lie_19_a_saturated_loop_says_that_it_found_requests_late(start_fake: "StartFake", drive: Drive) -> None:
+    flooded = drive(start_fake(is_fast=True), plain_requests("/"), np.arange(20_000) / 200_000.0, timeout_s=0.3)
+    idle = drive(start_fake(is_fast=True), plain_requests("/"), np.arange(20) / 40.0)
+    assert flooded.saturation_ratio > 0.8
+    assert idle.saturation_ratio < 0.2
+
+
+def test_lie_17_no_duration_is_read_off_a_clock_that_steps() -> None:
+    package = Path(loadplan.__file__).parent / "load"
+    steps = re.compile(r"\btime\.time\(|\btime\.time_ns\(")
+    assert [path.name for path in package.rglob("*.py") if steps.search(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_lie_27_a_live_search_of_a_known_queue_claims_no_more_than_it_carries(
+    start_fake: "StartFake", machine: Machine, make_spec: Callable[..., LoadSpec]
+) -> None:
+    """M/M/1 of 4 ms, p99 within 60 ms: 250 - ln(100) / 0.06 = 173 requests/s, a little less for the wire."""
+    from loadplan.load.driver import run_load
+    from loadplan.pipeline.capacity_search import search_capacity
+    from loadplan.scenario.arrivals import PoissonArrivals
+    from loadplan.slo import LatencyLimit, Slo
+
+    fake = start_fake(service_s=0.004, is_single=True, is_exponential=True)
+
+    def probe(request: LoadRequest) -> LoadRun:
+        assert request.rate_rps is not None
+        spec = make_spec(rate_rps=request.rate_rps, duration_s=request.duration_s, seed=request.seed)
+        return run_load(spec, url=fake.url, requests=plain_requests("/"), machine=machine, core=None)
+
+    found = search_capacity(
+        probe,
+        LoadRequest(rate_rps=40.0, duration_s=1.0, arrivals=PoissonArrivals(), seed=1, max_rate_rps=1000.0),
+        SearchLimits(first_rate_rps=40.0, max_rate_rps=1000.0, budget_s=200.0),
+        Slo(limits=(LatencyLimit(quantile=0.99, limit_s=0.06),), max_failed_ratio=0.01),
+        on_probe=lambda _probe: None,
+    )
+    if all(probe.outcome == "invalid" for probe in found.probes):
+        pytest.skip("the machine's neighbours left no probe valid")
+    assert (found.usable_rps or 0.0) <= 1.03 * 173.2
