@@ -131,6 +131,17 @@ def test_a_server_that_cannot_start_says_why(
     assert "Traceback" not in errors
 
 
+def test_without_grpcio_a_server_asked_for_grpc_says_what_to_install(model: Path) -> None:
+    code = (
+        "import sys; sys.modules['grpc'] = None; from loadplan.serve.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "--model", str(model), "--grpc-port", "0"]
+    end = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (end.returncode, end.stdout) == (4, "")
+    assert 'pip install "loadplan[grpc]"' in end.stderr
+    assert "Traceback" not in end.stderr
+
+
 def test_it_listens_on_loopback_only_unless_asked(start_server: "StartServer") -> None:
     server = start_server()
     assert _addresses(server) == ["127.0.0.1"]
