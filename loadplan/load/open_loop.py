@@ -172,7 +172,7 @@ class OpenLoop:
         n_actions = 0
         while self._n_open and not self._is_hopeless and not self._is_stopped:
             now = clock()
-            self._n_turns += self._next < self._n  # afterwards nothing can be late
+            self._n_turns += self._next < self._n and now >= self._start  # before and afterwards nothing can be late
             if now - before > ROBBED_BEYOND_S + n_actions * _GAP_PER_ACTION_S:
                 self._gaps.append((before, now - before))
             before = now
