@@ -38,9 +38,9 @@ from loadplan.stats import Interval
 _SHUFFLE_SEED = 20261124
 # Visits to each probed cell before columns are compared: of two the interval is many times as wide as of three.
 _PROBE_ROUNDS = 3
-# The two visits that each cell gets in any case may overrun the budget by this much.
+# The two visits that each cell gets in any case may overrun the budget by this much; two processes start for them.
 _OVERRUN_ALLOWED_RATIO = 1.0
-_OVERRUN_ALLOWED_S = 10.0
+_OVERRUN_ALLOWED_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
