@@ -33,7 +33,7 @@ class BatchReading:
 
     batch_size: int
     peak_memory_bytes: int | None  # most resident memory so far, opening included, beyond `base_memory_bytes`
-    busy_cores: float  # CPU seconds of the process per second, all its threads
+    busy_cores: float  # CPU seconds of the process per second, all its threads; less where neighbours held the cores
     package_energy_j: float | None  # of all processor packages per inference, idle and neighbours included
     gpu: GpuReading | None
 

@@ -86,7 +86,8 @@ def _batches(columns: tuple[ColumnResources, ...], n_cores: int) -> Table:
     shown = [figure for figure in _FIGURES if any(figure.read(batch) is not None for _, batch in batches)]
     return Table(
         caption="Memory is the most that a process held which opened the model and answered batches up to this size; "
-        f"cores are CPU seconds a second, of {counted(n_cores, 'usable core')}; energy is of the whole processor or "
+        f"cores are CPU seconds a second, of {counted(n_cores, 'usable core')}, less where "
+        "neighbours held them; energy is of the whole processor or "
         "GPU, whoever used it, idle included (measured)",
         columns=(text("variant"), text("threads"), number("rows"), *(figure.column for figure in shown)),
         rows=tuple(

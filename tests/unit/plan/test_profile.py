@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from loadplan.bench.records import BenchCell, BenchRun, CellRound
+from loadplan.bench.resources import StartReading
 from loadplan.bench.summary import by_cell, summarise_cell
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
@@ -24,10 +25,32 @@ from loadplan.profile import Profile, ProfiledModel, ProfileFacts, read_profile,
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import ModelSource, ParityLimits, Scenario
 from loadplan.slo import LatencyLimit, Slo
+from loadplan.speed import ProbedFigure, ProbeResult
+from loadplan.stats import Interval
 from loadplan.store import codec
 
 MODEL_SHA = "a" * 64
 Change = Callable[[Profile], Profile]
+
+
+START = StartReading(
+    execution=ExecutionConfig(variant="fp32"),
+    i_start=0,
+    base_memory_bytes=1,
+    load_s=0.5,
+    first_inference_s=0.1,
+    batches=(),
+)
+FIGURE = ProbedFigure(mean=2.0, interval=Interval(low=1.0, high=3.0), n_samples=5)
+PROBE = ProbeResult(
+    n_threads=2,
+    gflops_one_thread=FIGURE,
+    gflops_all_threads=FIGURE,
+    gb_per_s_one_core=FIGURE,
+    gb_per_s_all_cores=FIGURE,
+    turns_per_s=FIGURE,
+    lost_ratio=FIGURE,
+)
 
 
 @pytest.fixture
@@ -55,7 +78,7 @@ def profile(fit: CapacityFit) -> Profile:
             versions={"loadplan": "0.1"},
             measured_on=date(2026, 11, 20),
         ),
-        bench=BenchRun(machine=machine, rounds=rounds, cells=cells, caveats=()),
+        bench=BenchRun(machine=machine, rounds=rounds, cells=cells, caveats=(), starts=(START,), probe=PROBE),
     )
 
 
@@ -99,6 +122,7 @@ def test_a_profile_comes_back_as_it_was_written(profile: Profile, tmp_path: Path
     back = read_profile(tmp_path / "p.parquet")
     assert back.facts == profile.facts
     assert back.bench.machine == profile.bench.machine
+    assert (back.bench.starts, back.bench.probe) == ((START,), PROBE)
     assert [one.cell for one in back.bench.rounds] == [one.cell for one in profile.bench.rounds]
     for read, written in zip(back.bench.rounds, profile.bench.rounds, strict=True):
         assert read.service_times_s.tolist() == written.service_times_s.tolist()
