@@ -82,6 +82,8 @@ def any_of(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, type) and is_dataclass(kind) and kind not in NARROWED:
         hints = typing.get_type_hints(kind)
         return st.builds(kind, **{field.name: any_of(hints[field.name]) for field in fields(kind)})
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return st.tuples(*map(any_of, arguments))
     if origin is tuple:
         return st.lists(any_of(arguments[0]), max_size=2).map(tuple)
     if origin is dict:
