@@ -1,7 +1,7 @@
 """gRPC calls over one HTTP/2 connection, as many at once as the server takes (RFC 9113 and the gRPC protocol over it).
 
 Written for the generator's speed: requests are frames made ready before the run, of which only the number of the stream
-is filled in; a call costs a tenth of what h2 takes for it (`tests/performance/wire.py`). Nothing here depends on what
+is filled in; a call costs a fraction of what it costs by h2 (`tests/performance/wire.py`). Nothing here depends on what
 was sent before: our own header block refers to no table, and the server is told to keep none (a table of size 0), so
 each block of its answers can be read by itself, and equal ones are read once. hpack reads them.
 

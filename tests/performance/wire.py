@@ -85,7 +85,8 @@ def _library() -> float:
     client.data_to_send()
     message = framed_message(_REQUEST)
     pseudo = [(":method", "POST"), (":scheme", "http"), (":path", _PATH), (":authority", "127.0.0.1:8001")]
-    headers = [*pseudo, ("content-type", "application/grpc"), ("te", "trailers")]
+    given = [*pseudo, ("content-type", "application/grpc"), ("te", "trailers")]
+    headers = [(name.encode(), value.encode()) for name, value in given]
     answers = [_call_answer(2 * i + 1) for i in range(_N_REQUESTS)]
     began = time.perf_counter()
     for answer in answers:

@@ -92,6 +92,7 @@ def test_connections_that_are_told_to_go_away_are_replaced(start: Start, drive: 
     ended = counts(result)
     assert set(ended) <= {Outcome.OK, Outcome.STALE_CONNECTION}
     assert ended[Outcome.OK] >= 140
+    assert np.isnan(result.requests.done_s[result.requests.outcome == Outcome.STALE_CONNECTION]).all()
     assert result.n_connections > 2
 
 

@@ -6,7 +6,15 @@ import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, Event, PingAckReceived, RequestReceived, StreamEnded, StreamReset
+from h2.events import (
+    DataReceived,
+    Event,
+    PingAckReceived,
+    RequestReceived,
+    SettingsAcknowledged,
+    StreamEnded,
+    StreamReset,
+)
 from h2.settings import SettingCodes, Settings
 
 from loadplan.load.http2 import Http2Wire, call_headers, framed_message
@@ -80,6 +88,10 @@ def pair() -> tuple[Http2Wire, Server]:
     server = Server(wire)
     server.give()
     return wire, server
+
+
+def test_the_settings_of_the_server_are_acknowledged(pair: tuple[Http2Wire, Server]) -> None:
+    assert any(isinstance(event, SettingsAcknowledged) for event in pair[1].events)
 
 
 def test_a_call_arrives_with_its_headers_and_its_message(pair: tuple[Http2Wire, Server]) -> None:
@@ -184,7 +196,7 @@ def test_a_body_larger_than_the_windows_waits_for_them_and_arrives_whole(pair: t
     assert sorted(server.ended()) == [1, 3]
 
 
-def test_a_window_that_is_made_smaller_later_counts_for_open_streams_too() -> None:
+def test_windows_are_those_that_the_server_set_last_for_open_calls_too() -> None:
     wire = Http2Wire(HEAD)
     server = Server(wire, INITIAL_WINDOW_SIZE=10)
     early = wire.ask(0, framed_message(b"x" * 100))  # before the settings were seen: the default window
@@ -192,8 +204,20 @@ def test_a_window_that_is_made_smaller_later_counts_for_open_streams_too() -> No
     assert len(early) > 100
     late = wire.ask(1, framed_message(b"y" * 100))
     assert late.count(b"y") == 5  # ten bytes, five of them the message's head
-    wire.take(struct.pack(">HBBBLL", 0, 4, 8, 0, 3, 1000))
-    assert wire.reply().count(b"y") == 95
+    wire.take(frame(4, 0, 0, struct.pack(">HL", 4, 60)))  # fifty more for each call
+    assert wire.reply().count(b"y") == 50
+    wire.take(frame(8, 0, 3, struct.pack(">L", 1000)))
+    assert wire.reply().count(b"y") == 45
+
+
+def test_a_call_given_up_sends_no_more_of_its_request() -> None:
+    wire = Http2Wire(HEAD)
+    server = Server(wire, INITIAL_WINDOW_SIZE=1 << 20)
+    server.give()
+    wire.ask(0, framed_message(bytes(100_000)))  # more than the connection's window
+    wire.give_up(0)
+    wire.take(frame(8, 0, 0, struct.pack(">L", 100_000)))
+    assert wire.reply() == b""
 
 
 def test_no_more_calls_are_open_than_the_server_takes() -> None:

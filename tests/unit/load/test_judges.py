@@ -1,6 +1,7 @@
 """A right answer passes in whatever form it comes, and a wrong one is seen."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,10 +80,14 @@ def test_the_answer_to_another_payload_is_wrong() -> None:
     assert not judge_of(EXPECTED)(1, answer(), -1)
 
 
-def test_one_value_is_not_taken_for_as_many_as_are_asked_for() -> None:
+@pytest.mark.parametrize(("shape", "data"), [([2, 2], [0.5]), ([1], [0.5]), ([1, 2], [0.5, 0.5]), ([2, 1], [0.5, 0.5])])
+def test_one_value_is_not_taken_for_as_many_as_are_asked_for(shape: list[int], data: list[float]) -> None:
     same = ExpectedAnswers(outputs={"p": (np.full((2, 2), 0.5),)})
-    alone = {"name": "p", "datatype": "FP32", "shape": [2, 2], "data": [0.5]}
-    assert not judge_of(same)(0, json.dumps({"outputs": [alone]}).encode(), -1)
+    short = {"name": "p", "datatype": "FP32", "shape": shape, "data": data}
+    assert not judge_of(same)(0, json.dumps({"outputs": [short]}).encode(), -1)
+    anywhere = replace(same, form="json", pointers={"p": ""})
+    assert not judge_of(anywhere)(0, json.dumps(np.reshape(data, [-1]).tolist()).encode(), -1)
+    assert not judge_of(anywhere)(0, b"0.5", -1)
 
 
 # The same answer with binary tensors: two INT64, four FP32, two BYTES.
