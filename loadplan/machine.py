@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,11 @@ class Machine:
             tuple((gpu.index, gpu.name, (gpu.memory_bytes or 0) >> _MEMORY_SHIFT) for gpu in self.gpus),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def asleep_s() -> float:
+    """How long this machine has slept since its start: CLOCK_MONOTONIC stands still meanwhile, and shows no gap."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from loadplan.load.answers import NOT_KEPT
-from loadplan.load.open_loop import UNDECIDED, LoopResult, OpenLoop
+from loadplan.load.loop_order import LoopResult
+from loadplan.load.open_loop import UNDECIDED, OpenLoop
 from loadplan.load.records import Outcome
 
 

@@ -27,7 +27,7 @@ from loadplan.load.coordinator import (
 )
 from loadplan.load.generator_process import Hearers, ended_early, shown_at, start_locust, watch_generator
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LoadSpec
 from loadplan.load.shares import merged
 from loadplan.load.verdict import judge, lag_limit_s

@@ -13,8 +13,8 @@ from loadplan.child_process import die_with_parent
 from loadplan.load.channel import Channel
 from loadplan.load.coordinator import Coordinator, read_crew_order, write_crew_record
 from loadplan.load.handoff import GeneratorJob
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.member import Member
-from loadplan.load.open_loop import LoopResult
 from loadplan.load.user import OpenLoopUser, on_connection
 
 die_with_parent()

@@ -24,7 +24,7 @@ from loadplan.load.generator_process import (
 )
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.job import prepare_job
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests
 from loadplan.load.verdict import judge

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.load.open_loop import LoopOrder, LoopResult
+from loadplan.load.loop_order import LoopOrder, LoopResult
 from loadplan.load.records import AskAgain, LostTime, RequestLog
 from loadplan.load.requests import ExpectedAnswers
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loadplan.errors import EnvironmentFault, InputError
 from loadplan.load.handoff import GeneratorJob
-from loadplan.load.open_loop import LoopOrder
+from loadplan.load.loop_order import LoopOrder
 from loadplan.load.records import AskAgain, LoadSpec
 from loadplan.load.requests import PreparedRequests, wire_head, wire_messages
 from loadplan.load.target import find_target

@@ -8,7 +8,8 @@ own, rounded to two digits, and a wrong answer of status 200 counts as right in 
 import time
 from collections.abc import Callable
 
-from loadplan.load.open_loop import LoopOrder, OpenLoop
+from loadplan.load.loop_order import LoopOrder
+from loadplan.load.open_loop import OpenLoop
 from loadplan.load.records import Outcome
 
 _AT_A_PAUSE = 10

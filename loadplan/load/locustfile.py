@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadplan.child_process import die_with_parent
 from loadplan.load.handoff import GeneratorJob, read_job, write_result
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.user import OpenLoopUser
 
 die_with_parent()

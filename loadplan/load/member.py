@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadplan.load.channel import HELLO, JOB, PING, PONG, READY, RESULT, START, Channel, Data, identity_here
 from loadplan.load.handoff import JOB_FILES, RESULT_FILES, GeneratorJob, read_job, write_result
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.shares import share_of
 
 _SAY_AGAIN_S = 0.5

@@ -14,18 +14,18 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from loadplan.load.answers import NOT_KEPT, AnswerBook
 from loadplan.load.connection import Connection, Network, OwnFault, begin_connecting
 from loadplan.load.http2 import Http2Wire
 from loadplan.load.http_response import MalformedResponse
-from loadplan.load.records import AskAgain, LostTime, Outcome, RequestLog
-from loadplan.load.wire import Answer, Http11Wire, Wire, WireKind
+from loadplan.load.loop_order import LoopOrder, LoopResult
+from loadplan.load.records import LostTime, Outcome, RequestLog
+from loadplan.load.wire import Answer, Http11Wire, Wire
+from loadplan.machine import asleep_s
 from loadplan.noise import ROBBED_BEYOND_S
 
 _MAX_SENDS_PER_TURN = 16  # more would leave answers unread while a backlog is sent
@@ -48,39 +48,6 @@ _N_UNANSWERED_TO_GIVE_UP = 20
 LATE_TURN_S = 0.0001  # an idle loop takes up what falls due within microseconds
 _ASLEEP_ALLOWED_S = 0.010
 UNDECIDED = 255
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopOrder:
-    """What the loop is to do."""
-
-    family: int  # address family of the target, such as AF_INET
-    address: tuple[str, int]  # resolved, numeric
-    due_s: NDArray[np.float64]  # ascending, from the start of the run
-    payload: NDArray[np.int32]  # which message each request sends
-    messages: tuple[bytes, ...] = field(repr=False)  # what the wire is asked to send; they may hold credentials
-    timeout_s: float
-    n_warm_connections: int  # opened before the start
-    wire: WireKind = "http/1.1"
-    again: AskAgain | None = None  # None: the due times are the whole schedule
-    head: bytes = field(default=b"", repr=False)  # of HTTP/2: the headers of every call
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoopResult:
-    """What happened to every request, and what disturbed the generator."""
-
-    requests: RequestLog
-    lost: LostTime
-    n_connections: int  # opened in all
-    n_answered: int  # requests to which at least one byte came back
-    own_fault: str | None  # why the generator itself could not go on sending; None: it could
-    saturation_ratio: float  # share of the loop's turns that found a due request already late
-
-
-def _asleep_s() -> float:
-    """How long the machine has slept since its start: CLOCK_MONOTONIC stands still meanwhile, and shows no gap."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class OpenLoop:
@@ -166,7 +133,7 @@ class OpenLoop:
         self._is_stopped = True
 
     def _spin(self) -> None:
-        asleep_s = _asleep_s()
+        slept_s = asleep_s()
         clock, poll, due, timeout_s = self._clock, self._epoll.poll, self._due, self._order.timeout_s
         before = yielded = clock()
         n_actions = 0
@@ -191,13 +158,11 @@ class OpenLoop:
             ):
                 self._yield()
                 before = yielded = clock()
-                if _asleep_s() - asleep_s > _ASLEEP_ALLOWED_S:
+                if asleep_s() - slept_s > _ASLEEP_ALLOWED_S:
                     self._own_fault = (
-                        f"the machine was suspended for {_asleep_s() - asleep_s:.1f} s, {yielded - self._start:.1f} s "
+                        f"the machine was suspended for {asleep_s() - slept_s:.1f} s, {yielded - self._start:.1f} s "
                         "after the start"
                     )
-
-    # Sending
 
     def _send_due(self) -> int:
         """Send what is due, up to a turn's share; how many actions that took."""
@@ -230,13 +195,18 @@ class OpenLoop:
         data = wire.ask(i, self._order.messages[self._payload[i]])
         self._in_flight[i] = connection
         self._sent[i] = self._clock()
+        if self._write(connection, data):
+            self._put_into_pool(connection)
+        return n_extra
+
+    def _write(self, connection: Connection, data: bytes) -> bool:
+        """Write now or when the socket takes more; False where the connection was broken, and is given up."""
         try:
             connection.write(data)
         except OSError:
             self._lose(connection)
-            return n_extra
-        self._put_into_pool(connection)
-        return n_extra
+            return False
+        return True
 
     def _take_from_pool(self) -> Connection | None:
         while self._pool:
@@ -277,8 +247,6 @@ class OpenLoop:
             self._close(connection)
         elif connection.is_open:
             self._put_into_pool(connection)
-
-    # Receiving
 
     def _attend(self, descriptor: int, event: int) -> None:
         connection = self._connections.get(descriptor)
@@ -332,12 +300,8 @@ class OpenLoop:
         """Send what the answers call for; keep the connection for further requests where it takes any."""
         wire = connection.wire
         reply = wire.reply()
-        if reply:
-            try:
-                connection.write(reply)
-            except OSError:
-                self._lose(connection)
-                return
+        if reply and not self._write(connection, reply):
+            return
         if wire.in_flight() or (wire.has_room and (wire.is_shared or not connection.unsent)):
             self._put_into_pool(connection)
         else:
@@ -351,8 +315,6 @@ class OpenLoop:
                 self._n_answered += 1
             self._decide(i, Outcome.HTTP_ERROR)
         self._close(connection)
-
-    # Endings
 
     def _decide(self, i: int, outcome: Outcome) -> None:
         self._outcome[i] = outcome
@@ -380,13 +342,8 @@ class OpenLoop:
         data = connection.wire.give_up(i)
         if data is None:
             self._close(connection)
-            return
-        try:
-            connection.write(data)
-        except OSError:
-            self._lose(connection)
-            return
-        self._put_into_pool(connection)
+        elif self._write(connection, data):
+            self._put_into_pool(connection)
 
     def _expire(self, now: float) -> int:
         """Give up on requests whose time is over; how many. They fall due, and so expire, in order."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.load.handoff import GeneratorJob
 from loadplan.load.job import prepare_job
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LoadSpec
 from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.load.user import OpenLoopUser

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.load.handoff import GeneratorJob
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LostTime, RequestLog
 
 

@@ -27,7 +27,8 @@ from loadplan.load.connection import Network
 from loadplan.load.handoff import GeneratorJob
 from loadplan.load.judges import judge_of
 from loadplan.load.locust_events import LocustEvents
-from loadplan.load.open_loop import HEAD_START_S, LoopResult, OpenLoop
+from loadplan.load.loop_order import LoopResult
+from loadplan.load.open_loop import HEAD_START_S, OpenLoop
 
 _log = logging.getLogger(__name__)
 

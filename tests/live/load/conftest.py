@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from loadplan.load.answers import AnswerBook
 from loadplan.load.connection import Network
 from loadplan.load.judges import judge_of
-from loadplan.load.open_loop import LoopOrder, LoopResult, OpenLoop
+from loadplan.load.loop_order import LoopOrder, LoopResult
+from loadplan.load.open_loop import OpenLoop
 from loadplan.load.records import LoadSpec
 from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_head, wire_messages
 from loadplan.machine import Machine, read_machine

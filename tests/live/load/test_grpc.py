@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import Outcome
 from loadplan.load.requests import PreparedRequests
 from loadplan.load.v2_grpc import v2_grpc_requests

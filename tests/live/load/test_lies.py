@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import loadplan
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import plain_requests, v2_requests
 from loadplan.load.search import SearchLimits

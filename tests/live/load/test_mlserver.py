@@ -21,7 +21,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from loadplan.child_process import last_lines, stop
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import Outcome
 from loadplan.load.requests import PreparedRequests, v2_requests
 from loadplan.load.v2_grpc import v2_grpc_requests

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import Outcome
 from loadplan.load.requests import PreparedRequests, v2_binary_requests, v2_requests
 from loadplan.load.server_process import ServerHandle, start_server

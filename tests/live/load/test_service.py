@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from loadplan.load.open_loop import LoopResult
+from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import Outcome
 from loadplan.load.service_requests import service_requests
 from loadplan.scenario.payloads import PayloadSet

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.load.handoff import GeneratorJob, read_job, write_job
-from loadplan.load.open_loop import LoopOrder
+from loadplan.load.loop_order import LoopOrder
 from loadplan.load.requests import ExpectedAnswers
 
 ORDER = LoopOrder(

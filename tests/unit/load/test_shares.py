@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from loadplan.load.handoff import GeneratorJob
-from loadplan.load.open_loop import LoopOrder, LoopResult
+from loadplan.load.loop_order import LoopOrder, LoopResult
 from loadplan.load.records import LostTime, Outcome, RequestLog
 from loadplan.load.shares import merged, share_of
 
