@@ -3,34 +3,28 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from loadplan.bench.records import BenchCell, BenchRun, CellRound, CellSummary
-from loadplan.catalog.instance_type import CpuFamily, InstanceType
-from loadplan.catalog.price import Catalog, Offer
+from loadplan.catalog.price import Catalog
 from loadplan.caveat import Caveat
-from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import (
     ExportedModel,
     ExportRun,
     ParityCheck,
-    QualityVerdict,
     RefusedVariant,
-    SegmentQuality,
 )
 from loadplan.fit.records import (
     CapacityFit,
     OverheadFit,
-    PredictedLatency,
     Residual,
     ServiceTimeFit,
     SettingCapacity,
 )
-from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec, LostTime, Outcome, RequestLog
-from loadplan.load.verdict import judge
+from loadplan.load.records import LoadRun
 from loadplan.machine import Machine
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
@@ -46,14 +40,10 @@ from loadplan.scenario.spec import (
     ServingChoices,
     Traffic,
 )
-from loadplan.slo import Attainment, LatencyLimit, Slo
+from loadplan.slo import Attainment, Slo
 from loadplan.stats import Interval
 from loadplan.verify import Verdict
-
-SETTING = Setting(
-    execution=ExecutionConfig(variant="fp32", n_threads=1), serving=ServingConfig(max_batch_size=8, batch_window_s=0.0)
-)
-LIMIT = LatencyLimit(quantile=0.99, limit_s=0.05)
+from tests.unit.report.hand_made import LIMIT, SETTING, cpu_family, load_run, point, priced, segment_quality
 
 
 @pytest.fixture(scope="session")
@@ -169,55 +159,6 @@ def fit(machine: Machine) -> CapacityFit:
     )
 
 
-def point(rate_rps: float, p99_s: float) -> PredictedLatency:
-    return PredictedLatency(
-        offered_rate_rps=rate_rps,
-        utilisation_ratio=rate_rps / 1500.0,
-        p50_s=p99_s / 4,
-        p95_s=p99_s / 2,
-        p99_s=p99_s,
-        p50_interval=Interval(low=p99_s / 5, high=p99_s / 3),
-        p99_interval=Interval(low=0.8 * p99_s, high=1.25 * p99_s),
-    )
-
-
-def cpu_family(name: str, *, clock_ghz: float) -> CpuFamily:
-    return CpuFamily(
-        name=name,
-        provider="aws",
-        cpu_model="AMD (Zen 5)" if clock_ghz == 4.0 else "AMD (Zen 2)",
-        architecture="x86_64",
-        vcpu_is="core",
-        clock_ghz=clock_ghz,
-        peak_fp32_gflops_per_vcpu=50.0 * clock_ghz,
-        source="test",
-    )
-
-
-def priced(name: str, *, family: CpuFamily | None, n_vcpus: int, usd_per_hour: str) -> Offer:
-    return Offer(
-        instance_type=InstanceType(
-            provider="aws",
-            name=name,
-            architecture="x86_64",
-            n_vcpus=n_vcpus,
-            memory_gib=8.0,
-            accelerator=None,
-            n_accelerators=0.0,
-            cpu_family=family,
-            baseline_ratio=None,
-            source="test",
-        ),
-        region="east",
-        purchase="on_demand",
-        usd_per_hour=Decimal(usd_per_hour),
-        price_date=date(2026, 11, 1),
-        source="test",
-        quality="ok",
-        layer="shipped test",
-    )
-
-
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     """Four types on two processors, and one of which nothing is known."""
@@ -238,57 +179,6 @@ def catalog() -> Catalog:
 @pytest.fixture(scope="session")
 def plan(fit: CapacityFit, scenario: Scenario, catalog: Catalog) -> Plan:
     return plan_fleet(fit=fit, scenario=scenario, catalog=catalog, as_of=date(2026, 11, 20))
-
-
-def load_run(
-    machine: Machine,
-    *,
-    name: str,
-    purpose: LoadPurpose,
-    rate_rps: float,
-    duration_s: float = 4.0,
-    send_delay_s: float = 1e-4,
-    setting: Setting = SETTING,
-) -> LoadRun:
-    """A run whose response times are log-normal about 4 ms; every 200th request times out after 1 s."""
-    rng = np.random.default_rng(3)
-    due_s = np.sort(rng.uniform(0.0, duration_s, int(rate_rps * duration_s)))
-    sent_s = due_s + send_delay_s * rng.uniform(0.5, 1.0, due_s.size)
-    done_s = due_s + 4e-3 * np.exp(0.5 * rng.standard_normal(due_s.size))
-    outcome = np.full(due_s.size, Outcome.OK, dtype=np.uint8)
-    if purpose == "saturation":
-        outcome[::200] = Outcome.TIMED_OUT
-        done_s[::200] = np.nan
-    spec = LoadSpec(
-        name=name,
-        purpose=purpose,
-        arrivals=PoissonArrivals(),
-        offered_rate_rps=rate_rps,
-        duration_s=duration_s,
-        seed=7,
-        timeout_s=1.0,
-        setting=setting,
-    )
-    requests = RequestLog(
-        due_s=due_s,
-        sent_s=sent_s,
-        first_byte_s=done_s - 1e-4,
-        done_s=done_s,
-        outcome=outcome,
-        status=np.full(due_s.size, 200, dtype=np.int16),
-        payload=np.zeros(due_s.size, dtype=np.int32),
-    )
-    lost = LostTime(start_s=np.array([1.0]), length_s=np.array([0.02]))
-    return LoadRun(
-        spec=spec,
-        url="http://127.0.0.1:8000",
-        machine=machine,
-        requests=requests,
-        lost=lost,
-        verdict=judge(spec, requests, lost),
-        caveats=(),
-        payload_rows=np.ones(1, dtype=np.int32),
-    )
 
 
 @pytest.fixture(scope="session")
@@ -321,20 +211,6 @@ def verdict(verification: LoadRun) -> Verdict:
         clean_ratio=0.97,
         run="verification",
         caveats=(),
-    )
-
-
-def segment_quality(
-    segment: str, n_rows: int, value: float, source_value: float, verdict: QualityVerdict
-) -> SegmentQuality:
-    return SegmentQuality(
-        segment=segment,
-        n_rows=n_rows,
-        metric="accuracy",
-        value=value,
-        source_value=source_value,
-        drop_bound=0.04,
-        verdict=verdict,
     )
 
 

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
 import pytest
 
 from loadplan.catalog.price import Catalog
-from loadplan.caveat import Caveat
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import Outcome, ServerWatch, WatchedSeries
 from loadplan.load.verdict import judge
@@ -21,11 +19,12 @@ from loadplan.plan.fleet import Plan
 from loadplan.plan.measured import MeasuredType
 from loadplan.plan.search import plan_fleet
 from loadplan.report.findings import Findings, Provenance
-from loadplan.report.html import plotly_script, render_report
+from loadplan.report.html import render_report
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import RowsPerRequest, Scenario
 from loadplan.slo import LatencyLimit, Slo
 from loadplan.stats import Interval
+from tests.unit.report.reading import answer, everything, read
 
 Page = Callable[[Findings], str]
 
@@ -44,51 +43,6 @@ def test_the_rows_of_requests_stand_in_the_report_as_a_number_or_as_a_law(findin
     assert "rows in a request 7 " in rows_of(always(7))
     law = RowsPerRequest(mean=120.0, p95=300.0, most=400)
     assert "rows in a request 120 on average, p95 300, 400 at most (lognormal)" in rows_of(law)
-
-
-class _Reader(HTMLParser):
-    """Text as it is read, tags and attributes as a browser sees them."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.answer: list[str] = []
-        self._within: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag in {"script", "style", "article"}:
-            self._within.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._within and self._within[-1] == tag:
-            self._within.pop()
-
-    def handle_data(self, data: str) -> None:
-        if "script" not in self._within and "style" not in self._within:
-            self.text.append(data)
-            if "article" in self._within:
-                self.answer.append(data)
-
-
-def read(html: str) -> _Reader:
-    reader = _Reader()
-    # The bundle is a page of its own to parse, and the same in every report.
-    reader.feed(html.replace(plotly_script(), ""))
-    return reader
-
-
-def words(parts: list[str]) -> str:
-    return " ".join("".join(parts).split())
-
-
-def answer(html: str) -> str:
-    return words(read(html).answer)
-
-
-def everything(html: str) -> str:
-    return words(read(html).text)
 
 
 def test_the_answer_says_what_to_buy_what_it_costs_and_that_it_passed(page: Page, findings: Findings) -> None:
@@ -313,77 +267,6 @@ def test_the_same_findings_give_the_same_bytes(page: Page, findings: Findings) -
 
 def test_a_page_is_small_enough_to_send(page: Page, findings: Findings) -> None:
     assert len(page(findings).encode()) <= 2_500_000
-
-
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'&amp; \u202egnp.exe"
-
-
-def hostile(findings: Findings) -> Findings:
-    """The name wherever a scenario, a model or a run can bring one."""
-    assert findings.bench is not None
-    assert findings.export is not None
-    assert findings.plan is not None
-    assert findings.loads is not None
-    assert findings.fit is not None
-    cells = tuple(
-        replace(
-            summary,
-            cell=replace(summary.cell, execution=replace(summary.cell.execution, variant=HOSTILE)),
-        )
-        for summary in findings.bench.cells
-    )
-    models = tuple(
-        replace(model, variant=HOSTILE, quality=tuple(replace(one, segment=HOSTILE) for one in model.quality))
-        for model in findings.export.models
-    )
-    residuals = tuple(replace(one, run=HOSTILE) for one in findings.fit.overhead.residuals)
-    return replace(
-        findings,
-        scenario=replace(findings.scenario, name=HOSTILE, traffic=replace(findings.scenario.traffic, profile=HOSTILE)),
-        machine=replace(findings.machine, cpu_model=HOSTILE),
-        bench=replace(findings.bench, cells=cells),
-        export=replace(findings.export, source=HOSTILE, models=models),
-        loads=tuple(replace(run, spec=replace(run.spec, name=HOSTILE)) for run in findings.loads),
-        fit=replace(findings.fit, overhead=replace(findings.fit.overhead, residuals=residuals)),
-        plan=replace(
-            findings.plan,
-            caveats=(Caveat(code=HOSTILE, what=HOSTILE, fix=HOSTILE),),
-            runners_up=tuple(replace(fleet, reason=HOSTILE) for fleet in findings.plan.runners_up),
-        ),
-    )
-
-
-def test_hostile_names_stay_text(findings: Findings, provenance: Provenance) -> None:
-    named = replace(provenance, run=HOSTILE, command=HOSTILE, failure=HOSTILE, versions={HOSTILE: HOSTILE})
-    clean, dirty = read(render_report(findings, provenance)), read(render_report(hostile(findings), named))
-    # A tag more or less would be one that a name brought or broke; links to more doubts may come and go.
-    count = {tag: [t for t, _ in clean.tags].count(tag) for tag in ("script", "img", "style", "table", "svg")}
-    assert {tag: [t for t, _ in dirty.tags].count(tag) for tag in count} == count
-    assert not any(name.startswith("on") for _, attributes in dirty.tags for name in attributes)
-
-
-def test_marks_that_turn_the_direction_of_text_are_written_out(page: Page, findings: Findings) -> None:
-    html = page(hostile(findings))
-    assert "\u202e" not in html
-    assert "\\u202egnp.exe" in everything(html)
-
-
-def test_the_page_asks_no_host_for_anything(page: Page, findings: Findings) -> None:
-    html = page(findings)
-    own = html.replace(plotly_script(), "")
-    assert re.findall(r"https?://[^\s\"'<]*", own) == []
-    sources = [attributes for _, attributes in read(html).tags if attributes.get("src")]
-    assert sources == []
-    links = {attributes.get("href") or "" for tag, attributes in read(html).tags if tag in {"a", "link"}}
-    assert all(link.startswith(("#", "data:")) for link in links)
-
-
-def test_the_page_forbids_itself_every_source_but_its_own_scripts(page: Page, findings: Findings) -> None:
-    policy = next(a["content"] for t, a in read(page(findings)).tags if t == "meta" and "http-equiv" in a)
-    assert policy is not None
-    assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert policy.count("sha256-") == 2
-    assert "unsafe-eval" not in policy
 
 
 def test_every_figure_says_its_number_and_lists_its_data(page: Page, findings: Findings) -> None:
