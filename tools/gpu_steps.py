@@ -35,6 +35,7 @@ from loadplan.load.verdict import latency_summary
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.drive import drive
+from loadplan.plan.fleet import Fleet
 from loadplan.plan.search import plan_fleet
 from loadplan.profile import read_profile
 from loadplan.providers import discover_providers
@@ -169,16 +170,24 @@ def _plan(day: Day, log: Log) -> None:
             traffic=replace(known.scenario.traffic, peak_rps=peak_rps),
             plan=replace(known.scenario.plan, providers=everywhere, regions=regions),
         )
-        plan = plan_fleet(fit=fit, scenario=scenario, catalog=catalog, as_of=as_of)
-        fleets = [fleet for fleet in (plan.recommended, *plan.runners_up) if fleet is not None]
-        on: dict[str, list[str]] = {"none": [], "GPU": []}
-        for fleet in fleets:
-            (item,) = fleet.items
-            kind = "GPU" if item.offer.instance_type.accelerator else "none"
-            setting = fleet.capacity.setting
-            provider = "" if setting is None else f" on {setting.execution.provider}"
-            on[kind].append(f"{item.n_replicas} × {item.offer.name}{provider}: ${fleet.usd_per_month} ({fleet.basis})")
-        log.tell(**{f"{peak_rps:g} requests/s": {kind: names[:3] for kind, names in on.items()}})
+        # Apart, for the ten runners-up of one plan may all be of the other kind.
+        kinds = {
+            "none": [offer for offer in catalog.offers if offer.instance_type.accelerator is None],
+            "GPU": [offer for offer in catalog.offers if offer.instance_type.accelerator is not None],
+        }
+        cheapest = {}
+        for kind, offers in kinds.items():
+            plan = plan_fleet(fit=fit, scenario=scenario, catalog=replace(catalog, offers=tuple(offers)), as_of=as_of)
+            fleets = [fleet for fleet in (plan.recommended, *plan.runners_up[:2]) if fleet is not None]
+            cheapest[kind] = [_fleet_line(fleet) for fleet in fleets] or plan.binding_constraint
+        log.tell(**{f"{peak_rps:g} requests/s": cheapest})
+
+
+def _fleet_line(fleet: Fleet) -> str:
+    (item,) = fleet.items
+    setting = fleet.capacity.setting
+    provider = "" if setting is None else f" on {setting.execution.provider}"
+    return f"{item.n_replicas} × {item.offer.name}{provider}: ${fleet.usd_per_month} a month ({fleet.basis})"
 
 
 def _sweep(day: Day, log: Log) -> None:

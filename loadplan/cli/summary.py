@@ -271,7 +271,7 @@ def fit_lines(fit: CapacityFit) -> list[str]:
     for capacity in fit.capacities:
         setting = capacity.setting
         lines.append(
-            f"{setting.execution.n_threads:>7} {setting.serving.max_batch_size:>10} "
+            f"{_threads(setting.execution):>7} {setting.serving.max_batch_size:>10} "
             f"{_ms(setting.serving.batch_window_s):>7}   {capacity.usable_capacity_rps:,.0f} "
             f"({capacity.usable_capacity_rps_low:,.0f} to {capacity.usable_capacity_rps_high:,.0f})"
         )
