@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_ALL := $(VENV)/.installed-all
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test test-all test-gpu check check-docker bench clean
+.PHONY: help install demo test test-all test-gpu check check-docker bench accuracy clean
 
 help:
 	@echo "make demo      install, then plan the digits scenario from model to priced, verified fleet"
@@ -16,6 +16,7 @@ help:
 	@echo "make check-docker  the Dockerfile and the compose file: linted, held against the schema, started as processes"
 	@echo "make soak      ten minutes and a million requests: is any answer of the server given to the wrong caller?"
 	@echo "make test-gpu  what needs an NVIDIA GPU; skips with the reason where there is none"
+	@echo "make accuracy  an hour: predictions against held-out live runs; goes on where it was (ARGS='--minutes 20')"
 	@echo "make bench     throughput and overhead figures of loadplan itself, as ratios taken in one run"
 
 install: $(INSTALLED)
@@ -66,6 +67,10 @@ check-docker: install
 
 bench: install
 	@for script in tests/performance/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# The command goes on where it was, run by run; what a part of it says is headed as a part.
+accuracy: install
+	@$(BIN)/python -m tests.accuracy $(ARGS)
 
 soak: install
 	@$(BIN)/python tools/soak.py
