@@ -19,6 +19,9 @@ Samples = NDArray[np.floating]
 _CLUSTERS_AT_LEAST = 2.0
 _USUAL_TAIL_Q = 0.9
 _BATCHES_OF_HALF = 10
+_LAGS_AT_FIRST = 1024  # neighbours further apart seldom know of each other; a power of two, as transforms like it
+_BLOCK_PER_LAG = 3
+_BLOCKS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +94,15 @@ def effective_sample_size(samples: Samples) -> float:
     variance = float(centred @ centred) / n
     if n < 4 or variance == 0.0:
         return float(n)
-    spectrum = np.fft.rfft(centred, 1 << (2 * n - 1).bit_length())  # a length with a large prime factor takes ages
-    rho = np.fft.irfft(spectrum * spectrum.conj())[: n // 2] / (n * variance)
-    pairs = rho[0 : 2 * (rho.size // 2)].reshape(-1, 2).sum(axis=1)
-    stop = int(np.argmax(pairs <= 0.0)) if bool((pairs <= 0.0).any()) else pairs.size
+    n_lags = _LAGS_AT_FIRST
+    while True:
+        rho = _lagged_products(centred, n_lags)[: n // 2] / (n * variance)
+        pairs = rho[0 : 2 * (rho.size // 2)].reshape(-1, 2).sum(axis=1)
+        ends = np.flatnonzero(pairs <= 0.0)
+        if ends.size or n_lags >= n // 2:
+            break
+        n_lags *= 8
+    stop = int(ends[0]) if ends.size else pairs.size
     inefficiency = max(2.0 * float(pairs[:stop].sum()) - 1.0, 1.0)
     return max(1.0, n / inefficiency)
 
@@ -239,6 +247,24 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         worst = max(worst, (len(p_values) - rank) * p_values[i])
         adjusted[i] = min(1.0, worst)
     return tuple(adjusted)
+
+
+def _lagged_products(centred: NDArray[np.float64], n_lags: int) -> NDArray[np.float64]:
+    """Σ_j x_j x_(j + k) for the lags k from 0 to `n_lags` - 1.
+
+    Each block is multiplied, by way of short Fourier transforms, with itself and the `n_lags` samples behind it: one
+    transform of all the samples takes several times as long, for it outgrows the processor's caches.
+    """
+    block, length = _BLOCK_PER_LAG * n_lags, (_BLOCK_PER_LAG + 1) * n_lags
+    n_blocks = -(-centred.size // block)
+    padded = np.concatenate([centred, np.zeros(n_blocks * block + n_lags - centred.size)])
+    with_next = np.lib.stride_tricks.sliding_window_view(padded, length)[::block]
+    spectrum = np.zeros(length // 2 + 1, dtype=np.complex128)
+    for i in range(0, n_blocks, _BLOCKS_AT_ONCE):
+        whole = with_next[i : i + _BLOCKS_AT_ONCE]
+        own = np.fft.rfft(whole[:, :block], length)
+        spectrum += (own.conj() * np.fft.rfft(whole)).sum(axis=0)
+    return np.fft.irfft(spectrum, length)[:n_lags]
 
 
 def _log_mean(samples: Samples) -> float:

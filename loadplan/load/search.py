@@ -5,8 +5,8 @@ Pure: a probe is a load run that somebody else drives, and the next one follows 
 1. Bracket: from the first guess the rate grows (fourfold while nothing misses, else twofold) until more requests miss
    than may, or shrinks until fewer do.
 2. Close in: near capacity the logarithm of the share of misses is nearly linear in the rate (exactly so for M/M/1,
-   where it is -(μ - λ) limit), so the rate where as many miss as may is read off a weighted line through the probes
-   there, or off a secant of the bracket.
+   where it is -(μ - λ) limit). How likely each capacity and each steepness is, given all probes, says where to look and
+   when enough was seen.
 3. Prove: a probe a little below that estimate, as long as the bound on its misses needs (the sample size of a one-sided
    test of a share, times the design effect that the probes showed). It passes when the bound holds at 99 %.
 
@@ -42,8 +42,11 @@ _STEP = 1.01
 _LOOKS_MOST = 3
 _ESTIMATE_WITHIN = 0.02
 _LOOSE_BRACKET_RATIO = 1.1  # above this an unproved upper end is worth one more probe
-# Logarithms of misses over allowed misses between which the line is drawn; overload lies beyond.
-_LINE_FROM, _LINE_TO = -4.0, 2.5
+_NEAR_RATIO, _FAR_RATIO = 0.05, 0.15
+_OVERLOAD_STRAIN = 10.0
+_N_CAPACITIES, _N_STEEPNESSES = 401, 41
+_LOG_STEEPNESS_FROM_TO = (math.log(1.0), math.log(300.0))
+_LOG_STEEPNESS_USUAL, _LOG_STEEPNESS_SPREAD = math.log(15.0), 1.0
 _CLUSTERS_FEWEST, _CLUSTERS_MOST = 10.0, 400.0
 _INVALID_MOST = 6
 _PROBE_OF_BUDGET_RATIO = 0.25  # so that one that tells nothing leaves time for others
@@ -231,13 +234,15 @@ def _shrink(reach: _Reach, above: list[Probe]) -> ProbeOrder | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Estimate:
     rate_rps: float  # at which as many miss as may
+    spread_ratio: float  # standard deviation of its logarithm
     steepness: float  # d ln(strain) / d ln(rate) there
 
 
 def _close_in(reach: _Reach, limits: SearchLimits, valid: list[Probe]) -> ProbeOrder | None:
     estimate = _estimate(valid)
     found = conclude(limits, valid)
-    if not _is_known(valid, estimate):
+    n_looks = sum(abs(math.log(probe.rate_rps / estimate.rate_rps)) <= _NEAR_RATIO for probe in valid)
+    if estimate.spread_ratio > _ESTIMATE_WITHIN and n_looks < _LOOKS_MOST:
         return _look(reach, valid, estimate)
     usable = found.usable_rps or 0.0
     if usable >= _CLOSE_ENOUGH_RATIO * estimate.rate_rps:
@@ -250,28 +255,14 @@ def _close_in(reach: _Reach, limits: SearchLimits, valid: list[Probe]) -> ProbeO
 
 
 def _look(reach: _Reach, valid: list[Probe], estimate: _Estimate) -> ProbeOrder:
-    """A probe at the estimate itself, long enough to pin it down."""
+    """A probe at the estimate itself; long enough to pin it down where it is near, short where it is only a guess."""
+    clusters = _CLUSTERS_FEWEST
+    if estimate.spread_ratio <= _FAR_RATIO:
+        clusters = (1.0 / (_ESTIMATE_WITHIN * estimate.steepness)) ** 2
+        clusters = min(max(clusters, _CLUSTERS_FEWEST), _CLUSTERS_MOST)
     near = _nearest(valid, estimate.rate_rps)
-    # Far from capacity nothing is known of the steepness, and a short look leads nearer.
-    clusters = _clusters_needed(estimate) if _is_on_line(near) else _CLUSTERS_FEWEST
     n_requests = _spread(near) * clusters / near.allowed_ratio
     return _order(reach, estimate.rate_rps, n_requests / estimate.rate_rps)
-
-
-def _is_known(valid: list[Probe], estimate: _Estimate) -> bool:
-    """Whether enough clusters of misses were seen around the estimate: their number's scatter is its own."""
-    clusters = sum(
-        probe.strain * probe.allowed_ratio * probe.n_independent
-        for probe in valid
-        if abs(math.log(probe.rate_rps / estimate.rate_rps)) <= 0.1 and _is_on_line(probe)
-    )
-    n_looks = sum(abs(math.log(probe.rate_rps / estimate.rate_rps)) <= 0.05 for probe in valid)
-    return clusters >= 0.5 * _clusters_needed(estimate) or n_looks >= _LOOKS_MOST
-
-
-def _clusters_needed(estimate: _Estimate) -> float:
-    clusters = (1.0 / (_ESTIMATE_WITHIN * estimate.steepness)) ** 2
-    return min(max(clusters, _CLUSTERS_FEWEST), _CLUSTERS_MOST)
 
 
 def _proof(reach: _Reach, valid: list[Probe], estimate: _Estimate, *, side: float) -> ProbeOrder:
@@ -295,8 +286,11 @@ def _proof(reach: _Reach, valid: list[Probe], estimate: _Estimate, *, side: floa
 
 
 def _nearest(valid: list[Probe], rate_rps: float) -> Probe:
-    """The probe that tells most of the design effect there; those on the line before all others."""
-    return min(valid, key=lambda probe: (not _is_on_line(probe), abs(math.log(probe.rate_rps / rate_rps))))
+    """The probe that tells most of the design effect there: those that saw misses first, those in overload last."""
+    return min(
+        valid,
+        key=lambda probe: (_is_overload(probe), probe.strain == 0.0, abs(math.log(probe.rate_rps / rate_rps))),
+    )
 
 
 def _spread(probe: Probe) -> float:
@@ -304,41 +298,50 @@ def _spread(probe: Probe) -> float:
     return probe.n_requests / probe.n_independent
 
 
+def _is_overload(probe: Probe) -> bool:
+    return probe.strain > _OVERLOAD_STRAIN
+
+
 def _estimate(valid: list[Probe]) -> _Estimate:
-    """The line through the probes near capacity, or the secant of the bracket where too few lie there."""
-    below = max((p for p in valid if p.strain < 1.0), key=lambda probe: probe.rate_rps)
-    above = min((p for p in valid if p.strain >= 1.0), key=lambda probe: probe.rate_rps)
-    low, high = sorted((below.rate_rps, above.rate_rps))
-    on_line = [probe for probe in valid if _is_on_line(probe)]
-    if len({probe.rate_rps for probe in on_line}) >= 2:
-        rate = np.array([probe.rate_rps for probe in on_line])
-        y = np.array([_log_strain(probe) for probe in on_line])
-        seen = np.array([probe.strain * probe.allowed_ratio * probe.n_independent + 0.5 for probe in on_line])
-        weight = seen / (1.0 + y**2)
-        centre = float(np.average(rate, weights=weight))
-        level = float(np.average(y, weights=weight))
-        slope = float(np.sum(weight * (rate - centre) * (y - level)) / np.sum(weight * (rate - centre) ** 2))
-        guess = centre - level / slope if slope > 0.0 else 0.0
-        if 0.9 * low <= guess <= 1.1 * high:
-            return _Estimate(rate_rps=guess, steepness=max(slope * guess, 1.0))
-    y_low, y_high = _log_strain(below), _log_strain(above)
-    share = -y_low / (y_high - y_low) if y_high > y_low else 0.5
-    # Overload says little of where it began: never more than the geometric middle.
-    share = min(max(share, 0.1), 0.5 if not _is_on_line(above) else 0.9)
-    ratio = above.rate_rps / below.rate_rps
-    guess = below.rate_rps * ratio**share
-    steepness = (y_high - y_low) / abs(math.log(ratio)) if ratio != 1.0 else 1.0
-    return _Estimate(rate_rps=guess, steepness=max(steepness, 1.0))
+    """The mean capacity over all laws strain = exp(steepness (rate / capacity - 1)), each by how likely it is.
+
+    Likelihoods are those of the misses among as many independent answers as each probe is worth. Beforehand every
+    capacity within reach of the probes is as likely as any other, on a logarithmic scale, and the steepness is
+    lognormal around 15. First a wide grid, then a fine one around what it found.
+    """
+    rates = [probe.rate_rps for probe in valid]
+    low, high = math.log(0.5 * min(rates)), math.log(2.0 * max(rates))
+    for _ in range(2):
+        log_capacity = np.linspace(low, high, _N_CAPACITIES)[:, None]
+        log_steepness = np.linspace(*_LOG_STEEPNESS_FROM_TO, _N_STEEPNESSES)[None, :]
+        logs = -0.5 * ((log_steepness - _LOG_STEEPNESS_USUAL) / _LOG_STEEPNESS_SPREAD) ** 2
+        for probe in valid:
+            logs = logs + _log_likelihood(probe, log_capacity, np.exp(log_steepness))
+        weight = np.exp(logs - logs.max())
+        weight /= weight.sum()
+        mean = float((weight * log_capacity).sum())
+        spread = math.sqrt(float((weight * (log_capacity - mean) ** 2).sum()))
+        width = max(5.0 * spread, 0.02)
+        low, high = max(low, mean - width), min(high, mean + width)
+    steepness = math.exp(float((weight * log_steepness).sum()))
+    return _Estimate(rate_rps=math.exp(mean), spread_ratio=spread, steepness=steepness)
 
 
-def _is_on_line(probe: Probe) -> bool:
-    return probe.strain > 0.0 and _LINE_FROM <= math.log(probe.strain) <= _LINE_TO
+def _log_likelihood(
+    probe: Probe, log_capacity: NDArray[np.float64], steepness: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of the probe's misses, for each capacity and steepness.
 
-
-def _log_strain(probe: Probe) -> float:
-    """Where nothing missed, half a miss is taken for none."""
-    least = 0.5 / (probe.n_independent * probe.allowed_ratio)
-    return math.log(max(probe.strain, least))
+    In overload the share of misses tells how long the probe was, not how far beyond the capacity: any law that is as
+    strained is as good as another.
+    """
+    log_strain = steepness * (np.exp(math.log(probe.rate_rps) - log_capacity) - 1.0)
+    strain = min(probe.strain, _OVERLOAD_STRAIN)
+    most = math.log(_OVERLOAD_STRAIN) if _is_overload(probe) else math.log(0.99 / probe.allowed_ratio)
+    share = probe.allowed_ratio * np.exp(np.minimum(log_strain, most))
+    n_missed = strain * probe.allowed_ratio * probe.n_independent
+    likelihood: NDArray[np.float64] = n_missed * np.log(share) + (probe.n_independent - n_missed) * np.log1p(-share)
+    return likelihood
 
 
 def _order(reach: _Reach, rate_rps: float, duration_s: float) -> ProbeOrder:

@@ -127,24 +127,24 @@ def test_stopping_when_the_interval_is_narrow_leaves_the_mean_within_what_was_as
 
 
 @pytest.mark.parametrize(
-    ("rho", "n"),
+    ("rho", "n", "n_runs"),
     [
-        (0.5, 8_000),
-        pytest.param(0.8, 100_000, marks=pytest.mark.nightly),
-        pytest.param(0.9, 200_000, marks=pytest.mark.nightly),
+        (0.5, 8_000, 400),  # the interval holds the share in 93 of 100 runs: of 200 runs, now and then in more than 190
+        pytest.param(0.8, 100_000, N_SEEDS, marks=pytest.mark.nightly),
+        pytest.param(0.9, 200_000, N_SEEDS, marks=pytest.mark.nightly),
     ],
 )
-def test_at_the_true_boundary_few_runs_pass_and_the_interval_holds_the_share(rho: float, n: int) -> None:
+def test_at_the_true_boundary_few_runs_pass_and_the_interval_holds_the_share(rho: float, n: int, n_runs: int) -> None:
     """The server starts empty, as a real one does; the limit is the p99 of M/M/1's response time, so 1 % miss it."""
     limit_s = -math.log(0.01) / (1.0 - rho)
     covered = passed = 0
-    for seed in range(N_SEEDS):
+    for seed in range(n_runs):
         times_s = waiting_and_response(seed, rho=rho, n=n, is_empty=True)[1]
         interval = share_above(times_s, limit_s, confidence_ratio=0.90).interval
         covered += interval.low <= 0.01 <= interval.high
         passed += share_above(times_s, limit_s).interval.high <= 0.01
-    assert passed / N_SEEDS <= 0.05
-    assert 0.85 <= covered / N_SEEDS <= 0.95
+    assert passed / n_runs <= 0.05
+    assert 0.85 <= covered / n_runs <= 0.95
 
 
 @pytest.mark.parametrize(("rho", "n"), [(0.5, 2000), (0.8, 5000), (0.9, 5000)])

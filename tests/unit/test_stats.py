@@ -104,6 +104,22 @@ def test_a_step_in_the_middle_is_worth_few_samples() -> None:
     assert effective_sample_size(np.repeat([1.0, 2.0], 500)) < 5
 
 
+@pytest.mark.parametrize(("n_values", "n_alike"), [(40, 1), (40, 7), (8, 1500)])
+def test_an_effective_number_is_what_its_definition_says_however_far_neighbours_know_of_each_other(
+    n_values: int, n_alike: int
+) -> None:
+    """Lag by lag over values that are each repeated; n / (1 + 2 Σ ρ_k) while ρ_2j + ρ_2j+1 is positive."""
+    samples = np.repeat(np.random.default_rng(3).normal(size=n_values), n_alike)
+    centred = samples - samples.mean()
+    n, total, k = samples.size, 0.0, 0
+    while k + 1 < n // 2:
+        pair = sum(float(centred[: n - lag] @ centred[lag:]) for lag in (k, k + 1)) / float(centred @ centred)
+        if pair <= 0.0:
+            break
+        total, k = total + pair, k + 2
+    assert effective_sample_size(samples) == pytest.approx(n / max(2.0 * total - 1.0, 1.0), rel=1e-6)
+
+
 def test_alternating_samples_count_no_more_than_their_number() -> None:
     assert effective_sample_size(np.tile([1.0, 2.0], 500)) == 1000
 
