@@ -41,6 +41,7 @@ class Attainment:
     # as in a simulation.
     miss_ratio_low: float | None = None
     miss_ratio_high: float | None = None
+    class_name: str | None = None  # None: they are all requests
 
     @property
     def ratio(self) -> float:
@@ -65,12 +66,13 @@ class Attainment:
         return "missed" if self.miss_ratio_low > allowed else "unclear"
 
 
-def attainment(limit: LatencyLimit, *, n_due: int, n_within: int) -> Attainment:
+def attainment(limit: LatencyLimit, *, n_due: int, n_within: int, class_name: str | None = None) -> Attainment:
     """Count one limit. Raises InvalidMeasurement when nothing was due: an empty run proves nothing."""
     if n_due <= 0:
+        of = "" if class_name is None else f" of the class {class_name}"
         raise InvalidMeasurement(
-            what="no request was due, so no objective can be judged",
+            what=f"no request{of} was due, so no objective can be judged",
             where="the load run",
             fix="run longer or at a higher rate",
         )
-    return Attainment(limit=limit, n_due=n_due, n_within=n_within)
+    return Attainment(limit=limit, n_due=n_due, n_within=n_within, class_name=class_name)

@@ -5,6 +5,7 @@ anywhere else the law that the plan rests on, while the hardware stays extrapola
 from their due time; clean windows never turn a miss into a pass.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +13,14 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.execution import Setting
 from loadplan.fit.capacity import predict
-from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
+from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, SettingCapacity
+from loadplan.load.classes import class_runs
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.load.verdict import judge_slo, response_times_s
+from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import busiest, described, requests_to_show
 from loadplan.scenario.spec import Scenario
-from loadplan.slo import Attainment
+from loadplan.slo import Attainment, Outcome
 from loadplan.stats import Interval, n_samples_needed, quantile_interval, supported_percentile
 from loadplan.units import SECONDS_PER_MS
 
@@ -28,8 +30,24 @@ Subject = Literal["plan", "law"]
 # so ten are worth about one that stands alone.
 _SHORTEST_S = 8.0
 _LONGEST_S = 60.0
+_LONGEST_OF_CLASSES_S = 300.0  # a class of 1 % needs a hundred times as long as all requests together
 _REQUESTS_WANTED = 10 * n_samples_needed(0.99)
+_WORST_FIRST: tuple[Outcome, ...] = ("missed", "unclear", "met")
 _SHOWN_LEAST_RATIO = 0.4  # of what slow arrivals do; below it a doubt is said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassVerdict:
+    """What the live run showed of the requests of one class."""
+
+    name: str
+    n_requests: int  # due; those of all classes sum to the run's
+    n_failed: int
+    measured_p50_s: float | None  # None: fewer answers than it takes
+    measured_p99_s: float | None
+    measured_p99_interval: Interval | None
+    predicted: ClassLatency | None  # None: the fit doesn't tell the classes apart
+    outcome: Outcome | None  # of the objectives of this class together; None: it has none of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +74,7 @@ class Verdict:
     run: str  # name of its load run
     prediction_held: bool | None  # whether the measured p99's interval meets the predicted one; None: not known
     caveats: tuple[Caveat, ...]
+    classes: tuple[ClassVerdict, ...] = ()  # empty when the run is invalid, too
 
 
 def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadSpec:
@@ -83,7 +102,8 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadS
     rate = fleet.utilisation_ratio_degraded * setting_capacity(fit, setting).usable_capacity_rps
     arrivals = busiest(scenario.traffic.arrivals)
     n_wanted = max(float(_REQUESTS_WANTED), requests_to_show(arrivals, rate_rps=rate))
-    duration_s = min(max(_SHORTEST_S, n_wanted / rate), _LONGEST_S)
+    of_all_s = min(max(_SHORTEST_S, n_wanted / rate), _LONGEST_S)
+    duration_s = max(of_all_s, min(_n_for_classes(scenario) / rate, _LONGEST_OF_CLASSES_S))
     return LoadSpec(
         name="verification",
         purpose="verification",
@@ -94,6 +114,18 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadS
         timeout_s=verification_timeout_s(scenario),
         setting=setting,
     )
+
+
+def _n_for_classes(scenario: Scenario) -> float:
+    """Requests of all classes until each with objectives of its own has enough for a bound on its misses."""
+    shares = {one.name: one.share for one in scenario.traffic.classes}
+    wanted = [
+        10.0 * n_samples_needed(limit.quantile) / shares[slo.class_name]
+        for slo in scenario.objectives
+        for limit in slo.limits
+        if slo.class_name is not None
+    ]
+    return max(wanted, default=0.0)
 
 
 def is_drivable(plan: Plan, fit: CapacityFit) -> bool:
@@ -116,8 +148,7 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
         raise ValueError("a verification run says how its server ran")
     verdict = run.verdict
     attainments = tuple(a for slo in scenario.objectives for a in judge_slo(run, slo)) if verdict.valid else ()
-    failed_ratio = verdict.n_failed / max(run.requests.n_requests, 1)
-    few_failed = all(failed_ratio <= slo.max_failed_ratio for slo in scenario.objectives)
+    few_failed = all(failures_allowed(run, slo) for slo in scenario.objectives)
     times_s = response_times_s(run) if verdict.valid else None
     if times_s is not None and times_s.size == 0:
         times_s = None
@@ -145,6 +176,40 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
         run=run.spec.name,
         prediction_held=_prediction_held(predicted, measured_p99_s, measured_p99_interval),
         caveats=(*run.caveats, *_unseen_caveats(run), *_prediction_caveats(predicted, measured_p99_s)),
+        classes=tuple(_of_class(name, own, run, scenario, predicted, attainments) for name, own in class_runs(run))
+        if verdict.valid
+        else (),
+    )
+
+
+def worst_class(verdict: Verdict) -> ClassVerdict | None:
+    """The class that fares worst: one that missed before one that can't be told, then by p99; None: no classes.
+
+    Of a class with too few answers for a p99 nobody knows it; that class is the worst only by its outcome.
+    """
+    rank = {"missed": 2, "unclear": 1}
+    return max(
+        verdict.classes, key=lambda one: (rank.get(one.outcome or "met", 0), one.measured_p99_s or 0.0), default=None
+    )
+
+
+def _of_class(
+    name: str, own: LoadRun, run: LoadRun, scenario: Scenario, predicted: PredictedLatency, judged: Sequence[Attainment]
+) -> ClassVerdict:
+    times_s = response_times_s(own)
+    objectives = [slo for slo in scenario.objectives if slo.class_name == name]
+    outcomes = {one.outcome for one in judged if one.class_name == name}
+    if not all(failures_allowed(run, slo) for slo in objectives):
+        outcomes.add("missed")
+    return ClassVerdict(
+        name=name,
+        n_requests=own.requests.n_requests,
+        n_failed=own.verdict.n_failed,
+        measured_p50_s=supported_percentile(times_s, 0.5) if times_s.size else None,
+        measured_p99_s=supported_percentile(times_s, 0.99) if times_s.size else None,
+        measured_p99_interval=quantile_interval(times_s, 0.99) if times_s.size else None,
+        predicted=next((one for one in predicted.classes if one.name == name), None),
+        outcome=next((outcome for outcome in _WORST_FIRST if outcome in outcomes), None),
     )
 
 
@@ -215,10 +280,16 @@ def failure_of(verdict: Verdict) -> LoadplanError | None:
             fix="plan with more headroom; this close to the limit a run of a minute can't tell",
         )
     return ObjectiveMissed(
-        what="the planned setting missed the objective when driven live",
+        what="the planned setting missed the objective when driven live" + _missed_classes(verdict),
         where="verify",
         fix="read the report's section on the live run; plan with more headroom or a smaller batch",
     )
+
+
+def _missed_classes(verdict: Verdict) -> str:
+    """Whose objectives were missed, where classes have their own."""
+    names = [one.name for one in verdict.classes if one.outcome == "missed"]
+    return f" for the class {', '.join(names)}" if names else ""
 
 
 def verdict_word(verdict: Verdict) -> str:
@@ -239,7 +310,8 @@ def is_unclear(verdict: Verdict) -> bool:
 def unclear_bounds(verdict: Verdict) -> str:
     """Such as `between 0.40 % and 1.3 % of the requests miss 50 ms, 1.00 % may`, of each limit that is in doubt."""
     return "; ".join(
-        f"between {attained.miss_ratio_low:.2%} and {attained.miss_ratio_high:.2%} of the requests miss "
+        f"between {attained.miss_ratio_low:.2%} and {attained.miss_ratio_high:.2%} of the requests"
+        f"{f' of {attained.class_name}' if attained.class_name else ''} miss "
         f"{attained.limit.limit_s / SECONDS_PER_MS:g} ms in the long run, {1.0 - attained.limit.quantile:.2%} may"
         for attained in verdict.attainments
         if attained.outcome == "unclear"

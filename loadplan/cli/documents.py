@@ -3,8 +3,7 @@
 These shapes are a promise (their schema numbers say which); the records behind them may change freely.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 
 from loadplan.bench.compare import BenchComparison
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
+from loadplan.cli.class_documents import class_documents, class_verdict_document, objective_document
+from loadplan.cli.figures import Document, figure, interval, summary
 from loadplan.cli.resource_documents import probe_document, resource_documents
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
@@ -26,10 +27,9 @@ from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.profile import Profile
 from loadplan.scenario.arrivals import Callers, described
-from loadplan.stats import Interval, Summary, n_samples_needed, percentile
+from loadplan.slo import Slo
+from loadplan.stats import Summary, percentile
 from loadplan.verify import Verdict
-
-Document = dict[str, object]
 
 _TOLD_BY_THE_MACHINE = (
     "n_threads_per_core",
@@ -42,7 +42,6 @@ _TOLD_BY_THE_MACHINE = (
     "max_frequency_hz",
 )
 _TOLD_BY_A_GPU = ("memory_bytes", "max_sm_clock_hz", "max_memory_clock_hz", "power_limit_w")
-_QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 
 
 def run_document(end: RoadEnd) -> Document:
@@ -108,8 +107,8 @@ def compare_document(comparison: BenchComparison, failure: LoadplanError | None)
             {
                 **_axes(cell.cell),
                 "ratio": cell.ratio,
-                **_interval("ratio", cell.interval),
-                **_figure("p_value", cell.p_value, "the cell is noisy"),
+                **interval("ratio", cell.interval),
+                **figure("p_value", cell.p_value, "the cell is noisy"),
                 "change": cell.change,
             }
             for cell in comparison.cells
@@ -128,8 +127,12 @@ def load_document(
     send_delay: Summary | None,
     *,
     kept: Path | None = None,
+    objectives: Sequence[Slo] = (),
 ) -> Document:
-    """One load run; the latencies of an invalid one are null, with the reason. `kept`: where its records lie."""
+    """One load run; the latencies of an invalid one are null, with the reason.
+
+    `kept`: where its records lie. `objectives`: what it is held to; only runs of several classes are.
+    """
     verdict = run.verdict
     why = "the run is invalid" if not verdict.valid else "no request was answered correctly"
     return {
@@ -143,14 +146,15 @@ def load_document(
         "n_requests": run.requests.n_requests,
         "n_failed": verdict.n_failed,
         "failures": answer_counts(run),
-        **_summary("response_time_s", response, why, timeout_s=run.spec.timeout_s),
-        **_summary("response_time_clean_s", clean, why, timeout_s=run.spec.timeout_s),
+        **summary("response_time_s", response, why, timeout_s=run.spec.timeout_s),
+        **summary("response_time_clean_s", clean, why, timeout_s=run.spec.timeout_s),
         "clean_ratio": verdict.clean_ratio,
-        **_summary("send_delay_s", send_delay, "no request was sent"),
-        **_figure("saturation_ratio", verdict.saturation_ratio, "the generator didn't tell"),
+        **summary("send_delay_s", send_delay, "no request was sent"),
+        **figure("saturation_ratio", verdict.saturation_ratio, "the generator didn't tell"),
         **_server(run.server),
         "kept": None if kept is None else str(kept),
         "caveats": [asdict(caveat) for caveat in run.caveats],
+        **class_documents(run, why, objectives),
     }
 
 
@@ -162,7 +166,7 @@ def _offered(spec: LoadSpec) -> Document:
             "loop": "closed",
             "n_callers": arrivals.n_callers,
             "think_time_s": arrivals.think_time_s,
-            **_figure("offered_rate_rps", None, "callers who wait for their answers offer no rate of their own"),
+            **figure("offered_rate_rps", None, "callers who wait for their answers offer no rate of their own"),
         }
     return {"loop": "open", "arrivals": described(arrivals), "offered_rate_rps": spec.offered_rate_rps}
 
@@ -173,7 +177,7 @@ def profile_document(path: Path, profile: Profile) -> Document:
     return {
         "schema": "loadplan.profile/1",
         "file": str(path),
-        **_figure("instance_type", facts.machine.instance_type, "this machine doesn't tell"),
+        **figure("instance_type", facts.machine.instance_type, "this machine doesn't tell"),
         "machine": machine_document(facts.machine),
         "scenario": facts.scenario,
         "model": asdict(facts.model),
@@ -233,27 +237,18 @@ def verify_document(verdict: Verdict) -> Document:
         "prediction_held": verdict.prediction_held,
         "predicted": {
             "p50_s": predicted.p50_s,
-            **_interval("p50_s", predicted.p50_interval),
+            **interval("p50_s", predicted.p50_interval),
             "p99_s": predicted.p99_s,
-            **_interval("p99_s", predicted.p99_interval),
+            **interval("p99_s", predicted.p99_interval),
         },
         "measured": {
-            **_figure("p50_s", verdict.measured_p50_s, why),
-            **_interval("p50_s", verdict.measured_p50_interval),
-            **_figure("p99_s", verdict.measured_p99_s, why),
-            **_interval("p99_s", verdict.measured_p99_interval),
+            **figure("p50_s", verdict.measured_p50_s, why),
+            **interval("p50_s", verdict.measured_p50_interval),
+            **figure("p99_s", verdict.measured_p99_s, why),
+            **interval("p99_s", verdict.measured_p99_interval),
         },
-        "objectives": [
-            {
-                "quantile": attained.limit.quantile,
-                "limit_s": attained.limit.limit_s,
-                "within_ratio": attained.ratio,
-                "outcome": attained.outcome,
-                "miss_ratio_low": attained.miss_ratio_low,
-                "miss_ratio_high": attained.miss_ratio_high,
-            }
-            for attained in verdict.attainments
-        ],
+        "objectives": [objective_document(attained) for attained in verdict.attainments],
+        **({"classes": [class_verdict_document(one) for one in verdict.classes]} if verdict.classes else {}),
     }
 
 
@@ -270,16 +265,16 @@ def machine_document(machine: Machine) -> Document:
 def _told(record: Machine | Gpu, names: Sequence[str]) -> Document:
     figures: Document = {}
     for name in names:
-        figures.update(_figure(name, getattr(record, name), "this machine doesn't tell"))
+        figures.update(figure(name, getattr(record, name), "this machine doesn't tell"))
     return figures
 
 
-def _cell(summary: CellSummary) -> Document:
-    figures = asdict(summary)
+def _cell(cell: CellSummary) -> Document:
+    figures = asdict(cell)
     del figures["cell"]
     for name in ("copy_in_s", "copy_out_s"):
-        figures.update(_figure(name, figures[name], "the provider works on host memory, or the tensors hold text"))
-    return {**_axes(summary.cell), **figures}
+        figures.update(figure(name, figures[name], "the provider works on host memory, or the tensors hold text"))
+    return {**_axes(cell.cell), **figures}
 
 
 def _axes(cell: BenchCell) -> Document:
@@ -303,7 +298,7 @@ def _fleet(fleet: Fleet) -> Document:
         "usd_per_month": _usd(fleet.usd_per_month),
         "evidence": fleet.basis,
         "measured_on": fleet.capacity.measured_on,
-        **_figure("predicted_p99_s", fleet.predicted_p99_s, "the capacity was given, not derived"),
+        **figure("predicted_p99_s", fleet.predicted_p99_s, "the capacity was given, not derived"),
         "utilisation_ratio": fleet.utilisation_ratio,
         "utilisation_ratio_degraded": fleet.utilisation_ratio_degraded,
     }
@@ -324,30 +319,3 @@ def _server(watch: ServerWatch | None) -> Document:
 
 def _usd(amount: Decimal) -> str:
     return f"{amount:.2f}"
-
-
-def _summary(name: str, summary: Summary | None, why: str, *, timeout_s: float = math.inf) -> Document:
-    """A figure as long as the timeout is longer than anybody waited, so nobody knows it."""
-    if summary is None:
-        return {name: None, f"{name}_reason": why}
-    unknown = f"more than {timeout_s:g} s: some requests had no answer in that time"
-    mean = None if summary.max >= timeout_s else summary.mean
-    figures: Document = {"n_samples": summary.n_samples, **_figure("mean", mean, unknown)}
-    for name_of_q in (*_QUANTILES, "max"):
-        value: float | None = getattr(summary, name_of_q)
-        if value is not None and value >= timeout_s:
-            figures.update(_figure(name_of_q, None, unknown))
-        else:
-            needed = n_samples_needed(_QUANTILES.get(name_of_q, 0.5))
-            figures.update(_figure(name_of_q, value, f"needs {needed} samples"))
-    return {name: figures}
-
-
-def _figure(name: str, value: float | str | None, why: str) -> Mapping[str, object]:
-    return {name: value} if value is not None else {name: None, f"{name}_reason": why}
-
-
-def _interval(name: str, interval: Interval | None) -> Document:
-    if interval is None:
-        return {f"{name}_low": None, f"{name}_high": None, f"{name}_low_reason": "too few samples for an interval"}
-    return {f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -28,7 +28,10 @@ from loadplan.scenario.spec import HttpMethod
 from loadplan.units import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loadplan.load.records import LoadRun
+    from loadplan.slo import Slo
 
 InferencePlace = Literal["inline", "thread", "auto"]
 LogFormat = Literal["text", "json"]
@@ -267,7 +270,7 @@ def load(
     """Drive a live API with real arrivals, and say honestly how it answered."""
     from loadplan.cli.capacity import show_capacity
     from loadplan.load.driver import LoadInterrupted
-    from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url
+    from loadplan.pipeline.adhoc import LoadRequest, load_scenario, load_url, objectives_to_judge
     from loadplan.scenario.spec import Service
 
     if worker:
@@ -325,10 +328,14 @@ def load(
         except LoadInterrupted as stopped:
             _show_stopped(stopped.run, kept_below=output, as_json=as_json)
             raise
-    return _show_load(driven, kept_below=None if crew is None else output, as_json=as_json, debug=debug)
+    objectives = () if "://" in target else objectives_to_judge(Path(target), driven)
+    kept_below = None if crew is None else output
+    return _show_load(driven, objectives, kept_below=kept_below, as_json=as_json, debug=debug)
 
 
-def _show_load(driven: "LoadRun", *, kept_below: Path | None, as_json: bool, debug: bool) -> int:
+def _show_load(
+    driven: "LoadRun", objectives: "Sequence[Slo]", *, kept_below: Path | None, as_json: bool, debug: bool
+) -> int:
     """Say what came of a run; the exit code. An invalid one is kept in a folder below the given one, if any."""
     from loadplan.cli.documents import load_document
     from loadplan.cli.summary import load_lines
@@ -337,6 +344,7 @@ def _show_load(driven: "LoadRun", *, kept_below: Path | None, as_json: bool, deb
         invalid_run,
         latency_summary,
         no_right_answer,
+        objectives_missed,
         send_delay_summary,
     )
     from loadplan.pipeline.partial import keep_partial
@@ -347,8 +355,10 @@ def _show_load(driven: "LoadRun", *, kept_below: Path | None, as_json: bool, deb
     delay = send_delay_summary(driven)
     kept = None if kept_below is None or is_valid else keep_partial(driven, kept_below)
     lines = load_lines(driven, response, delay, kept=kept)
-    console.result("\n".join(lines), load_document(driven, response, clean, delay, kept=kept), as_json=as_json)
-    return console.exit_code(invalid_run(driven) or no_right_answer(driven), debug=debug)
+    document = load_document(driven, response, clean, delay, kept=kept, objectives=objectives)
+    console.result("\n".join(lines), document, as_json=as_json)
+    failure = invalid_run(driven) or no_right_answer(driven) or objectives_missed(driven, objectives)
+    return console.exit_code(failure, debug=debug)
 
 
 def _show_stopped(stopped: "LoadRun", *, kept_below: Path, as_json: bool) -> None:

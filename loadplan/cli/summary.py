@@ -10,14 +10,15 @@ from loadplan.bench.resources import column_resources
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
+from loadplan.load.classes import class_runs
 from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
-from loadplan.load.verdict import answer_counts
+from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
 from loadplan.units import SECONDS_PER_MS
-from loadplan.verify import Verdict, is_unclear, unclear_bounds, verdict_word
+from loadplan.verify import ClassVerdict, Verdict, is_unclear, unclear_bounds, verdict_word, worst_class
 
 _N_RUNNERS_UP = 3
 _N_CAVEATS = 4
@@ -78,7 +79,18 @@ def verdict_lines(verdict: Verdict) -> list[str]:
             f"predicted {_with_interval(verdict.predicted)}",
         )
     )
+    worst = worst_class(verdict)
+    if worst is not None:
+        lines.append(_line("", f"worst segment {_segment(worst)}"))
     return lines
+
+
+def _segment(one: ClassVerdict) -> str:
+    """Such as `upload (MISSED its objective): p99 210 ms over 91 requests, 0 failed, predicted 190 ms`."""
+    said = {"missed": " (MISSED its objective)", "unclear": " (its objective can't be told)"}.get(one.outcome or "", "")
+    predicted = "" if one.predicted is None else f", predicted {_ms(one.predicted.p99_s)}"
+    p99 = "too few answers for a p99" if one.measured_p99_s is None else f"p99 {_ms(one.measured_p99_s)}"
+    return f"{one.name}{said}: {p99} over {one.n_requests:,} requests, {one.n_failed} failed{predicted}"
 
 
 def _proof(verdict: Verdict) -> str:
@@ -200,6 +212,7 @@ def load_lines(
     else:
         lines.append(_line("latency", f"{_latencies(response, run.spec.timeout_s)} from due time"))
         lines += _too_few(response)
+    lines += _class_lines(run)
     if send_delay is not None:
         lines.append(
             _line("sent late", f"p50 {_ms(send_delay.p50)}, p99 {_ms(send_delay.p99)} by the generator itself")
@@ -211,6 +224,22 @@ def load_lines(
     if kept is not None:
         lines.append(_line("kept in", str(kept)))
     return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+
+
+def _class_lines(run: LoadRun) -> list[str]:
+    """Each class on its own, for the average may be fine while one of them is badly served."""
+    lines = []
+    for name, own in class_runs(run):
+        response = latency_summary(own) if own.verdict.valid else None
+        came = f"{own.verdict.n_failed} failed of {own.requests.n_requests}"
+        shown = "" if response is None else f"; {_latencies(response, run.spec.timeout_s)}{_too_few_inline(response)}"
+        lines.append(_line("class", f"{name}: {came}{shown}"))
+    return lines
+
+
+def _too_few_inline(response: Summary) -> str:
+    """Whether there are too few answers for a p99 of them."""
+    return "" if response.p99 is not None else f" (a p99 takes {_NEEDED['p99']:,})"
 
 
 def _latencies(response: Summary, timeout_s: float) -> str:

@@ -22,8 +22,8 @@ from loadplan.fit.simulate import Rows, full_batches
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.scenario.arrivals import Arrivals, GammaArrivals, PoissonArrivals
-from loadplan.scenario.rows_law import draw_rows
-from loadplan.scenario.spec import RowsPerRequest, Scenario
+from loadplan.scenario.class_mix import draw_requests
+from loadplan.scenario.spec import Scenario, Traffic
 
 N_RUNS_EXPECTED = 5
 
@@ -162,7 +162,7 @@ def _saturated_rps(
 
     def inference_s(size: int) -> float:
         """Share of each request in the inference of a full batch."""
-        full = full_batches(_typical_rows(rows, size), size)
+        full = full_batches(_typical_rows(scenario.traffic, size), size)
         return float(service_s[full.n_rows].sum()) / int(full.n_requests.sum())
 
     # What a full batch took beside its inference, per request, so that it carries over to another size.
@@ -173,10 +173,11 @@ def _saturated_rps(
     return 1.0 / (inference_s(max_batch_size) + sum(beside_s) / len(beside_s))
 
 
-def _typical_rows(rows: RowsPerRequest, max_batch_size: int) -> Rows:
+def _typical_rows(traffic: Traffic, max_batch_size: int) -> Rows:
     """Enough requests for some full batches and for the mean of the law."""
+    rows = traffic.rows_per_request
     n_requests = _N_TYPICAL + 2 * requests_in_full_batch(max_batch_size, rows.mean)
-    return draw_rows(rows, n_requests, np.random.default_rng(_SEED))
+    return draw_requests(rows, traffic.classes, n_requests, np.random.default_rng(_SEED))[0]
 
 
 def _spec(wanted: _Wanted, name: str, rate_rps: float, execution: ExecutionConfig, scenario: Scenario) -> LoadSpec:

@@ -9,8 +9,9 @@ repeats of one live run stray on a shared machine, whatever the law. Seconds; re
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,28 +19,37 @@ from numpy.typing import NDArray
 from loadplan.bench.records import BenchRun
 from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
-from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.execution import ServingConfig, Setting
 from loadplan.fit.backlog import queue_rows
 from loadplan.fit.calibration import backlog_gap_s
 from loadplan.fit.cold import measured_cold_ratio
 from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
-from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity
+from loadplan.fit.records import Binding, CapacityFit, ClassLatency, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.fit.service_time import (
-    find_law,
     fit_service_times,
     not_served_caveats,
     servable_batch_sizes,
     served_laws,
     service_time_caveats,
-    service_times_s,
 )
-from loadplan.fit.simulate import Noise, draw, saturated_rps, scale, simulate
 from loadplan.fit.useful_runs import reasons_against
+from loadplan.fit.worlds import (
+    LONGER_AT_MOST,
+    N_REQUESTS,
+    N_REQUESTS_PLAUSIBLE,
+    Waits,
+    World,
+    n_for_p99,
+    n_simulated,
+    of_class,
+    saturated_rps,
+    waits_s,
+    worlds_of,
+)
 from loadplan.load.records import LoadRun
-from loadplan.scenario.arrivals import Arrivals, busiest, described, has_own_clock, requests_to_show
-from loadplan.scenario.rows_law import draw_rows
-from loadplan.scenario.spec import Scenario
-from loadplan.scenario.traffic import schedule
+from loadplan.scenario.arrivals import Arrivals, busiest, described, requests_to_show
+from loadplan.scenario.class_mix import differ_in_rows
+from loadplan.scenario.spec import RequestClass, Scenario
 from loadplan.slo import Slo, attainment
 from loadplan.stats import Interval, percentile
 
@@ -48,33 +58,12 @@ Times = NDArray[np.float64]
 _QUANTILES = (0.5, 0.95, 0.99)
 _N_PLAUSIBLE = 16
 _CONFIDENCE_RATIO = 0.9
-# A run of the best law is long, for its figures are printed; those of the plausible ones are as short as a live run.
-_N_REQUESTS = 100_000
-_N_REQUESTS_PLAUSIBLE = 20_000
-_WARM_UP_RATIO = 0.1  # of a simulated run, from an empty queue to one like any other
 # Above this share of the saturated rate a queue takes minutes to settle and no few seconds of it say anything.
 _HIGHEST_RATIO = 0.98
-# Arrivals with slow bursts are simulated for longer than others, but not for ever.
-_LONGER_AT_MOST = 5.0
 _SHOWN_LEAST_RATIO = 0.4
 _GRID_RATIOS = (0.02, 0.2, 0.4, 0.6, 0.75, 0.87, _HIGHEST_RATIO)
 _N_BISECTIONS = 6  # to 0.3 % of the saturated rate
 _CURVE_RATIOS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)  # of the usable capacity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _World:
-    """One law with everything random in a run of it."""
-
-    overhead: OverheadFit
-    service_s: Times
-    noise: Noise
-    arrivals: Arrivals
-    n_requests: int  # of a simulated run, or more where the arrivals take longer to show what they do
-    unit_s: Times  # arrivals at 1 request per second; empty where they have a clock of their own
-    arrival_seed: int
-    n_rows: NDArray[np.int64]  # over and over where a run is longer
-    stray: float  # of a live run from the average one, in standard deviations; 0 for the best law
 
 
 def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario) -> CapacityFit:
@@ -92,7 +81,6 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
             where="fit",
             fix="run the same command again when the machine is quieter, or on one with more cores",
         )
-    rows = scenario.traffic.rows_per_request
     laws = fit_overhead(
         service_times,
         useful,
@@ -104,7 +92,8 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         machine=benched.machine,
         basis="simulated",
         arrivals=busiest(scenario.traffic.arrivals),
-        rows_per_request=rows,
+        rows_per_request=scenario.traffic.rows_per_request,
+        classes=scenario.traffic.classes,
         service_times=service_times,
         overhead=laws.best,
         plausible=laws.plausible,
@@ -137,9 +126,13 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     for law in laws:
         settings = _settings(law, scenario)
         if settings:
-            worlds = _worlds(fit, law.execution, max(setting.serving.max_batch_size for setting in settings))
+            worlds = worlds_of(fit, law.execution, max(setting.serving.max_batch_size for setting in settings))
             capacities += [_capacity(worlds, setting, scenario.objectives) for setting in settings]
-    doubts = [*service_time_caveats(laws, largest_batch), *_unseen_caveats(fit.arrivals, capacities)]
+    doubts = [
+        *service_time_caveats(laws, largest_batch),
+        *_unseen_caveats(fit.arrivals, capacities),
+        *_class_caveats(fit.classes),
+    ]
     doubts = [caveat for caveat in doubts if caveat not in fit.caveats]
     return replace(fit, capacities=tuple(capacities), caveats=(*fit.caveats, *doubts))
 
@@ -151,7 +144,7 @@ def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> Predicted
         InvalidMeasurement: when a law that explains the runs as well answers nothing at this rate.
         InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were.
     """
-    return _predict(_worlds(fit, setting.execution, setting.serving.max_batch_size), setting, rate_rps)
+    return _predict(worlds_of(fit, setting.execution, setting.serving.max_batch_size), setting, rate_rps)
 
 
 def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
@@ -169,68 +162,9 @@ def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
     ]
 
 
-def _worlds(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> tuple[_World, ...]:
-    """The best law first, then every plausible one, each with random numbers of its own; the same for the same fit."""
-    law = find_law(fit.service_times, execution)
-    service_s = service_times_s(law, max(n_rows_most, fit.rows_per_request.most))
-    spread_ratio = float(np.median(law.spread_ratio))
-    off_ratio = _off_ratio(law)
-    worlds = []
-    for i, overhead in enumerate((fit.overhead, *fit.plausible)):
-        rng = np.random.default_rng((fit.seed, i))
-        n = _N_REQUESTS if i == 0 else _N_REQUESTS_PLAUSIBLE
-        factor = 1.0 if i == 0 else float(np.exp(off_ratio * rng.standard_normal()))
-        unit_s = _unit_arrivals(fit.arrivals, n, rng)
-        worlds.append(
-            _World(
-                overhead=overhead,
-                service_s=service_s * factor,
-                noise=scale(draw(rng), overhead, service_spread_ratio=spread_ratio),
-                arrivals=fit.arrivals,
-                n_requests=n,
-                unit_s=unit_s,
-                arrival_seed=int(rng.integers(2**32)) if has_own_clock(fit.arrivals) else 0,
-                n_rows=draw_rows(fit.rows_per_request, unit_s.size or n, rng),
-                stray=0.0 if i == 0 else float(rng.standard_normal()),
-            )
-        )
-    return tuple(worlds)
-
-
-def _off_ratio(law: ServiceTimeFit) -> float:
-    """Standard deviation of a server's service time around the table's, as one factor for all of it.
-
-    How far the mean of the bench may be off, whose interval is one of 95 %, hence 1.96; and how far a single process is
-    off the mean of many, for a server is one process for all its life.
-    """
-    half_widths = (np.array(law.mean_s_high) - np.array(law.mean_s_low)) / 2.0 / np.array(law.mean_s)
-    processes = float(np.median(law.process_ratio)) if law.process_ratio else 0.0
-    return math.hypot(float(np.median(half_widths)) / 1.96, processes)
-
-
-def _unit_arrivals(arrivals: Arrivals, n: int, rng: np.random.Generator) -> Times:
-    if has_own_clock(arrivals):
-        return np.empty(0)
-    return schedule(arrivals, rate_rps=1.0, duration_s=_n_simulated(arrivals, n, rate_rps=1.0), rng=rng)
-
-
-def _n_simulated(arrivals: Arrivals, n: int, *, rate_rps: float) -> float:
-    """Requests of a simulated run: n, or up to five times as many where they don't yet show what the arrivals do."""
-    return min(max(float(n), requests_to_show(arrivals, rate_rps=rate_rps)), _LONGER_AT_MOST * float(n))
-
-
-def _sent_s(world: _World, rate_rps: float) -> Times:
-    """When the requests of a run at this rate are sent; with the same luck at every rate."""
-    if world.unit_s.size:
-        return world.unit_s / rate_rps
-    n = _n_simulated(world.arrivals, world.n_requests, rate_rps=rate_rps)
-    rng = np.random.default_rng(world.arrival_seed)
-    return schedule(world.arrivals, rate_rps=rate_rps, duration_s=n / rate_rps, rng=rng)
-
-
-def _capacity(worlds: Sequence[_World], setting: Setting, objectives: Sequence[Slo]) -> SettingCapacity:
+def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Slo]) -> SettingCapacity:
     best_rps, *others_rps = (_usable_rps(world, setting, objectives) for world in worlds)
-    saturated = _saturated_rps(worlds[0], setting)
+    saturated = saturated_rps(worlds[0], setting)
     interval = _interval(best_rps, others_rps)
     # Where the objectives hold at no rate: how far even a nearly idle server is from them.
     nearly_idle_rps = [_GRID_RATIOS[0] * saturated]
@@ -242,16 +176,19 @@ def _capacity(worlds: Sequence[_World], setting: Setting, objectives: Sequence[S
         usable_capacity_rps_high=interval.high,
         saturated_rps=saturated,
         curve=tuple(_predict(worlds, setting, rate_rps) for rate_rps in rates_rps),
+        binding=_binding(waits_s(worlds[0], setting, rates_rps[-1]), objectives)
+        if best_rps < _HIGHEST_RATIO * saturated
+        else None,
     )
 
 
-def _usable_rps(world: _World, setting: Setting, objectives: Sequence[Slo]) -> float:
+def _usable_rps(world: World, setting: Setting, objectives: Sequence[Slo]) -> float:
     """The highest rate, up to 98 % of saturation, at which every objective holds; 0 where there is none."""
-    saturated = _saturated_rps(world, setting)
+    saturated = saturated_rps(world, setting)
 
     def holds(ratio: float) -> bool:
-        times_s = _response_times_s(world, setting, ratio * saturated)
-        return all(_is_met(slo, times_s) for slo in objectives)
+        waits = waits_s(world, setting, ratio * saturated)
+        return all(_is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
 
     low = next((ratio for ratio in reversed(_GRID_RATIOS) if holds(ratio)), 0.0)
     if low in (0.0, _HIGHEST_RATIO):
@@ -264,7 +201,12 @@ def _usable_rps(world: _World, setting: Setting, objectives: Sequence[Slo]) -> f
 
 
 def _is_met(slo: Slo, times_s: Times) -> bool:
-    """As `slo` counts: requests that were refused (NaN) are misses of every limit."""
+    """As `slo` counts: requests that were refused (NaN) are misses of every limit.
+
+    Of a class too small to be in the simulated run nothing is missed, which a caveat says.
+    """
+    if not times_s.size:
+        return True
     if np.count_nonzero(np.isnan(times_s)) > slo.max_failed_ratio * times_s.size:
         return False
     return all(
@@ -273,52 +215,68 @@ def _is_met(slo: Slo, times_s: Times) -> bool:
     )
 
 
-def _predict(worlds: Sequence[_World], setting: Setting, rate_rps: float) -> PredictedLatency:
-    best, *others = (_quantiles_s(world, setting, rate_rps) for world in worlds)
-    if any(math.isinf(quantile_s) for quantiles_s in (best, *others) for quantile_s in quantiles_s):
+def _binding(waits: Waits, objectives: Sequence[Slo]) -> Binding:
+    """The limit with the most misses over those that it allows."""
+    strains: list[tuple[float, Binding]] = []
+    for slo in objectives:
+        times_s = of_class(waits, slo.class_name)
+        n = max(times_s.size, 1)
+        failed = np.count_nonzero(np.isnan(times_s)) / n / slo.max_failed_ratio if slo.max_failed_ratio else 0.0
+        strains.append((float(failed), Binding(class_name=slo.class_name, limit=None)))
+        for limit in slo.limits:
+            missed = 1.0 - np.count_nonzero(times_s <= limit.limit_s) / n
+            strains.append((missed / (1.0 - limit.quantile), Binding(class_name=slo.class_name, limit=limit)))
+    return max(strains, key=lambda one: one[0])[1]
+
+
+def _predict(worlds: Sequence[World], setting: Setting, rate_rps: float) -> PredictedLatency:
+    met = [waits_s(world, setting, rate_rps) for world in worlds]
+    of_all = _spread(worlds, [waits.times_s for waits in met])
+    if of_all is None:
         raise InvalidMeasurement(
             what=f"the measurements leave open whether a server answers any of {rate_rps:,.0f} requests/s within "
             f"batches of {setting.serving.max_batch_size}",
             where="fit",
             fix="run the same command again when the machine is quieter, or allow more time with load.duration_s",
         )
-    p50_s, p95_s, p99_s = best
+    of_classes = {name: _spread(worlds, [of_class(waits, name) for waits in met]) for name in met[0].class_names}
     return PredictedLatency(
         offered_rate_rps=rate_rps,
-        utilisation_ratio=rate_rps / _saturated_rps(worlds[0], setting),
-        p50_s=p50_s,
-        p95_s=p95_s,
-        p99_s=p99_s,
-        p50_interval=_interval(p50_s, [other[0] for other in others]),
-        p99_interval=_interval(p99_s, [other[2] for other in others]),
+        utilisation_ratio=rate_rps / saturated_rps(worlds[0], setting),
+        **of_all,
+        classes=tuple(ClassLatency(name=name, **own) for name, own in of_classes.items() if own is not None),
     )
 
 
-def _response_times_s(world: _World, setting: Setting, rate_rps: float) -> Times:
-    sent_s = _sent_s(world, rate_rps)
-    done_s = simulate(
-        sent_s,
-        world.n_rows if world.n_rows.size == sent_s.size else np.resize(world.n_rows, sent_s.size),
-        service_s=world.service_s,
-        overhead=world.overhead,
-        serving=setting.serving,
-        noise=world.noise,
-    )
-    return (done_s - sent_s)[int(_WARM_UP_RATIO * sent_s.size) :]
+class _Spread(TypedDict):
+    """The figures that all requests and each class have."""
+
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    p50_interval: Interval
+    p99_interval: Interval
 
 
-def _quantiles_s(world: _World, setting: Setting, rate_rps: float) -> list[float]:
-    """Those of a live run in this world; only answered requests count, and where none was no time is long enough."""
-    times_s = _response_times_s(world, setting, rate_rps)
-    answered_s = times_s[~np.isnan(times_s)]
-    if not answered_s.size:
-        return [math.inf] * len(_QUANTILES)
+def _spread(worlds: Sequence[World], times_s: Sequence[Times]) -> _Spread | None:
+    """Those of a live run in the best world, and how far the others' stray; None where one of them answers nobody."""
+    answered_s = [times[~np.isnan(times)] for times in times_s]
+    if not all(times.size for times in answered_s):
+        return None
+    best, *others = (_quantiles_s(world, times) for world, times in zip(worlds, answered_s, strict=True))
+    return {
+        "p50_s": best[0],
+        "p95_s": best[1],
+        "p99_s": best[2],
+        "p50_interval": _interval(best[0], [other[0] for other in others]),
+        "p99_interval": _interval(best[2], [other[2] for other in others]),
+    }
+
+
+def _quantiles_s(world: World, answered_s: Times) -> list[float]:
+    """Those of a live run in this world; only answered requests count."""
     strays = [math.exp(SCATTER[QUANTILES.index(q)] * world.stray) for q in _QUANTILES]
     return [percentile(answered_s, q) * stray for q, stray in zip(_QUANTILES, strays, strict=True)]
-
-
-def _saturated_rps(world: _World, setting: Setting) -> float:
-    return saturated_rps(setting, world.overhead, service_s=world.service_s, n_rows=world.n_rows)
 
 
 def _interval(best: float, others: Sequence[float]) -> Interval:
@@ -348,9 +306,9 @@ def _unseen_caveats(arrivals: Arrivals, capacities: Sequence[SettingCapacity]) -
     """Slow bursts, and long recordings, of which a simulated run holds but a part."""
     fastest_rps = max((capacity.usable_capacity_rps for capacity in capacities), default=0.0)
     wanted = requests_to_show(arrivals, rate_rps=fastest_rps)
-    if not wanted or _n_simulated(arrivals, _N_REQUESTS, rate_rps=fastest_rps) >= _SHOWN_LEAST_RATIO * wanted:
+    if not wanted or n_simulated(arrivals, N_REQUESTS, rate_rps=fastest_rps) >= _SHOWN_LEAST_RATIO * wanted:
         return ()
-    n = _n_simulated(arrivals, _N_REQUESTS, rate_rps=fastest_rps)
+    n = n_simulated(arrivals, N_REQUESTS, rate_rps=fastest_rps)
     return (
         Caveat(
             code="fit.arrivals_unseen",
@@ -360,6 +318,32 @@ def _unseen_caveats(arrivals: Arrivals, capacities: Sequence[SettingCapacity]) -
             number=n / wanted,
         ),
     )
+
+
+def _class_caveats(classes: Sequence[RequestClass]) -> list[Caveat]:
+    """What the simulation can't tell of classes: what it doesn't know them by, and what is too rare in it."""
+    if not classes:
+        return []
+    if not differ_in_rows(classes):
+        return [
+            Caveat(
+                code="fit.classes_alike",
+                what=f"the classes {', '.join(one.name for one in classes)} send requests of as many rows, so one "
+                "prediction stands for each: what their rows hold, and how long they are, only a live run shows",
+                fix="read the live run's figures of each class",
+            )
+        ]
+    rare = [one for one in classes if n_for_p99(one.share) > LONGER_AT_MOST * N_REQUESTS_PLAUSIBLE]
+    if not rare:
+        return []
+    return [
+        Caveat(
+            code="fit.class_rare",
+            what=f"the simulated runs hold too few requests of {', '.join(one.name for one in rare)} for a p99 of them",
+            fix="join rare classes, or judge them by the live run alone",
+            number=min(one.share for one in rare),
+        )
+    ]
 
 
 def _other_provider_caveats(laws: Sequence[ServiceTimeFit], loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:

@@ -9,7 +9,8 @@ from loadplan.caveat import Basis, Caveat
 from loadplan.execution import ExecutionConfig, Setting
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Arrivals
-from loadplan.scenario.spec import RowsPerRequest
+from loadplan.scenario.spec import RequestClass, RowsPerRequest
+from loadplan.slo import LatencyLimit
 from loadplan.speed import ProbeResult
 from loadplan.stats import Interval
 
@@ -59,6 +60,18 @@ class OverheadFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClassLatency:
+    """The response times of one class of requests among all the others."""
+
+    name: str
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    p50_interval: Interval
+    p99_interval: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedLatency:
     """The response time distribution at one rate, with the interval in which a run of a few seconds will find it.
 
@@ -72,6 +85,15 @@ class PredictedLatency:
     p99_s: float
     p50_interval: Interval
     p99_interval: Interval
+    classes: tuple[ClassLatency, ...] = ()  # where they differ in rows; else the figures above are those of each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """The limit that the simulated requests come nearest to, at the usable capacity."""
+
+    class_name: str | None  # None: it is about all requests
+    limit: LatencyLimit | None  # None: it is the share that may fail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +106,7 @@ class SettingCapacity:
     usable_capacity_rps_high: float
     saturated_rps: float  # the rate at which the queue grows without end
     curve: tuple[PredictedLatency, ...]  # from idle to the usable capacity, ascending rate
+    binding: Binding | None = None  # None: every limit holds up to the highest rate that is looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +116,7 @@ class CapacityFit:
     machine: Machine
     basis: Basis
     arrivals: Arrivals
-    rows_per_request: RowsPerRequest  # of the requests that the overhead was fitted on
+    rows_per_request: RowsPerRequest  # of all the requests that the overhead was fitted on
     service_times: tuple[ServiceTimeFit, ...]
     overhead: OverheadFit
     plausible: tuple[OverheadFit, ...]  # other overheads that explain the runs about as well, without residuals
@@ -102,3 +125,4 @@ class CapacityFit:
     caveats: tuple[Caveat, ...]
     # What the machine attains whatever the model: what carries a time to a machine with other cores. None: not probed.
     probe: ProbeResult | None = None
+    classes: tuple[RequestClass, ...] = ()  # of the requests that it is about; none: they are all of one kind

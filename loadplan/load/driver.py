@@ -112,6 +112,7 @@ def run_load(
         caveats=(*_caveats(spec, result), *driven.caveats, *_stretch_caveats(spec, n_due=job.order.due_s.size)),
         payload_rows=None if requests.n_rows is None else np.array(requests.n_rows, dtype=np.int32),
         server=watcher.result(),
+        classes=requests.classes,
     )
     if is_interrupted:
         raise LoadInterrupted(run)

@@ -17,6 +17,7 @@ from loadplan.load.records import AskAgain, LoadSpec
 from loadplan.load.requests import PreparedRequests, wire_head, wire_messages
 from loadplan.load.target import find_target
 from loadplan.scenario.arrivals import Callers, GammaArrivals, MarkovArrivals, described
+from loadplan.scenario.class_mix import draw_classes
 from loadplan.scenario.traffic import schedule
 
 # Enough connections for the answers that are usually under way, and for the clusters of bursty arrivals; more are
@@ -45,11 +46,17 @@ def prepare_job(
 
     Raises:
         InputError: when the target is not loopback and not in `allow_remote`, or the URL, the rate
-            or the core can't be used.
+            or the core can't be used, or callers who wait are of several classes.
         EnvironmentFault: when nobody listens there, or this machine can't open enough connections.
     """
-    arrival_rng, payload_rng = np.random.default_rng(spec.seed).spawn(2)
+    arrival_rng, payload_rng, class_rng = np.random.default_rng(spec.seed).spawn(3)
     due_s = _due_s(spec, arrival_rng)
+    if isinstance(spec.arrivals, Callers) and requests.classes is not None:
+        raise InputError(
+            what="callers who wait for their answers ask in turns, so they keep to no class's share",
+            where="the callers",
+            fix="offer a rate, or leave out traffic.classes",
+        )
     target = find_target(url, allow_remote=allow_remote)
     _check_core(core)
     _check_files(spec, n_requests=due_s.size)
@@ -58,7 +65,7 @@ def prepare_job(
             family=target.family,
             address=target.address,
             due_s=due_s,
-            payload=_shuffled_rounds(due_s.size, n_payloads=len(requests.bodies), rng=payload_rng),
+            payload=_payloads(requests, due_s.size, rng=payload_rng, class_rng=class_rng),
             messages=wire_messages(requests, host=target.host),
             timeout_s=spec.timeout_s,
             n_warm_connections=_n_warm_connections(spec) if requests.wire == "http/1.1" else _WARM_SHARED_CONNECTIONS,
@@ -90,6 +97,21 @@ def _again(spec: LoadSpec) -> AskAgain | None:
     if not isinstance(spec.arrivals, Callers):
         return None
     return AskAgain(think_time_s=spec.arrivals.think_time_s, until_s=spec.duration_s)
+
+
+def _payloads(
+    requests: PreparedRequests, n: int, *, rng: np.random.Generator, class_rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Which payload each of n requests carries: one of its class, which is drawn by the shares."""
+    classes = requests.classes
+    if classes is None:
+        return _shuffled_rounds(n, n_payloads=len(requests.bodies), rng=rng)
+    drawn = draw_classes(classes.shares, n, class_rng)
+    payload = np.empty(n, dtype=np.int32)
+    for i in range(len(classes.names)):
+        own, is_due = np.flatnonzero(classes.of_payload == i), drawn == i
+        payload[is_due] = own[_shuffled_rounds(int(np.count_nonzero(is_due)), n_payloads=own.size, rng=rng)]
+    return payload
 
 
 def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generator) -> NDArray[np.int32]:

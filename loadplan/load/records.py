@@ -96,6 +96,15 @@ class RequestLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadClasses:
+    """The classes of a run's requests, and which payloads are whose: so each request's payload tells its class."""
+
+    names: tuple[str, ...]
+    shares: tuple[float, ...]  # of all requests that are offered
+    of_payload: NDArray[np.int16]  # the class of each payload, as its place among the names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LostTime:
     """Stretches in which neighbours had the generator's core, seen as gaps between its clock reads."""
 
@@ -148,8 +157,14 @@ class LoadRun:
     caveats: tuple[Caveat, ...]
     payload_rows: NDArray[np.int32] | None  # rows of each payload; None: nobody told what is in the requests
     server: ServerWatch | None = None  # None: nobody watched it
+    classes: PayloadClasses | None = None  # None: all requests are of one kind
 
     @property
     def n_rows(self) -> NDArray[np.int64] | None:
         """Rows of each due request."""
         return None if self.payload_rows is None else self.payload_rows[self.requests.payload].astype(np.int64)
+
+    @property
+    def class_index(self) -> NDArray[np.int16] | None:
+        """The class of each due request, as its place in `classes.names`; None where there are none."""
+        return None if self.classes is None else self.classes.of_payload[self.requests.payload]

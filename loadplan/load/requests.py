@@ -1,13 +1,8 @@
 """Requests made ready before a run: bytes to send, and the answers they must get.
 
-Nothing is encoded while the clock runs. The rows of the payload set are dealt out one after the other, counted round:
-where all requests carry k rows, payload i holds the rows i·k … i·k + k - 1, so that every row is sent and the last
-request is as large as the others. Where their number varies, the payloads together follow its law as closely as they
-can (its quantiles, in an order drawn once), and each is sent as often as the others: so a run of a few hundred requests
-has the law's mean and p95, where as many independent draws would miss them by several percent.
+Nothing is encoded while the clock runs. How the rows are dealt out to the requests is told in `load.dealing`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,11 +14,12 @@ import orjson
 from numpy.typing import NDArray
 
 from loadplan.errors import InputError
+from loadplan.load.dealing import deal_rows
 from loadplan.load.http2 import call_headers, framed_message
+from loadplan.load.records import PayloadClasses
 from loadplan.load.wire import WireKind
 from loadplan.scenario.payloads import PayloadSet, inputs_of
-from loadplan.scenario.rows_law import spread_rows
-from loadplan.scenario.spec import RowsPerRequest
+from loadplan.scenario.spec import RequestClass, RowsPerRequest
 from loadplan.v2_tensors import DATATYPES, HEADER_LENGTH, datatype_of, encode
 
 # The server computes in the variant's precision and batches rows as they come, so the last digits differ from the
@@ -31,14 +27,6 @@ from loadplan.v2_tensors import DATATYPES, HEADER_LENGTH, datatype_of, encode
 # 1e-4 and 1e-3 are far above it and far below what a wrong row would show.
 ABS_TOLERANCE = 1e-4
 REL_TOLERANCE = 1e-3
-
-# Payloads whose sizes vary: enough for the mean of a law to come out within a percent, fewer where they would fill the
-# memory. A number in JSON takes 10 to 20 bytes, so these are at most 80 MB, and as much again in the generator.
-_N_PAYLOADS = 512
-_N_PAYLOADS_LEAST = 64
-_VALUES_MOST = 4_000_000
-_SEED = 1  # of their order; the payloads must not depend on the scenario's seed
-
 
 # How outputs stand in an answer: as the protocol v2 has them over HTTP or gRPC, or anywhere in a JSON document.
 AnswerForm = Literal["v2", "v2_grpc", "json"]
@@ -69,19 +57,26 @@ class PreparedRequests:
     n_rows: tuple[int, ...] | None  # of each payload; None: nobody told what is in them
     expected: ExpectedAnswers | None  # None: only the status counts
     wire: WireKind = "http/1.1"  # over HTTP/2 go calls of gRPC, whose messages are the bodies
+    classes: PayloadClasses | None = None  # None: all requests are of one kind
 
 
 def v2_requests(
-    payloads: PayloadSet, *, model: str, rows_per_request: RowsPerRequest, abs_tolerance: float = ABS_TOLERANCE
+    payloads: PayloadSet,
+    *,
+    model: str,
+    rows_per_request: RowsPerRequest,
+    classes: Sequence[RequestClass] = (),
+    abs_tolerance: float = ABS_TOLERANCE,
 ) -> PreparedRequests:
-    """Requests of so many rows for the Open Inference Protocol v2 over HTTP with JSON.
+    """Requests of so many rows, or of several classes, for the Open Inference Protocol v2 over HTTP with JSON.
 
     `abs_tolerance` is widened by callers whose variant may differ more from its source, such as int8.
 
     Raises:
-        InputError: when there are no rows, or an input has a type that the protocol has no name for.
+        InputError: when there are no rows, none of the segment that a class sends, or an input has a type that the
+            protocol has no name for.
     """
-    rows = rows_of_requests(payloads, rows_per_request)
+    rows, owners = deal_rows(payloads, rows_per_request, classes)
     types = {name: v2_type(name, values) for name, values in payloads.inputs.items()}
     return PreparedRequests(
         method="POST",
@@ -93,18 +88,24 @@ def v2_requests(
         ),
         n_rows=tuple(own.size for own in rows),
         expected=expected_of(payloads, rows, abs_tolerance=abs_tolerance),
+        classes=owners,
     )
 
 
 def v2_binary_requests(
-    payloads: PayloadSet, *, model: str, rows_per_request: RowsPerRequest, abs_tolerance: float = ABS_TOLERANCE
+    payloads: PayloadSet,
+    *,
+    model: str,
+    rows_per_request: RowsPerRequest,
+    classes: Sequence[RequestClass] = (),
+    abs_tolerance: float = ABS_TOLERANCE,
 ) -> PreparedRequests:
     """The same with binary tensors, in the answers too where the server has the extension.
 
     Raises:
         InputError: as `v2_requests` does.
     """
-    rows = rows_of_requests(payloads, rows_per_request)
+    rows, owners = deal_rows(payloads, rows_per_request, classes)
     types = {name: v2_type(name, values) for name, values in payloads.inputs.items()}
     parts = [_binary_parts(inputs_of(payloads, own), types) for own in rows]
     # One head serves all requests: blanks bring every JSON to the length of the longest.
@@ -116,6 +117,7 @@ def v2_binary_requests(
         bodies=tuple(json.ljust(n_json_bytes) + tensors for json, tensors in parts),
         n_rows=tuple(own.size for own in rows),
         expected=expected_of(payloads, rows, abs_tolerance=abs_tolerance),
+        classes=owners,
     )
 
 
@@ -192,31 +194,6 @@ def _checked_lines(requests: PreparedRequests, host: str) -> list[str]:
                 fix="leave out line breaks and characters beyond ASCII, or percent-encode them",
             )
     return [line for _, line in lines]
-
-
-def rows_of_requests(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> tuple[NDArray[np.intp], ...]:
-    """The row numbers of each payload, counted round."""
-    if payloads.n_rows < 1 or rows_per_request.most < 1:
-        raise InputError(
-            what=f"{payloads.n_rows} payload rows can't be sent {rows_per_request.most} at a time",
-            where="the payloads",
-            fix="give at least one row of input data, and at least one row per request",
-        )
-    sizes = spread_rows(rows_per_request, _n_payloads(payloads, rows_per_request))
-    if not rows_per_request.is_constant:
-        sizes = np.random.default_rng(_SEED).permutation(sizes)
-    ends = np.cumsum(sizes)
-    return tuple(np.arange(end - size, end) % payloads.n_rows for size, end in zip(sizes, ends, strict=True))
-
-
-def _n_payloads(payloads: PayloadSet, rows_per_request: RowsPerRequest) -> int:
-    """As many as it takes to send every row; where the sizes vary also enough for their law, and what memory holds."""
-    n_for_all = math.ceil(payloads.n_rows / rows_per_request.mean)
-    if rows_per_request.is_constant:
-        return n_for_all
-    n_values = sum(values.size for part in (payloads.inputs, payloads.expected) for values in part.values())
-    n_held = math.floor(_VALUES_MOST / (rows_per_request.mean * max(n_values, 1) / payloads.n_rows))
-    return max(min(max(n_for_all, _N_PAYLOADS), n_held), _N_PAYLOADS_LEAST)
 
 
 def v2_type(name: str, values: NDArray[np.generic]) -> str:

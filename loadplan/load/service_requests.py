@@ -1,20 +1,21 @@
 """Requests to a service of the user's own, as the scenario or the command line describes them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 import orjson
 
 from loadplan.errors import InputError
+from loadplan.load.dealing import deal_rows, payload_classes
 from loadplan.load.requests import (
     ABS_TOLERANCE,
     ExpectedAnswers,
     PreparedRequests,
     expected_of,
     path_of,
-    rows_of_requests,
     v2_binary_requests,
     v2_requests,
 )
@@ -22,7 +23,7 @@ from loadplan.load.template import fill, needs_rows, parse_template
 from loadplan.load.v2_grpc import v2_grpc_requests
 from loadplan.scenario.credentials import fill_headers
 from loadplan.scenario.payloads import PayloadSet, inputs_of
-from loadplan.scenario.spec import RowsPerRequest, Service
+from loadplan.scenario.spec import RequestClass, RowsPerRequest, Service
 
 _BODY_A_LINE = frozenset({".jsonl", ".ndjson"})
 _V2_BUILDERS = MappingProxyType({"v2": v2_requests, "v2_binary": v2_binary_requests, "v2_grpc": v2_grpc_requests})
@@ -33,17 +34,19 @@ def service_requests(
     payloads: PayloadSet | None,
     *,
     rows_per_request: RowsPerRequest,
+    classes: Sequence[RequestClass] = (),
     abs_tolerance: float = ABS_TOLERANCE,
 ) -> PreparedRequests:
     """What is sent to this service: the rows of the scenario's model, or, without one, fixed bodies.
 
     Raises:
-        InputError: when the request can't be read or filled, a variable of a header isn't set, or the answer is looked
-            for where this model has nothing to compare.
+        InputError: when the request can't be read or filled, a variable of a header isn't set, the answer is looked
+            for where this model has nothing to compare, or a class has a payload of another kind than is sent.
     """
     headers = fill_headers(service.headers, where="the header")
     if service.protocol == "json":
-        return _with_headers(_json_requests(service, payloads, rows_per_request, abs_tolerance), headers)
+        requests = _json_requests(service, payloads, rows_per_request, classes, abs_tolerance)
+        return _with_headers(requests, headers)
     if payloads is None:
         raise InputError(
             what=f"{service.protocol} sends the rows of a model, and there is none",
@@ -51,7 +54,13 @@ def service_requests(
             fix="name a model in the scenario",
         )
     build = _V2_BUILDERS[service.protocol]
-    requests = build(payloads, model=service.model, rows_per_request=rows_per_request, abs_tolerance=abs_tolerance)
+    requests = build(
+        payloads,
+        model=service.model,
+        rows_per_request=rows_per_request,
+        classes=classes,
+        abs_tolerance=abs_tolerance,
+    )
     if service.protocol != "v2_grpc":  # gRPC has its own paths
         requests = replace(requests, path=_v2_path(service.url, requests.path))
     return _with_headers(requests, headers)
@@ -71,21 +80,26 @@ def _with_headers(requests: PreparedRequests, headers: tuple[tuple[str, str], ..
 
 
 def _json_requests(
-    service: Service, payloads: PayloadSet | None, rows_per_request: RowsPerRequest, abs_tolerance: float
+    service: Service,
+    payloads: PayloadSet | None,
+    rows_per_request: RowsPerRequest,
+    classes: Sequence[RequestClass],
+    abs_tolerance: float,
 ) -> PreparedRequests:
     path = None if service.request is None else Path(service.folder) / service.request
     document = None
     if path is not None and path.suffix == ".json":
         document = parse_template(_read(path), where=str(path))
     if document is None or not needs_rows(document):
-        return _fixed_requests(service, path)
+        return _fixed_requests(service, path, classes)
+    _refuse_payloads(classes, "body", said="is filled with rows of the model", fix="name a segment of its rows")
     if payloads is None:
         raise InputError(
             what="the request stands for rows of a model, and there is none",
             where=str(path),
             fix="name a model in the scenario, or write the rows themselves into the file",
         )
-    rows = rows_of_requests(payloads, rows_per_request)
+    rows, owners = deal_rows(payloads, rows_per_request, classes)
     bodies = tuple(orjson.dumps(fill(document, inputs_of(payloads, own), where=str(path))) for own in rows)
     expected = None
     if service.answers:
@@ -104,20 +118,43 @@ def _json_requests(
         bodies=bodies,
         n_rows=tuple(own.size for own in rows),
         expected=expected,
+        classes=owners,
     )
 
 
-def _fixed_requests(service: Service, path: Path | None) -> PreparedRequests:
+def _fixed_requests(service: Service, path: Path | None, classes: Sequence[RequestClass]) -> PreparedRequests:
     """Bodies that hold what they hold: nobody knows the right answers, so at most a place in them is looked at."""
-    bodies = (b"",) if path is None else _bodies(path)
+    _refuse_payloads(classes, "segment", said="holds no rows of the model", fix="name a .json or .jsonl with bodies")
+    paths = [path if one.body is None else Path(service.folder) / one.body for one in classes] or [path]
+    if any(own is None for own in paths) and any(own is not None for own in paths):
+        raise InputError(
+            what="some classes send a body and others none, and a request is a POST or a GET",
+            where="traffic.classes",
+            fix="give each class a payload, or name target.request for those without",
+        )
+    of_each = [(b"",) if own is None else _bodies(own) for own in paths]
+    bodies = tuple(body for own in of_each for body in own)
     return PreparedRequests(
-        method=service.method or ("GET" if path is None else "POST"),
+        method=service.method or ("GET" if paths[0] is None else "POST"),
         path=path_of(service.url),
-        headers=() if path is None else _content_type(bodies),
+        headers=() if paths[0] is None else _content_type(bodies),
         bodies=bodies,
         n_rows=None,
         expected=ExpectedAnswers(outputs={}, form="json", pointers=service.answers) if service.answers else None,
+        classes=payload_classes(classes, [len(own) for own in of_each]) if classes else None,
     )
+
+
+def _refuse_payloads(classes: Sequence[RequestClass], kind: Literal["segment", "body"], *, said: str, fix: str) -> None:
+    """Payloads of a kind that the target's request has no use for."""
+    for one in classes:
+        named = one.segment if kind == "segment" else one.body
+        if named is not None:
+            raise InputError(
+                what=f"the class {one.name} sends {named!r:.60}, and the target's request {said}",
+                where=f"the payload of the class {one.name}",
+                fix=fix,
+            )
 
 
 def _pointers(answers: Mapping[str, str], payloads: PayloadSet) -> dict[str, str]:

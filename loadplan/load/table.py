@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
-from loadplan.load.records import LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog, ServerWatch
+from loadplan.load.records import (
+    LoadRun,
+    LoadSpec,
+    LoadVerdict,
+    LostTime,
+    Outcome,
+    PayloadClasses,
+    RequestLog,
+    ServerWatch,
+)
 from loadplan.machine import Machine
 from loadplan.store.codec import dumps, loads
 
@@ -45,11 +54,17 @@ class _Circumstances:
     caveats: tuple[Caveat, ...]
     payload_rows: NDArray[np.int32] | None
     server: ServerWatch | None = None
+    classes: PayloadClasses | None = None
 
 
 def load_columns(run: LoadRun) -> Columns:
-    """One row per due request, in order of due time; columns named and typed as in `RequestLog`."""
-    return {name: getattr(run.requests, name) for name in _DTYPES}
+    """One row per due request, in order of due time; columns named and typed as in `RequestLog`.
+
+    Where there are classes, `class_index` says of which each request is, for readers of the file: the classes
+    themselves stand beside the columns.
+    """
+    columns: Columns = {name: getattr(run.requests, name) for name in _DTYPES}
+    return columns if run.class_index is None else {**columns, "class_index": run.class_index}
 
 
 def load_metadata(run: LoadRun) -> dict[str, str]:
@@ -63,6 +78,7 @@ def load_metadata(run: LoadRun) -> dict[str, str]:
         caveats=run.caveats,
         payload_rows=run.payload_rows,
         server=run.server,
+        classes=run.classes,
     )
     return {_KEY: dumps(circumstances)}
 
@@ -91,13 +107,14 @@ def load_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Mapp
         caveats=said.caveats,
         payload_rows=said.payload_rows,
         server=said.server,
+        classes=said.classes,
     )
 
 
 def to_frame(run: LoadRun) -> "pd.DataFrame":
     """The requests as a pandas table, outcomes by name; the response time is NaN where there was no right answer.
 
-    The rows of each request stand in `n_rows`, where they are known.
+    The rows of each request stand in `n_rows`, where they are known, and its class in `class`, where there are any.
     """
     import pandas as pd
 
@@ -109,4 +126,6 @@ def to_frame(run: LoadRun) -> "pd.DataFrame":
     frame["send_delay_s"] = log.sent_s - log.due_s
     if run.n_rows is not None:
         frame["n_rows"] = run.n_rows
+    if run.classes is not None:
+        frame["class"] = pd.Categorical.from_codes(run.class_index, categories=list(run.classes.names))
     return frame

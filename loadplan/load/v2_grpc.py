@@ -1,27 +1,34 @@
 """Requests and answers of the Open Inference Protocol v2 over gRPC; tensors go as raw bytes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from loadplan.load.requests import ABS_TOLERANCE, PreparedRequests, expected_of, rows_of_requests, v2_type
+from loadplan.load.dealing import deal_rows
+from loadplan.load.requests import ABS_TOLERANCE, PreparedRequests, expected_of, v2_type
 from loadplan.scenario.payloads import PayloadSet, inputs_of
-from loadplan.scenario.spec import RowsPerRequest
+from loadplan.scenario.spec import RequestClass, RowsPerRequest
 from loadplan.v2_messages import CONTENTS, SERVICE, ModelInferRequest, ModelInferResponse
 from loadplan.v2_tensors import BadTensor, decode, encode
 
 
 def v2_grpc_requests(
-    payloads: PayloadSet, *, model: str, rows_per_request: RowsPerRequest, abs_tolerance: float = ABS_TOLERANCE
+    payloads: PayloadSet,
+    *,
+    model: str,
+    rows_per_request: RowsPerRequest,
+    classes: Sequence[RequestClass] = (),
+    abs_tolerance: float = ABS_TOLERANCE,
 ) -> PreparedRequests:
     """The requests of `v2_requests` as calls of gRPC.
 
     Raises:
-        InputError: when there are no rows, or an input has a type that the protocol has no name for.
+        InputError: as `v2_requests` does.
     """
-    rows = rows_of_requests(payloads, rows_per_request)
+    rows, owners = deal_rows(payloads, rows_per_request, classes)
     return PreparedRequests(
         method="POST",
         path=f"/{SERVICE}/ModelInfer",
@@ -30,6 +37,7 @@ def v2_grpc_requests(
         n_rows=tuple(own.size for own in rows),
         expected=expected_of(payloads, rows, abs_tolerance=abs_tolerance, form="v2_grpc"),
         wire="http/2",
+        classes=owners,
     )
 
 

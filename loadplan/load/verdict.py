@@ -6,12 +6,14 @@ never for how slow its answers were, so a server's own stall stays in. A request
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement, ObjectiveMissed
+from loadplan.load.classes import run_of_class
 from loadplan.load.records import GRPC_STATUS, LoadRun, LoadSpec, LoadVerdict, LostTime, Outcome, RequestLog
 from loadplan.scenario.arrivals import Callers
 from loadplan.slo import Attainment, Slo, attainment
@@ -129,7 +131,7 @@ def send_delay_summary(run: LoadRun) -> Summary | None:
 
 
 def judge_slo(run: LoadRun, slo: Slo, *, confidence_ratio: float = 0.95) -> tuple[Attainment, ...]:
-    """Count every latency limit over all due requests; whatever was not answered right is a miss.
+    """Count every latency limit over all due requests, or over those of the objective's class; a failure is a miss.
 
     Each carries the bounds of the share that misses in the long run, at the confidence asked, which stay right
     though slow answers come in clusters (`stats.share_above`).
@@ -137,12 +139,50 @@ def judge_slo(run: LoadRun, slo: Slo, *, confidence_ratio: float = 0.95) -> tupl
     """
     _require_valid(run)
     _require_open(run)
-    times_s = times_of_all_s(run.requests)
+    times_s = times_of_all_s(judged_by(run, slo).requests)
     counted = (
-        attainment(limit, n_due=run.requests.n_requests, n_within=int(np.count_nonzero(times_s <= limit.limit_s)))
+        attainment(
+            limit,
+            n_due=times_s.size,
+            n_within=int(np.count_nonzero(times_s <= limit.limit_s)),
+            class_name=slo.class_name,
+        )
         for limit in slo.limits
     )
     return tuple(_bounded(one, times_s, confidence_ratio) for one in counted)
+
+
+def judged_by(run: LoadRun, slo: Slo) -> LoadRun:
+    """The run as far as an objective is about it: all of it, or the requests of a class."""
+    return run if slo.class_name is None else run_of_class(run, slo.class_name)
+
+
+def failures_allowed(run: LoadRun, slo: Slo) -> bool:
+    """Whether no more of the requests that an objective is about failed than it allows."""
+    judged = judged_by(run, slo)
+    return judged.verdict.n_failed <= slo.max_failed_ratio * max(judged.requests.n_requests, 1)
+
+
+def objectives_missed(run: LoadRun, objectives: Sequence[Slo]) -> ObjectiveMissed | None:
+    """The objectives that a valid run missed for sure, as an error to raise; None where it missed none."""
+    missed: list[str] = []
+    for slo in objectives:
+        of = "" if slo.class_name is None else f"{slo.class_name}: "
+        missed += [
+            f"{of}{one.ratio:.2%} of {one.n_due} requests were within {1e3 * one.limit.limit_s:g} ms, "
+            f"{one.limit.quantile:g} of them must be"
+            for one in judge_slo(run, slo)
+            if one.outcome == "missed"
+        ]
+        if not failures_allowed(run, slo):
+            log = judged_by(run, slo)
+            missed.append(
+                f"{of}{log.verdict.n_failed} of {log.requests.n_requests} requests failed, "
+                f"{slo.max_failed_ratio:g} of them may"
+            )
+    if not missed:
+        return None
+    return ObjectiveMissed(what="; ".join(missed), where=run.url, fix="offer less, or serve those requests faster")
 
 
 def times_of_all_s(requests: RequestLog) -> NDArray[np.float64]:

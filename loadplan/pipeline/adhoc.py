@@ -17,6 +17,7 @@ from loadplan.export.guard import inspect_model
 from loadplan.load.crew import ALONE, Launch, RemoteCrew
 from loadplan.load.records import LoadRun, LoadSpec, asked
 from loadplan.load.requests import ABS_TOLERANCE
+from loadplan.load.service_requests import service_requests
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.benchmark import benchmark_without_probe
@@ -31,6 +32,7 @@ from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import Scenario, Service
 from loadplan.scenario.synthetic import synthetic_payloads
 from loadplan.scenario.traffic import replayed_rate_rps
+from loadplan.slo import Slo
 from loadplan.store.run_folder import read_run_folder
 from loadplan.verify import verification_timeout_s
 
@@ -126,8 +128,7 @@ def load_url(service: Service, request: LoadRequest, *, observer: Observer) -> L
     return drive_service(
         service,
         _spec(request, arrivals, rate_rps=rate_rps, timeout_s=_TIMEOUT_S, setting=None),
-        payloads=None,
-        rows_per_request=always(1),
+        requests=service_requests(service, None, rows_per_request=always(1)),
         machine=read_machine(),
         observer=observer,
         launch=request.launch,
@@ -194,6 +195,14 @@ def load_scenario(
     return driven
 
 
+def objectives_to_judge(scenario_file: Path, driven: LoadRun) -> tuple[Slo, ...]:
+    """What a run of several classes is held to: its scenario's objectives, for its average may hide one of them.
+
+    A run of one kind of requests is shown as it came: it may be offered any rate, which no objective is about.
+    """
+    return read_scenario(scenario_file).objectives if driven.classes is not None else ()
+
+
 def served_by(target: Path) -> Served:
     """What `loadplan serve` serves: an ONNX file with plain defaults, or a run's model with its planned setting.
 
@@ -235,11 +244,17 @@ def _load_service(
             timeout_s=verification_timeout_s(scenario),
             setting=None,
         ),
-        payloads=payloads,
-        rows_per_request=scenario.traffic.rows_per_request,
+        requests=service_requests(
+            service,
+            payloads,
+            rows_per_request=scenario.traffic.rows_per_request,
+            classes=scenario.traffic.classes,
+            abs_tolerance=max(
+                (limits.max_abs_error or ABS_TOLERANCE for limits in parity.values()), default=ABS_TOLERANCE
+            ),
+        ),
         machine=read_machine(),
         observer=observer,
-        abs_tolerance=max((limits.max_abs_error or ABS_TOLERANCE for limits in parity.values()), default=ABS_TOLERANCE),
         launch=request.launch,
     )
 

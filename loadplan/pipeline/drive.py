@@ -55,6 +55,7 @@ def drive(
         right,
         model=scenario.name,
         rows_per_request=scenario.traffic.rows_per_request,
+        classes=scenario.traffic.classes,
         abs_tolerance=tolerance,
     )
     invalid: list[str] = []

@@ -16,7 +16,7 @@ from loadplan.pipeline.artifacts import read_findings
 from loadplan.plan.accelerator import gpu_of, is_same_gpu
 from loadplan.plan.measured import MeasuredType
 from loadplan.profile import Profile, ProfiledModel, ProfileFacts, read_profile, write_profile
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.spec import RequestClass, Scenario
 from loadplan.store.files import sha256_file
 from loadplan.store.run_folder import read_run_folder
 
@@ -183,6 +183,13 @@ def _fit_for(given: GivenProfile, scenario: Scenario, variants: set[str], model_
             where=where,
             fix="measure this scenario's model there with `loadplan profile`",
         )
+    if facts.fit.classes != scenario.traffic.classes:
+        raise InputError(
+            what=f"it was measured with {_classes(facts.fit.classes)}, the scenario has "
+            f"{_classes(scenario.traffic.classes)} (names, shares, rows and payloads must all be the same)",
+            where=where,
+            fix="measure there again with this scenario",
+        )
     if facts.fit.rows_per_request != scenario.traffic.rows_per_request:
         raise InputError(
             what=f"it was measured with requests of {facts.fit.rows_per_request.mean:g} rows, the scenario sends "
@@ -204,6 +211,10 @@ def _fit_for(given: GivenProfile, scenario: Scenario, variants: set[str], model_
             fix="measure there again with this scenario",
         )
     return with_capacities(replace(facts.fit, service_times=laws), scenario)
+
+
+def _classes(classes: Sequence[RequestClass]) -> str:
+    return "the classes " + ", ".join(f"{one.name} ({one.share:.3g})" for one in classes) if classes else "no classes"
 
 
 def _counts(numbers: Sequence[int]) -> str:

@@ -3,33 +3,28 @@
 from loadplan.load.crew import ALONE, Launch
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec, asked
-from loadplan.load.requests import ABS_TOLERANCE
-from loadplan.load.service_requests import service_requests
+from loadplan.load.requests import PreparedRequests
 from loadplan.machine import Machine, usable_cores
 from loadplan.pipeline.observer import Observer
-from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.spec import RowsPerRequest, Service
+from loadplan.scenario.spec import Service
 
 
 def drive_service(
     service: Service,
     spec: LoadSpec,
     *,
-    payloads: PayloadSet | None,
-    rows_per_request: RowsPerRequest,
+    requests: PreparedRequests,
     machine: Machine,
     observer: Observer,
-    abs_tolerance: float = ABS_TOLERANCE,
     launch: Launch = ALONE,
 ) -> LoadRun:
-    """One live run against the service, with the rows of `payloads` where its requests hold any.
+    """One live run against the service, with requests made for it (`load.service_requests`).
 
     Raises:
-        InputError: when the requests can't be made, or the host is neither loopback nor allowed.
+        InputError: when the host is neither loopback nor allowed.
         EnvironmentFault: when the service gives no answer at all.
         InvalidMeasurement: when the generator died.
     """
-    requests = service_requests(service, payloads, rows_per_request=rows_per_request, abs_tolerance=abs_tolerance)
     rate = asked(spec)
     observer.begin("load", f"how does {service.url.partition('?')[0]} answer {rate}?")
     run = run_load(

@@ -19,6 +19,7 @@ from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.inference import runtime_version
+from loadplan.load.dealing import rows_of_class
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
@@ -57,8 +58,11 @@ def read_question(road: Road) -> Findings:
         write_text(road.folder.path / artifacts.SCENARIO_TEXT, road.scenario_text)
         write_record(road.folder.path / artifacts.SCENARIO, portable, schema="loadplan.scenario/1")
         write_record(road.folder.path / artifacts.MACHINE, road.machine, schema="loadplan.machine/1")
-        limits = [limit for slo in road.scenario.objectives for limit in slo.limits]
-        said = ", ".join(f"p{100 * limit.quantile:g} ≤ {1e3 * limit.limit_s:g} ms" for limit in limits)
+        said = ", ".join(
+            f"{slo.class_name + ' ' if slo.class_name else ''}p{100 * limit.quantile:g} ≤ {1e3 * limit.limit_s:g} ms"
+            for slo in road.scenario.objectives
+            for limit in slo.limits
+        )
         return Made(
             paths=[artifacts.SCENARIO_TEXT, artifacts.SCENARIO, artifacts.MACHINE],
             outcome=f"{road.scenario.name}: {road.scenario.traffic.peak_rps:,g} requests/s at the peak, {said}",
@@ -101,7 +105,10 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
     once(road, "export", inputs, make)
     exported = read_record(path / artifacts.EXPORT, ExportRun, schema="loadplan.export/1")
     require_batches(exported, road.scenario)
-    return exported, load_payloads(path / artifacts.PAYLOADS)
+    payloads = load_payloads(path / artifacts.PAYLOADS)
+    for one in road.scenario.traffic.classes:
+        rows_of_class(payloads, one)  # before anything is measured for a segment that isn't there
+    return exported, payloads
 
 
 def bench(road: Road, exported: ExportRun, payloads: PayloadSet) -> BenchRun:
@@ -140,7 +147,7 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
         **made_by(road, "export", "bench"),
         "serving": digest(scenario.serving),
         "load": digest(scenario.load),
-        "rows": digest(scenario.traffic.rows_per_request),
+        "rows": digest((scenario.traffic.rows_per_request, scenario.traffic.classes)),
         "machine": road.machine.fingerprint,
         "locust": version("locust"),
     }
@@ -178,7 +185,7 @@ def fit(road: Road, benched: BenchRun, loads: Sequence[LoadRun]) -> CapacityFit:
         **made_by(road, "bench", "load"),
         "objectives": digest(scenario.objectives),
         "serving": digest(scenario.serving),
-        "traffic": digest((scenario.traffic.arrivals, scenario.traffic.rows_per_request)),
+        "traffic": digest((scenario.traffic.arrivals, scenario.traffic.rows_per_request, scenario.traffic.classes)),
         "seed": str(scenario.load.seed),
         **{name: version(name) for name in ("numpy", "scipy", "numba")},
     }
@@ -236,7 +243,7 @@ def verify(
         **made_by(road, "export", "fit"),
         "run": digest(spec),
         "objectives": digest(scenario.objectives),
-        "rows": digest(scenario.traffic.rows_per_request),
+        "rows": digest((scenario.traffic.rows_per_request, scenario.traffic.classes)),
         "machine": road.machine.fingerprint,
     }
 

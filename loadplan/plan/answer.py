@@ -16,7 +16,7 @@ from loadplan.caveat import Caveat
 from loadplan.plan.candidate import Candidate, least_fleet
 from loadplan.plan.demand import Demand, read_demand
 from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
-from loadplan.plan.reasons import money, why_lost, why_not_fewer, why_won
+from loadplan.plan.reasons import money, what_binds, why_lost, why_not_fewer, why_won
 from loadplan.plan.sizing import n_replicas_needed, usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
 
@@ -119,7 +119,9 @@ def _with_winner(plan: Plan, ranked: Sequence[_Ranked], *, demand: Demand, rules
             replace(one.fleet, reason=why_lost(one.fleet, winner.fleet, reason))
             for one, reason in zip(rivals, not_fewer[1:], strict=False)
         ),
-        binding_constraint=f"{winner.fleet.items[0].n_replicas} replicas: {not_fewer[0]}",
+        binding_constraint=(
+            f"{winner.fleet.items[0].n_replicas} replicas: {not_fewer[0]}{what_binds(winner.fleet.capacity.binding)}"
+        ),
         months=_months(winner.candidate, demand=demand, rules=rules),
     )
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from loadplan.catalog.price import Offer
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import Setting
+from loadplan.fit.records import Binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class ReplicaCapacity:
     basis: Basis
     # `provider/type`, else the GPU, whose profile it rests on; None: this machine, or none at all
     measured_on: str | None = None
+    binding: Binding | None = None  # which limit it comes nearest to; None: not known, or all requests are of one kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

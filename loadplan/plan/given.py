@@ -52,6 +52,7 @@ def plan_on_given(capacities: Sequence[GivenCapacity], *, scenario: Scenario, ca
         assumptions=common_assumptions(scenario),
         caveats=(
             *_unknown_p99(capacities),
+            *_unknown_classes(scenario),
             *stale_price_caveats((candidate.offer for candidate in candidates), as_of),
         ),
     )
@@ -93,8 +94,9 @@ def _candidate(offer: Offer, given: GivenCapacity) -> Candidate:
 
 
 def _p99_limit_s(scenario: Scenario) -> Decimal | None:
-    """The strictest limit on the p99, as it was written: rounding undoes what milliseconds cost in binary."""
-    limits_s = [limit.limit_s for slo in scenario.objectives for limit in slo.limits if limit.quantile == _P99]
+    """The strictest limit on the p99 of all requests, as it was written: rounding undoes what binary costs it."""
+    of_all = (slo for slo in scenario.objectives if slo.class_name is None)
+    limits_s = [limit.limit_s for slo in of_all for limit in slo.limits if limit.quantile == _P99]
     return Decimal(str(round(min(limits_s), 9))) if limits_s else None
 
 
@@ -127,6 +129,17 @@ def _unknown_p99(capacities: Iterable[GivenCapacity]) -> Iterable[Caveat]:
             what=f"{n_unknown} of the given capacities name no p99 and are believed to hold within the objectives",
             fix="fill in p99_ms, measured at the capacity given",
             number=float(n_unknown),
+        )
+
+
+def _unknown_classes(scenario: Scenario) -> Iterable[Caveat]:
+    named = dict.fromkeys(slo.class_name for slo in scenario.objectives if slo.class_name is not None)
+    if named:
+        yield Caveat(
+            code="plan.given_without_classes",
+            what=f"given capacities say nothing of single classes, so they are believed to hold the objectives of "
+            f"{', '.join(named)} too",
+            fix="give capacities at which each class was within its own objectives",
         )
 
 

@@ -8,10 +8,12 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
+from loadplan.fit.records import Binding
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import Fleet
 from loadplan.plan.sizing import carried_rps, n_replicas_for_peak
 from loadplan.scenario.spec import PlanRules
+from loadplan.slo import LatencyLimit
 
 NEAR_TIE_RATIO = Decimal("0.05")
 
@@ -36,11 +38,12 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
 
 def why_won(fleet: Fleet, rivals: Sequence[Fleet], not_fewer: str) -> str:
     """The winner's line: of how many it is the cheapest, how close the next ones are, and why not fewer replicas."""
+    binds = what_binds(fleet.capacity.binding)
     if not rivals:
-        return f"the only instance type that meets every objective: {not_fewer}"
+        return f"the only instance type that meets every objective: {not_fewer}{binds}"
     n_near = sum(is_near_tie(rival, fleet) for rival in rivals)
     near = f"; near-ties: {n_near} of the others cost at most 5 % more" if n_near else ""
-    return f"cheapest of {len(rivals) + 1} instance types that meet every objective: {not_fewer}{near}"
+    return f"cheapest of {len(rivals) + 1} instance types that meet every objective: {not_fewer}{binds}{near}"
 
 
 def why_lost(fleet: Fleet, winner: Fleet, not_fewer: str) -> str:
@@ -58,6 +61,23 @@ def why_lost(fleet: Fleet, winner: Fleet, not_fewer: str) -> str:
 def is_near_tie(fleet: Fleet, winner: Fleet) -> bool:
     """Whether a fleet costs at most 5 % more than the winner."""
     return fleet.usd_per_month <= winner.usd_per_month * (1 + NEAR_TIE_RATIO)
+
+
+def what_binds(binding: Binding | None) -> str:
+    """Which limit a server comes nearest to where classes have limits of their own; nothing where that isn't known."""
+    if binding is None:
+        return ""
+    if binding.limit is None:
+        of = "all requests" if binding.class_name is None else f"the class {binding.class_name}"
+        return f"; the share of {of} that may fail binds"
+    of = " of all requests" if binding.class_name is None else ""
+    return f"; the {limit_words(binding.limit, binding.class_name)}{of} binds"
+
+
+def limit_words(limit: LatencyLimit, class_name: str | None) -> str:
+    """Such as `p99 of at most 50 ms`, or `p95 of at most 200 ms for the class upload`."""
+    of = "" if class_name is None else f" for the class {class_name}"
+    return f"p{100 * limit.quantile:g} of at most {1e3 * limit.limit_s:g} ms{of}"
 
 
 def money(usd: Decimal) -> str:

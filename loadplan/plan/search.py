@@ -12,7 +12,7 @@ from functools import cache, partial
 from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Basis, Caveat
-from loadplan.fit.records import CapacityFit, SettingCapacity
+from loadplan.fit.records import Binding, CapacityFit, SettingCapacity
 from loadplan.plan.accelerator import n_gpus
 from loadplan.plan.answer import Considered, NearMiss, answer
 from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions, gpu_assumptions
@@ -28,6 +28,7 @@ from loadplan.plan.measured import (
     unused_types,
 )
 from loadplan.plan.offers import allowed_offers, listed, stale_price_caveats, why_not_plannable
+from loadplan.plan.reasons import limit_words
 from loadplan.plan.transfer import (
     OTHER_ARCHITECTURE_FACTOR,
     SAME_ARCHITECTURE_FACTOR,
@@ -45,9 +46,10 @@ from loadplan.plan.transfer import (
     speed_ratio,
     transferred_capacity,
     transferred_p99,
+    waits_of,
 )
 from loadplan.scenario.spec import Scenario
-from loadplan.slo import LatencyLimit
+from loadplan.slo import LatencyLimit, Slo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class _CoreCapacity:
     there: CapacityRange  # of one server process
     basis: Basis
     measured_on: str | None  # the type or the GPU whose profile this rests on; None: the machine at hand
+    binding: Binding | None  # where there are classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class _Miss:
     offer: Offer
     core: _CoreCapacity
     limit: LatencyLimit  # the one that is missed most
+    class_name: str | None  # whose limit it is; None: that of all requests
     latency_s: float  # at the lowest rate that was fitted, by the low end of the speed and the high end of the latency
 
 
@@ -100,9 +104,9 @@ def plan_fleet(
     """
     grounds = find_grounds(fit, measured, catalog)
     here = grounds[-1].family
-    limits = [limit for slo in scenario.objectives for limit in slo.limits]
-    tables = {ground.label: _capacity_table(ground, limits) for ground in grounds[:-1]}
-    table_here = _capacity_table(grounds[-1], limits)
+    objectives = scenario.objectives
+    tables = {ground.label: _capacity_table(ground, objectives) for ground in grounds[:-1]}
+    table_here = _capacity_table(grounds[-1], objectives)
     offers = allowed_offers(catalog, scenario.plan)
     reasons: list[tuple[Offer, str]] = []
     candidates: list[Candidate] = []
@@ -119,7 +123,7 @@ def plan_fleet(
         if carrying:
             candidates.append(_candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type))))
             continue
-        misses += [_miss(offer, core, limits) for core in fitting if core.here.curve and limits]
+        misses += [_miss(offer, core, objectives) for core in fitting if core.here.curve and objectives]
         reasons.append((offer, reason or _why_too_slow(offer.instance_type, fits=bool(fitting))))
     prices = [candidate.offer for candidate in candidates]
     considered = Considered(
@@ -168,7 +172,7 @@ def _why_too_slow(instance_type: InstanceType, *, fits: bool) -> str:
 
 
 def _capacity_table(
-    ground: Ground, limits: Sequence[LatencyLimit]
+    ground: Ground, objectives: Sequence[Slo]
 ) -> Callable[[_Elsewhere | None], tuple[_CoreCapacity, ...]]:
     """Every setting of the fit elsewhere, each kind of hardware worked out once; None stands for the ground's own.
 
@@ -179,7 +183,7 @@ def _capacity_table(
     @cache
     def capacities_on(there: _Elsewhere | None) -> tuple[_CoreCapacity, ...]:
         return tuple(
-            _core_capacity(ground, capacity, there, limits)
+            _core_capacity(ground, capacity, there, objectives)
             for capacity in ground.fit.capacities
             if there is None or there.has_gpu != capacity.setting.execution.is_on_cpu
         )
@@ -188,7 +192,7 @@ def _capacity_table(
 
 
 def _core_capacity(
-    ground: Ground, capacity: SettingCapacity, there: _Elsewhere | None, limits: Sequence[LatencyLimit]
+    ground: Ground, capacity: SettingCapacity, there: _Elsewhere | None, objectives: Sequence[Slo]
 ) -> _CoreCapacity:
     here = ground.family
     if there is None:
@@ -202,9 +206,10 @@ def _core_capacity(
     return _CoreCapacity(
         here=capacity,
         speed=speed,
-        there=transferred_capacity(capacity, speed, limits),
+        there=transferred_capacity(capacity, speed, objectives),
         basis=ground.fit.basis if there is None else "extrapolated",
         measured_on=None if ground.is_here else ground.label,
+        binding=capacity.binding if ground.fit.classes else None,
     )
 
 
@@ -248,6 +253,7 @@ def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
             n_server_processes=n_processes,
             basis=core.basis,
             measured_on=core.measured_on,
+            binding=core.binding,
         ),
         sizing_rps=float(f"{sizing_rps:.9g}"),  # the noise of binary floats must not buy a replica
         predict_p99=partial(_replica_p99, core, n_processes),
@@ -258,14 +264,22 @@ def _replica_p99(core: _CoreCapacity, n_processes: int, rate_rps: float) -> Pred
     return transferred_p99(core.here, core.speed, rate_rps=rate_rps / n_processes)
 
 
-def _miss(offer: Offer, core: _CoreCapacity, limits: Sequence[LatencyLimit]) -> _Miss:
-    window_s = core.here.setting.serving.batch_window_s
-    latencies_s = [
-        latency_elsewhere(cautious_quantile_s(core.here.curve[0], limit.quantile), core.speed.low, window_s)
-        for limit in limits
+def _miss(offer: Offer, core: _CoreCapacity, objectives: Sequence[Slo]) -> _Miss:
+    window_s, idle = core.here.setting.serving.batch_window_s, core.here.curve[0]
+    missed = [
+        _Miss(
+            offer=offer,
+            core=core,
+            limit=limit,
+            class_name=slo.class_name,
+            latency_s=latency_elsewhere(
+                cautious_quantile_s(waits_of(idle, slo.class_name), limit.quantile), core.speed.low, window_s
+            ),
+        )
+        for slo in objectives
+        for limit in slo.limits
     ]
-    latency_s, limit = max(zip(latencies_s, limits, strict=True), key=lambda pair: pair[0] / pair[1].limit_s)
-    return _Miss(offer=offer, core=core, limit=limit, latency_s=latency_s)
+    return max(missed, key=lambda miss: miss.latency_s / miss.limit.limit_s)
 
 
 def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
@@ -278,7 +292,7 @@ def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
     if nearest is None:
         return None
     limit, latency_s = nearest.limit, nearest.latency_s
-    objective = f"p{100 * limit.quantile:g} of at most {1e3 * limit.limit_s:g} ms"
+    objective = limit_words(limit, nearest.class_name)
     return NearMiss(
         candidate=_candidate(nearest.offer, nearest.core),
         reason=f"even nearly idle it may need {1e3 * latency_s:.3g} ms; the objective is a {objective}",

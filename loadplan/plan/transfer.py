@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.fit.backlog import requests_in_full_batch
-from loadplan.fit.records import CapacityFit, PredictedLatency, ServiceTimeFit, SettingCapacity
+from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, ServiceTimeFit, SettingCapacity
 from loadplan.plan.microarchitecture import core_peak_gflops
-from loadplan.slo import LatencyLimit
+from loadplan.slo import Slo
 
 # Widening of the interval on hardware that was never measured. Assumed: the ledger of verified plans will replace it.
 SAME_ARCHITECTURE_FACTOR = 1.5
@@ -109,16 +109,16 @@ def inference_share(fit: CapacityFit, capacity: SettingCapacity) -> float:
     return inference_s / (inference_s + overhead_s)
 
 
-def transferred_capacity(capacity: SettingCapacity, speed: SpeedRatio, limits: Sequence[LatencyLimit]) -> CapacityRange:
-    """The highest rate at which every limit holds on a machine of another speed, of one server process.
+def transferred_capacity(capacity: SettingCapacity, speed: SpeedRatio, objectives: Sequence[Slo]) -> CapacityRange:
+    """The highest rate at which every objective holds on a machine of another speed, of one server process.
 
     The highest rate r here whose latency, taken there, is within the limits, times s. A faster machine could also run
     closer to its saturation than this one; the table ends at the usable capacity here, so that gain isn't counted.
     """
-    rate = _rate_within(capacity, speed.middle, limits, quantile_s)
+    rate = _rate_within(capacity, speed.middle, objectives, quantile_s)
     middle = speed.middle * min(rate, capacity.usable_capacity_rps)
     # At the low end the objectives hold even by the high end of the predicted latency.
-    cautious_rate = _rate_within(capacity, speed.low, limits, cautious_quantile_s)
+    cautious_rate = _rate_within(capacity, speed.low, objectives, cautious_quantile_s)
     low = speed.low * min(cautious_rate, capacity.usable_capacity_rps_low)
     high = speed.high * capacity.usable_capacity_rps_high
     return CapacityRange(low=min(low, middle), middle=middle, high=max(middle, high))
@@ -150,12 +150,17 @@ def latency_elsewhere(latency_s: float, speed: float, window_s: float) -> float:
     return waited_s + (latency_s - waited_s) / speed
 
 
-def quantile_s(point: PredictedLatency, quantile: float) -> float:
+def waits_of(point: PredictedLatency, class_name: str | None) -> PredictedLatency | ClassLatency:
+    """The figures of a class at a point; where the classes fare alike, or none is named, those of all requests."""
+    return next((own for own in point.classes if own.name == class_name), point)
+
+
+def quantile_s(point: PredictedLatency | ClassLatency, quantile: float) -> float:
     """The least quantile in the table that is at least as strict as the one asked, p99 where none is."""
     return point.p50_s if quantile <= 0.5 else point.p95_s if quantile <= 0.95 else point.p99_s
 
 
-def cautious_quantile_s(point: PredictedLatency, quantile: float) -> float:
+def cautious_quantile_s(point: PredictedLatency | ClassLatency, quantile: float) -> float:
     """The high end of that quantile; the interval of the p99 is the widest in the table and serves for all."""
     return quantile_s(point, quantile) * point.p99_interval.high / point.p99_s
 
@@ -163,8 +168,8 @@ def cautious_quantile_s(point: PredictedLatency, quantile: float) -> float:
 def _rate_within(
     capacity: SettingCapacity,
     speed: float,
-    limits: Sequence[LatencyLimit],
-    latency_of: Callable[[PredictedLatency, float], float],
+    objectives: Sequence[Slo],
+    latency_of: Callable[[PredictedLatency | ClassLatency, float], float],
 ) -> float:
     """The highest rate here up to which the latency, taken to another speed, is within every limit; 0: none is."""
     if not capacity.curve:
@@ -172,12 +177,13 @@ def _rate_within(
     window_s = capacity.setting.serving.batch_window_s
     end = capacity.curve[-1]
     rates = [end.offered_rate_rps]
-    for limit in limits:
+    for class_name, limit in ((slo.class_name, limit) for slo in objectives for limit in slo.limits):
         latencies_s = [
-            latency_elsewhere(latency_of(point, limit.quantile), speed, window_s) for point in capacity.curve
+            latency_elsewhere(latency_of(waits_of(point, class_name), limit.quantile), speed, window_s)
+            for point in capacity.curve
         ]
         # A quantile beyond p99 isn't in the table: elsewhere the p99 may be no worse than where that limit binds here.
-        allowed_s = latency_of(end, limit.quantile) if limit.quantile > 0.99 else limit.limit_s
+        allowed_s = latency_of(waits_of(end, class_name), limit.quantile) if limit.quantile > 0.99 else limit.limit_s
         rates.append(_crossing(capacity.curve, latencies_s, allowed_s))
     return min(rates)
 

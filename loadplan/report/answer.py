@@ -144,7 +144,8 @@ def _hardware(fleet: Fleet) -> str:
 def _missed(verdict: Verdict) -> str:
     """By how much, of every limit that was missed."""
     said = [
-        f"{percent(attained.ratio)} of the requests were within {given_ms(attained.limit.limit_s)}, "
+        f"{percent(attained.ratio)} of the requests{f' of {attained.class_name}' if attained.class_name else ''} were "
+        f"within {given_ms(attained.limit.limit_s)}, "
         f"{percent(attained.limit.quantile)} must be"
         for attained in verdict.attainments
         if attained.outcome == "missed"

@@ -6,9 +6,12 @@ from loadplan.scenario.spec import Scenario
 
 
 def limit_marks(scenario: Scenario) -> tuple[Mark, ...]:
-    """One line per latency limit, each once."""
-    limits = dict.fromkeys(limit for slo in scenario.objectives for limit in slo.limits)
+    """One line per latency limit, each once; one of a class says so."""
+    limits = dict.fromkeys((slo.class_name, limit) for slo in scenario.objectives for limit in slo.limits)
     return tuple(
-        Mark(word=f"{quantile_name(limit.quantile)} limit {given_ms(limit.limit_s)}", y=to_ms(limit.limit_s))
-        for limit in limits
+        Mark(
+            word=f"{name + ' ' if name else ''}{quantile_name(limit.quantile)} limit {given_ms(limit.limit_s)}",
+            y=to_ms(limit.limit_s),
+        )
+        for name, limit in limits
     )

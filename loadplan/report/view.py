@@ -109,8 +109,8 @@ def objectives_text(scenario: Scenario) -> str:
 
 
 def p99_limit_s(scenario: Scenario) -> float | None:
-    """The strictest limit on the p99; None where no objective names one."""
-    limits = (limit for slo in scenario.objectives for limit in slo.limits)
+    """The strictest limit on the p99 of all requests; None where no objective names one."""
+    limits = (limit for slo in scenario.objectives if slo.class_name is None for limit in slo.limits)
     return min((limit.limit_s for limit in limits if limit.quantile == 0.99), default=None)
 
 

@@ -26,8 +26,6 @@ from loadplan.scenario.traffic_section import TrafficSection
 # Keys and words of later versions: said to be missing, rather than mistaken for a misspelling. List positions are
 # left out of the paths.
 NOT_YET: dict[str, str] = {
-    "traffic.classes": "not supported yet; all requests are of one class",
-    "objectives.class": "not supported yet; an objective holds for all requests",
     "plan.today": "not supported yet; a plan is not compared with what runs now",
 }
 NOT_YET_WORDS: dict[str, frozenset[str]] = {
@@ -51,6 +49,9 @@ def _refuse_true(value: object) -> object:
 class Objective(Section):
     """One objective: every limit in it must hold at the peak hour, with the spares gone."""
 
+    class_name: Name | None = Field(
+        default=None, alias="class", description="the class in traffic.classes that it is about; by default all of them"
+    )
     p50_ms: LimitMs | None = None
     p90_ms: LimitMs | None = None
     p95_ms: LimitMs | None = None
@@ -174,7 +175,13 @@ class Document(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        wrong = [*_bench_against_batches(self), *_windows_against_limits(self), *_target_without_rows(self)]
+        wrong = [
+            *_bench_against_batches(self),
+            *_windows_against_limits(self),
+            *_target_without_rows(self),
+            *_unknown_classes(self),
+            *_payloads_of_nobody(self),
+        ]
         if wrong:
             raise contradiction(*wrong)
         return self
@@ -182,8 +189,7 @@ class Document(Section):
     @property
     def largest_request(self) -> int:
         """Rows of the largest request; one of more rows than max_batch_size runs alone."""
-        rows = self.traffic.rows_per_request
-        return rows if isinstance(rows, int) else rows.largest
+        return self.traffic.largest_request
 
     @property
     def largest_batch(self) -> int:
@@ -225,3 +231,28 @@ def _target_without_rows(document: Document) -> list[Contradiction]:
         return []
     text = f"{target.protocol} sends the rows of a model, and the scenario has none; add `model`"
     return [(("target.protocol",), text)]
+
+
+def _unknown_classes(document: Document) -> list[Contradiction]:
+    known = [one.name for one in document.traffic.classes]
+    said = f"; traffic.classes has {', '.join(known)}" if known else "; traffic.classes names none"
+    return [
+        ((f"objectives.{i}.class",), f"there is no class {objective.class_name}{said}")
+        for i, objective in enumerate(document.objectives)
+        if objective.class_name is not None and objective.class_name not in known
+    ]
+
+
+def _payloads_of_nobody(document: Document) -> list[Contradiction]:
+    """Bodies that no target is sent, and segments of rows that no model has."""
+    target = document.target
+    takes_bodies = isinstance(target, ServiceSection) and target.protocol == "json"
+    wrong: list[Contradiction] = []
+    for i, one in enumerate(document.traffic.classes):
+        if one.has_bodies and not takes_bodies:
+            text = "only a target of the protocol json is sent bodies from a file; name a segment of the model's rows"
+            wrong.append(((f"traffic.classes.{i}.payload",), text))
+        elif one.payload is not None and not one.has_bodies and document.model is None:
+            text = "a segment of a model's rows, and the scenario has no model; write a .json or .jsonl with bodies"
+            wrong.append(((f"traffic.classes.{i}.payload",), text))
+    return wrong

@@ -125,7 +125,9 @@ def _wrong_value(error: ErrorDetails, path: Path, tree: Tree) -> str:
     template = _EXPECTED.get(error["type"])
     context = error.get("ctx", {})
     if error["type"] == "string_pattern_mismatch":
-        expected = _PATTERNS.get(str(path[-1]), "a plain name of letters, digits, dots, dashes and underscores")
+        plain = "a plain name of letters, digits, dots, dashes and underscores"
+        is_within = len(path) > 1 and path[-1] == "name"  # of a class, not of the scenario
+        expected = plain if is_within else _PATTERNS.get(str(path[-1]), plain)
     elif template is not None:
         expected = template.format(**context)
     else:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from loadplan.errors import InputError
 from loadplan.scenario.arrivals_section import resolve_arrivals
+from loadplan.scenario.class_mix import pooled_rows
 from loadplan.scenario.document import QUANTILE_OF_KEY, Document, Objective, PlanSection
 from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
 from loadplan.scenario.model_section import Model, ParityLimit
@@ -26,6 +27,7 @@ from loadplan.scenario.spec import (
     ParityLimits,
     PlanRules,
     QualityGate,
+    RequestClass,
     RowsPerRequest,
     Scenario,
     Service,
@@ -34,7 +36,7 @@ from loadplan.scenario.spec import (
 )
 from loadplan.scenario.target_section import ServiceSection
 from loadplan.scenario.text_file import read_text
-from loadplan.scenario.traffic_section import RowsSection, TrafficSection
+from loadplan.scenario.traffic_section import ClassSection, RowsSection, TrafficSection
 from loadplan.scenario.week_file import read_week
 from loadplan.scenario.yaml_tree import Mark, Mistake, Tree, read_tree
 from loadplan.slo import LatencyLimit, Slo
@@ -142,15 +144,29 @@ def _traffic(traffic: TrafficSection, *, folder: Path, where: str) -> Traffic:
     profile = traffic.profile
     named = WEEK_PROFILES.get(profile)
     shares = named() if named is not None else read_week(_inside(profile, folder, where, key="traffic.profile"))
+    classes = tuple(_class(one, traffic, folder=folder, where=where) for one in traffic.classes)
     return Traffic(
         peak_rps=traffic.peak_rps,
-        rows_per_request=_rows(traffic.rows_per_request),
+        rows_per_request=pooled_rows(classes) if classes else _rows(traffic.rows_per_request),
         arrivals=resolve_arrivals(
             traffic.arrivals, find=lambda name: _inside(name, folder, where, key="traffic.arrivals.file")
         ),
         profile=profile,
         week_shares=shares,
         growth_per_month_ratio=traffic.growth_per_month_ratio,
+        classes=classes,
+    )
+
+
+def _class(one: ClassSection, traffic: TrafficSection, *, folder: Path, where: str) -> RequestClass:
+    if one.payload is not None and one.has_bodies:
+        _inside(one.payload, folder, where, key=f"the payload of the class {one.name}")
+    return RequestClass(
+        name=one.name,
+        share=one.share,
+        rows_per_request=_rows(one.rows_per_request or traffic.rows_per_request),
+        segment=None if one.has_bodies else one.payload,
+        body=one.payload if one.has_bodies else None,
     )
 
 
@@ -178,7 +194,7 @@ def _objective(objective: Objective) -> Slo:
         for key, quantile in QUANTILE_OF_KEY.items()
         if getattr(objective, key) is not None
     )
-    return Slo(limits=tuple(limits), max_failed_ratio=objective.max_failed_ratio)
+    return Slo(limits=tuple(limits), max_failed_ratio=objective.max_failed_ratio, class_name=objective.class_name)
 
 
 def _bench(document: Document) -> BenchBudget:

@@ -68,7 +68,18 @@ class RowsPerRequest:
     @property
     def is_constant(self) -> bool:
         """Whether all requests are alike."""
-        return self.p95 == self.mean
+        return self.p95 == self.mean == self.most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestClass:
+    """The requests of one segment of users."""
+
+    name: str
+    share: float  # of all requests, 0 to 1
+    rows_per_request: RowsPerRequest
+    segment: str | None = None  # its rows are those of this segment of the model's rows; None: all of them
+    body: str | None = None  # of a service that is sent fixed bodies: a file with its own; None: the target's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +87,13 @@ class Traffic:
     """What the callers send."""
 
     peak_rps: float  # requests per second in the busiest hour
+    # Of all requests together. Where classes differ it sums them up, and requests are drawn class by class.
     rows_per_request: RowsPerRequest
     arrivals: Arrivals
     profile: str  # name of the week profile, or the file it was read from
     week_shares: tuple[float, ...]  # 168 shares of the peak; hour 0 is Monday 00:00 UTC; the largest is 1
     growth_per_month_ratio: float
+    classes: tuple[RequestClass, ...] = ()  # their shares sum to 1; none: all requests are of one kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

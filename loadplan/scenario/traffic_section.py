@@ -1,5 +1,7 @@
-"""The section `traffic` of a scenario file: how often callers ask, and how many rows at once."""
+"""The section `traffic` of a scenario file: how often callers ask, how many rows at once, and which kinds there are."""
 
+import math
+from pathlib import PurePath
 from typing import Annotated, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -7,9 +9,12 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from loadplan.scenario.arrivals_section import ArrivalsSection
 from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.scenario.rows_law import P95_OF_MEAN_AT_MOST, usual_most
-from loadplan.scenario.section import MAX_COUNT, TAG_MARK, Contradiction, PositiveInt, Section, contradiction
+from loadplan.scenario.section import MAX_COUNT, TAG_MARK, Contradiction, Name, PositiveInt, Section, contradiction
 
 _NUMBER_TAG, _LAW_TAG = TAG_MARK + "number", TAG_MARK + "law"
+# A payload that ends like this is a file with bodies; any other names a segment of the model's rows.
+_BODY_FILES = frozenset({".json", ".jsonl", ".ndjson"})
+_SHARES_OFF_AT_MOST = 1e-6  # 0.333333 three times is meant as thirds
 
 
 class RowsSection(Section):
@@ -51,13 +56,44 @@ def _kind_of_rows(value: object) -> str:
     return _LAW_TAG if isinstance(value, dict | RowsSection) else _NUMBER_TAG
 
 
+Rows = Annotated[
+    Annotated[PositiveInt, Tag(_NUMBER_TAG)] | Annotated[RowsSection, Tag(_LAW_TAG)], Discriminator(_kind_of_rows)
+]
+
+
+class ClassSection(Section):
+    """One segment of users: how much of the traffic it is, and what its requests carry."""
+
+    name: Name
+    share: float = Field(gt=0, le=1, description="of all requests; the shares of all classes sum to 1")
+    payload: str | None = Field(
+        default=None,
+        min_length=1,
+        description="segment of the model's rows that it sends, by default all rows; of a target that is sent fixed "
+        "bodies a .json or .jsonl of its own",
+    )
+    rows_per_request: Rows | None = Field(
+        default=None, description="rows that each of its requests carries; by default as in traffic"
+    )
+
+    @property
+    def has_bodies(self) -> bool:
+        """Whether its payload is a file with bodies, not a segment of the model's rows."""
+        return self.payload is not None and PurePath(self.payload).suffix.lower() in _BODY_FILES
+
+
 class TrafficSection(Section):
     """What the callers send."""
 
     peak_rps: float = Field(gt=0, le=1e8, description="requests per second in the busiest hour")
-    rows_per_request: Annotated[
-        Annotated[PositiveInt, Tag(_NUMBER_TAG)] | Annotated[RowsSection, Tag(_LAW_TAG)], Discriminator(_kind_of_rows)
-    ] = Field(default=1, description="rows that each request carries: a number, or {mean: 120, p95: 300, max: 400}")
+    rows_per_request: Rows = Field(
+        default=1, description="rows that each request carries: a number, or {mean: 120, p95: 300, max: 400}"
+    )
+    classes: list[ClassSection] = Field(
+        default=[],
+        max_length=64,
+        description="segments of users, each with objectives of its own if you like: [{name: web, share: 0.8}, …]",
+    )
     arrivals: ArrivalsSection = Field(default_factory=ArrivalsSection)
     profile: str = Field(
         default="office_hours",
@@ -75,3 +111,24 @@ class TrafficSection(Section):
                 (("profile",), f"expected {named} or a path that ends in .csv, read {self.profile!r:.60}")
             )
         return self
+
+    @model_validator(mode="after")
+    def _classes_are_a_whole(self) -> Self:
+        wrong: list[Contradiction] = []
+        names = [one.name for one in self.classes]
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                keys = (f"classes.{i}.name", f"classes.{names.index(name)}.name")
+                wrong.append((keys, f"a class named {name} is there already"))
+        total = math.fsum(one.share for one in self.classes)
+        if self.classes and abs(total - 1.0) > _SHARES_OFF_AT_MOST:
+            wrong.append((("classes",), f"the shares sum to {total:.6g}, and those of all classes together are 1"))
+        if wrong:
+            raise contradiction(*wrong)
+        return self
+
+    @property
+    def largest_request(self) -> int:
+        """Rows of the largest request."""
+        laws = [one.rows_per_request or self.rows_per_request for one in self.classes] or [self.rows_per_request]
+        return max(rows if isinstance(rows, int) else rows.largest for rows in laws)

@@ -7,7 +7,7 @@ from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, T
 from loadplan.report.sections.measured import machine_text
 from loadplan.report.view import counted, given_ms, objectives_text, percent, rate, usd
 from loadplan.scenario.arrivals import described
-from loadplan.scenario.spec import RowsPerRequest
+from loadplan.scenario.spec import RowsPerRequest, Traffic
 
 
 def question_section(known: Findings) -> Section:
@@ -22,7 +22,7 @@ def question_section(known: Findings) -> Section:
     batches = _list(serving.max_batch_sizes)
     rows = (
         ("traffic", f"{rate(traffic.peak_rps)} at the peak, {described(traffic.arrivals)} arrivals"),
-        ("rows in a request", _rows(traffic.rows_per_request)),
+        ("rows in a request", _by_class(traffic) if traffic.classes else _rows(traffic.rows_per_request)),
         ("week", f"{traffic.profile}, {growth}"),
         ("objectives", objectives_text(known.scenario)),
         ("providers and regions", f"{', '.join(rules.providers)}; {', '.join(rules.regions)}"),
@@ -106,6 +106,16 @@ def _rows(rows: RowsPerRequest) -> str:
     if rows.is_constant:
         return str(rows.most)
     return f"{rows.mean:g} on average, p95 {rows.p95:g}, {rows.most} at most (lognormal)"
+
+
+def _by_class(traffic: Traffic) -> str:
+    """Such as `web (80 %): 2; upload (20 %, sends large): 60 on average, …`."""
+    said = []
+    for one in traffic.classes:
+        own = one.segment or one.body
+        sends = "" if own is None else f", sends {own}"
+        said.append(f"{one.name} ({percent(one.share)}{sends}): {_rows(one.rows_per_request)}")
+    return "; ".join(said)
 
 
 def _list(values: tuple[int, ...]) -> str:

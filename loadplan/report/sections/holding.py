@@ -12,6 +12,7 @@ from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
 from loadplan.report.page import Block, Figure, Section, Table, Text, number, text
+from loadplan.report.sections.classes import class_verdicts, due_and_failed
 from loadplan.report.view import (
     counted,
     digits,
@@ -50,6 +51,8 @@ def holding_section(known: Findings) -> Section | None:
         blocks.append(_figure(known, capacity))
     if known.verdict is not None:
         blocks.append(_counted(known, known.verdict))
+        by_class = class_verdicts(known.verdict)
+        blocks += [] if by_class is None else [by_class]
     return Section(name="holds", title="Does it hold?", blocks=tuple(blocks))
 
 
@@ -154,7 +157,7 @@ def _counted(known: Findings, verdict: Verdict) -> Block:
         return Text(text=f"The live run is INVALID and shows no latency: {why}.", tone="doubt")
     rows = [
         (
-            limit_text(attained.limit),
+            f"{_of(attained.class_name)}{limit_text(attained.limit)}",
             f"{attained.n_within:,} of {attained.n_due:,}",
             percent(attained.ratio),
             percent(attained.limit.quantile),
@@ -162,13 +165,14 @@ def _counted(known: Findings, verdict: Verdict) -> Block:
         )
         for attained in verdict.attainments
     ]
-    failed = verdict.n_failed / max(verdict.n_requests, 1)
     for slo in known.scenario.objectives:
+        n_due, n_failed = due_and_failed(verdict, slo.class_name)
+        failed = n_failed / max(n_due, 1)
         is_met = failed <= slo.max_failed_ratio
         rows.append(
             (
-                "failed or unanswered",
-                f"{verdict.n_failed:,} of {verdict.n_requests:,}",
+                f"{_of(slo.class_name)}failed or unanswered",
+                f"{n_failed:,} of {n_due:,}",
                 percent(failed),
                 f"at most {percent(slo.max_failed_ratio)}",
                 _OUTCOMES["met" if is_met else "missed"],
@@ -179,3 +183,7 @@ def _counted(known: Findings, verdict: Verdict) -> Block:
         columns=(text("objective"), number("within"), number("share"), number("needed"), text("verdict")),
         rows=tuple(rows),
     )
+
+
+def _of(class_name: str | None) -> str:
+    return "" if class_name is None else f"{class_name}: "

@@ -16,11 +16,11 @@ from loadplan.report.chart import Axis, Chart, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
 from loadplan.report.page import Block, Column, Figure, Section, Table, Text
+from loadplan.report.sections.classes import class_spread, class_table
+from loadplan.report.spread import curve, ticks
 from loadplan.report.view import counted, digits, ms, percent, to_ms
 from loadplan.stats import percentile, supported_percentile
 
-_TICKS = ((2.0, "50 %"), (10.0, "90 %"), (100.0, "99 %"), (1_000.0, "99.9 %"), (10_000.0, "99.99 %"))
-_N_POINTS = 80
 Times = NDArray[np.float64]
 
 
@@ -30,7 +30,10 @@ def live_run_section(known: Findings) -> Section | None:
     if run is None or not run.requests.n_requests:
         return None
     blocks: list[Block] = [Text(text=_lateness(run), tone="plain" if run.verdict.valid else "doubt")]
-    blocks += [figure for figure in (_spread(known, run), _rates(run), _seconds(run)) if figure is not None]
+    figures = (_spread(known, run), class_spread(known, run), _rates(run), _seconds(run))
+    blocks += [figure for figure in figures if figure is not None]
+    if run.classes is not None:
+        blocks.insert(1, class_table(run))
     if run.server is not None and run.server.at_s.size:
         blocks.append(_server_table(run.server))
     title = "What happened in the live run?"
@@ -94,13 +97,13 @@ def _spread(known: Findings, run: LoadRun) -> Figure | None:
     times_s = response_times_s(run) if run.verdict.valid else np.array([])
     if not times_s.size:
         return None
-    series = [_curve("response time, all requests", times_s, hue=0)]
+    series = [curve("response time, all requests", times_s, hue=0)]
     clean_s = clean_response_times_s(run)
     if 0 < clean_s.size < times_s.size:
-        series.append(_curve("response time, undisturbed windows only", clean_s, hue=0, is_dashed=True))
+        series.append(curve("response time, undisturbed windows only", clean_s, hue=0, is_dashed=True))
     delays_s = run.requests.send_delay_s
     if delays_s.size and (delays_s > 0.0).any():
-        series.append(_curve("send delay of the generator", np.maximum(delays_s, 1e-7), hue=1))
+        series.append(curve("send delay of the generator", np.maximum(delays_s, 1e-7), hue=1))
     p50_s, p99_s = (supported_percentile(times_s, q) for q in (0.5, 0.99))
     return Figure(
         name="response-times",
@@ -111,29 +114,11 @@ def _spread(known: Findings, run: LoadRun) -> Figure | None:
             f"{ms(float(times_s.max()))} (measured from due time)."
         ),
         chart=Chart(
-            x=Axis(title="share of requests that were faster", scale="log", ticks=_ticks(times_s.size)),
+            x=Axis(title="share of requests that were faster", scale="log", ticks=ticks(times_s.size)),
             y=Axis(title="ms", scale="log"),
             series=tuple(series),
             marks=limit_marks(known.scenario),
         ),
-    )
-
-
-def _ticks(n_samples: int) -> tuple[tuple[float, str], ...]:
-    return tuple(tick for tick in _TICKS if tick[0] <= n_samples)
-
-
-def _curve(name: str, times_s: Times, *, hue: int, is_dashed: bool = False) -> Series:
-    """Percentiles from the fastest request to the slowest; x is one request in so many."""
-    one_in = np.geomspace(1.05, max(float(times_s.size), 2.0), _N_POINTS)
-    shares = [1.0 - 1.0 / float(n) for n in one_in]
-    return Series(
-        name=name,
-        x=[float(n) for n in one_in],
-        y=[to_ms(percentile(times_s, share)) for share in shares],
-        hue=hue,
-        is_dashed=is_dashed,
-        labels=[percent(share) for share in shares],
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loadplan.catalog.instance_type import CpuFamily
-from loadplan.fit.records import CapacityFit
+from loadplan.fit.records import CapacityFit, ClassLatency
 from loadplan.plan.transfer import (
     SAME_MACHINE,
     SpeedRatio,
@@ -16,10 +16,14 @@ from loadplan.plan.transfer import (
     transferred_p99,
 )
 from loadplan.scenario.rows_law import always
-from loadplan.slo import LatencyLimit
+from loadplan.slo import LatencyLimit, Slo
 
 HALF = SpeedRatio(low=0.5, middle=0.5, high=0.5)
 TWICE = SpeedRatio(low=2.0, middle=2.0, high=2.0)
+
+
+def slo(quantile: float, limit_s: float, class_name: str | None = None) -> Slo:
+    return Slo(limits=(LatencyLimit(quantile=quantile, limit_s=limit_s),), class_name=class_name)
 
 
 def test_inference_has_the_share_of_the_time_that_it_takes(fit: CapacityFit) -> None:
@@ -59,7 +63,7 @@ def test_another_architecture_widens_the_interval(here: CpuFamily, half: CpuFami
 
 
 def test_the_same_machine_has_the_capacity_of_the_fit(fit: CapacityFit) -> None:
-    there = transferred_capacity(fit.capacities[0], SAME_MACHINE, [LatencyLimit(quantile=0.99, limit_s=0.025)])
+    there = transferred_capacity(fit.capacities[0], SAME_MACHINE, [slo(0.99, 0.025)])
     assert (there.low, there.middle, there.high) == pytest.approx((1080.0, 1200.0, 1320.0))
 
 
@@ -84,7 +88,7 @@ def test_the_objective_holds_there_up_to_the_rate_at_which_the_stretched_latency
     (here,) = fit.capacities
     if middle_rps == 0.0 and quantile == 0.999:
         here = replace(here, curve=(replace(here.curve[0], p99_s=0.0101), here.curve[1]))
-    there = transferred_capacity(here, speed, [LatencyLimit(quantile=quantile, limit_s=limit_s)])
+    there = transferred_capacity(here, speed, [slo(quantile, limit_s)])
     assert there.middle == pytest.approx(middle_rps)
 
 
@@ -92,7 +96,7 @@ def test_a_setting_that_meets_nothing_here_meets_nothing_there(fit: CapacityFit)
     nothing = replace(
         fit.capacities[0], usable_capacity_rps=0.0, usable_capacity_rps_low=0.0, usable_capacity_rps_high=0.0
     )
-    there = transferred_capacity(nothing, TWICE, [LatencyLimit(quantile=0.99, limit_s=0.05)])
+    there = transferred_capacity(nothing, TWICE, [slo(0.99, 0.05)])
     assert (there.low, there.middle, there.high) == (0.0, 0.0, 0.0)
 
 
@@ -108,3 +112,29 @@ def test_the_p99_stretches_with_the_speed(fit: CapacityFit) -> None:
 
 def test_a_batch_window_does_not_shrink_on_a_faster_machine() -> None:
     assert latency_elsewhere(0.010, 2.0, 0.004) == pytest.approx(0.007)
+
+
+def test_a_limit_of_a_class_is_held_against_the_latencies_of_that_class(fit: CapacityFit) -> None:
+    """Its p99 is twice that of all: a limit that all meet up to the end, it meets half as far."""
+    (here,) = fit.capacities
+    classes = [
+        replace(
+            point,
+            classes=(
+                ClassLatency(
+                    name="upload",
+                    p50_s=2 * point.p50_s,
+                    p95_s=2 * point.p95_s,
+                    p99_s=2 * point.p99_s,
+                    p50_interval=point.p50_interval,
+                    p99_interval=point.p99_interval,
+                ),
+            ),
+        )
+        for point in here.curve
+    ]
+    here = replace(here, curve=tuple(classes))
+    of_all, of_class, of_another = (
+        transferred_capacity(here, SAME_MACHINE, [slo(0.99, 0.030, name)]).middle for name in (None, "upload", "web")
+    )
+    assert (of_all, of_class, of_another) == pytest.approx((1200.0, 650.0, 1200.0))

@@ -61,13 +61,11 @@ from tests.unit.scenario.files import MINIMAL, mistakes
                 ("{process: profile, steps: [{for_s: 1, share: 0.5}]}", "the largest share is 0.5"),
             )
         ),
-        ("  peak_rps: 300\n", "  peak_rps: 300\n  classes: []\n", "traffic.classes: not supported yet"),
         ("  - {p99_ms: 50}", "  []", "objectives: expected a list of 1 or more, read an empty list"),
         ("{p99_ms: 50}", "{max_failed_ratio: 0.1}", "no latency limit; give at least one of p50_ms"),
         ("p99_ms: 50", "p99_ms: 0", "expected a number above 0, read '0'"),
         ("p99_ms: 50", "p99_ms: 50, max_failed_ratio: 0", "expected a number above 0, read '0'"),
         ("p99_ms: 50", "p99_ms: 50, p95_ms: ", "4:18 objectives[0].p95_ms: has no value"),
-        ("p99_ms: 50", "p99_ms: 50, class: web", "objectives[0].class: not supported yet"),
         ("traffic:", "plan: {headroom_ratio: 1}\ntraffic:", "expected a number below 1, read '1'"),
         ("traffic:", "plan: {horizon_months: 0}\ntraffic:", "expected a number of 1 or more, read '0'"),
         ("traffic:", "plan: {purchase: [commit_1y]}\ntraffic:", "'commit_1y' is not supported yet; expected"),
