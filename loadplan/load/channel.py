@@ -5,6 +5,7 @@ master → worker   job     which worker you are, and the whole job
 worker → master   ready   my connections are open
 master ⇄ worker   ping    what time is it for you? (only where the clocks differ)
 master → worker   start   when the schedule starts, on your clock
+master → worker   stop    send nothing more, and deliver what has ended
 worker → master   result  the records, or why there are none
 """
 
@@ -17,8 +18,8 @@ from typing import Any, Protocol
 
 import loadplan
 
-HELLO, JOB, READY, PING, PONG, START, RESULT = (
-    f"loadplan.{word}" for word in ("hello", "job", "ready", "ping", "pong", "start", "result")
+HELLO, JOB, READY, PING, PONG, START, STOP, RESULT = (
+    f"loadplan.{word}" for word in ("hello", "job", "ready", "ping", "pong", "start", "stop", "result")
 )
 Data = dict[str, Any]
 Listener = Callable[[str, Data], None]  # takes the id of the sender, and what it said

@@ -20,6 +20,7 @@ from loadplan.load.channel import (
     READY,
     RESULT,
     START,
+    STOP,
     Channel,
     Data,
     Identity,
@@ -32,6 +33,7 @@ _N_PINGS = 20
 _PING_LIMIT_S = 2.0
 _READY_LIMIT_S = 60.0  # sending the job and opening connections
 _LEAD_S = 1.0  # from the last agreement to the start of the schedule: the message must have arrived
+_STOP_LIMIT_S = 1.5  # from the word to stop to the last records
 _END_LIMIT_S = 15.0  # judging and sending the records of millions of requests
 _LOOK_EVERY_S = 0.005
 
@@ -100,6 +102,7 @@ class Coordinator:
         self._order = order
         self._began = began
         self._members: dict[str, _Member] = {}
+        self._is_stopped = False
         channel.listen(HELLO, self._on_hello)
         channel.listen(READY, self._on_ready)
         channel.listen(PONG, self._on_pong)
@@ -121,6 +124,10 @@ class Coordinator:
             fault_kind=None if fault is None else fault.kind,
             fault=None if fault is None else str(fault),
         )
+
+    def stop(self) -> None:
+        """Have nothing more sent, and wait for the records of what has ended alone; may come from a signal."""
+        self._is_stopped = True
 
     def _gather(self) -> None:
         n = self._order.n_workers
@@ -181,7 +188,12 @@ class Coordinator:
     def _collect(self, start_s: float) -> None:
         """Wait for all records; not for a worker that is missing when its time is over and the others are done."""
         over_s = start_s + self._order.expected_s
-        while time.monotonic() < over_s + _END_LIMIT_S:
+        end_s, is_told = over_s + _END_LIMIT_S, False
+        while time.monotonic() < end_s:
+            if self._is_stopped and not is_told:
+                is_told, end_s = True, time.monotonic() + _STOP_LIMIT_S
+                for member in self._members.values():
+                    self._channel.send(STOP, {}, to=member.worker)
             for member in self._members.values():
                 member.went_missing |= member.is_awaited and self._channel.is_missing(member.worker)
             awaited = [member for member in self._members.values() if member.is_awaited]
@@ -194,7 +206,7 @@ class Coordinator:
     def _wait(self, is_so: Callable[[], bool], limit_s: float) -> bool:
         give_up_s = time.monotonic() + limit_s
         while not is_so():
-            if time.monotonic() > give_up_s:
+            if time.monotonic() > give_up_s or self._is_stopped:
                 return False
             time.sleep(_LOOK_EVERY_S if limit_s > _PING_LIMIT_S else 0.0)  # a ping is timed
         return True

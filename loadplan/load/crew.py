@@ -25,15 +25,24 @@ from loadplan.load.coordinator import (
     read_crew_record,
     write_crew_order,
 )
-from loadplan.load.generator_process import Hearers, ended_early, shown_at, start_locust, watch_generator
+from loadplan.load.generator_process import (
+    INTERRUPTED,
+    Hearers,
+    ended_early,
+    shown_at,
+    start_locust,
+    stop_sending,
+    watch_generator,
+)
 from loadplan.load.handoff import GeneratorJob, read_result, write_job
 from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LoadSpec
-from loadplan.load.shares import merged
+from loadplan.load.shares import merged, merged_early
 from loadplan.load.verdict import judge, lag_limit_s
 
 _JOIN_HERE_S = 60.0  # importing Locust takes a second, many where several do so at once
 _SETTLE_S = 150.0  # sending the job, opening connections, comparing clocks; beside the time to join
+_STOP_LIMIT_S = 2.5  # the workers hear of it from the master, which waits for their records
 CREWFILE = Path(__file__).with_name("crewfile.py")
 _LOOPBACK = "127.0.0.1"
 
@@ -120,12 +129,20 @@ def drive_together(
                 stack.enter_context(_start_worker(folder, i, port, variables | _variables(crew.cores[i : i + 1])))
                 for i in range(crew.n_workers)
             ]
-        watch_generator(master, folder, spec=spec, hearers=hearers, start_limit_s=join_limit_s + _SETTLE_S)
+        is_interrupted = False
+        try:
+            watch_generator(master, folder, spec=spec, hearers=hearers, start_limit_s=join_limit_s + _SETTLE_S)
+        except KeyboardInterrupt:
+            if not stop_sending(master, folder, limit_s=_STOP_LIMIT_S):
+                raise
+            is_interrupted = True
         ends = {worker.pid: how_it_ended(code) for worker in workers if (code := worker.poll()) is not None}
         stack.close()
         record = read_crew_record(folder)
         if record is None:
             raise ended_early(master, folder, spec=spec)
+        if is_interrupted:
+            return _interrupted(job, crew, record, _parts(folder, record))
         _refuse(record, spec)
         return _result(job, spec, crew, record, _parts(folder, record), ends)
 
@@ -238,6 +255,17 @@ def _result(
             verdict = judge(own_spec, part.requests, part.lost)
             reasons += [f"{_named(i, record.members[i])}: {reason}" for reason in verdict.invalid_reasons]
     return CrewResult(result=result, invalid_reasons=tuple(reasons), caveats=_caveats(crew, record))
+
+
+def _interrupted(job: GeneratorJob, crew: Crew, record: CrewRecord, parts: dict[int, LoopResult]) -> CrewResult:
+    """What had ended by then; that the run is no valid one needs no further reasons."""
+    if not parts:
+        raise KeyboardInterrupt
+    return CrewResult(
+        result=merged_early(job.order.due_s, parts, n_workers=crew.n_workers),
+        invalid_reasons=(INTERRUPTED,),
+        caveats=_caveats(crew, record),
+    )
 
 
 def _loss(i: int, members: Sequence[MemberRecord], n_due: int, ends: dict[int, str]) -> str:

@@ -6,6 +6,7 @@ have to themselves: a worker stays on its one, the master off all of them.
 
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def _lead(channel: Channel) -> None:
     others = os.sched_getaffinity(0) - _CORES
     if others:
         os.sched_setaffinity(0, others)
-    record = Coordinator(channel, _FOLDER, read_crew_order(_FOLDER), began=_say_began).run()
-    write_crew_record(_FOLDER, record)
+    coordinator = Coordinator(channel, _FOLDER, read_crew_order(_FOLDER), began=_say_began)
+    signal.signal(signal.SIGUSR1, lambda *_: coordinator.stop())
+    write_crew_record(_FOLDER, coordinator.run())
 
 
 def _join(channel: Channel) -> None:
@@ -36,7 +38,7 @@ def _join(channel: Channel) -> None:
         os.sched_setaffinity(0, _CORES)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    _members.append(Member(channel, folder=_FOLDER, core=min(_CORES, default=None)))
+    _members.append(Member(channel, folder=_FOLDER, core=min(_CORES, default=None), stop=Generator.stop_sending))
 
 
 def _say_began() -> None:

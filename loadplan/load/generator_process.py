@@ -19,7 +19,7 @@ from loadplan.load.records import LoadSpec
 _START_LIMIT_S = 60.0  # importing Locust takes a second, many on a machine that is busy
 _END_LIMIT_S = 20.0  # judging and writing the records of millions of requests
 _LOOK_EVERY_S = 0.2
-_STOP_LIMIT_S = 1.5
+STOP_LIMIT_S = 1.5
 INTERRUPTED = "it was interrupted before its end"
 # Only the end of the run is Locust's to tell; figures and logs are not asked for.
 _LOCUST_OPTIONS = ("--only-summary", "--skip-log-setup")
@@ -109,11 +109,11 @@ def watch_generator(
             deadline = min(deadline, time.monotonic() + 5.0 * _LOOK_EVERY_S)
 
 
-def stop_sending(process: subprocess.Popen[bytes], folder: Path) -> bool:
+def stop_sending(process: subprocess.Popen[bytes], folder: Path, *, limit_s: float = STOP_LIMIT_S) -> bool:
     """End the arrivals at once; whether the records of what had ended by then came within a second or so."""
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGUSR1)
-    deadline = time.monotonic() + _STOP_LIMIT_S
+    deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline and process.poll() is None:
         if (folder / "result.json").exists():
             break

@@ -2,10 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from loadplan.load.channel import HELLO, JOB, PING, PONG, READY, RESULT, START, Channel, Data, identity_here
+from loadplan.load.channel import HELLO, JOB, PING, PONG, READY, RESULT, START, STOP, Channel, Data, identity_here
 from loadplan.load.handoff import JOB_FILES, RESULT_FILES, GeneratorJob, read_job, write_result
 from loadplan.load.loop_order import LoopResult
 from loadplan.load.shares import share_of
@@ -15,9 +16,9 @@ _LOOK_EVERY_S = 0.002
 
 
 class Member:
-    """A worker. `folder` is its own, for the files of job and result."""
+    """A worker. `folder` is its own, for the files of job and result; `stop` has it send nothing more."""
 
-    def __init__(self, channel: Channel, *, folder: Path, core: int | None) -> None:
+    def __init__(self, channel: Channel, *, folder: Path, core: int | None, stop: Callable[[], None]) -> None:
         self._channel = channel
         self._folder = folder
         self._core = core
@@ -26,6 +27,7 @@ class Member:
         channel.listen(JOB, self._on_job)
         channel.listen(PING, self._on_ping)
         channel.listen(START, self._on_start)
+        channel.listen(STOP, lambda _master, _data: stop())
         threading.Thread(target=self._say_hello, daemon=True).start()
 
     def job(self) -> GeneratorJob:

@@ -110,6 +110,8 @@ class LostTime:
 
     start_s: NDArray[np.float64]
     length_s: NDArray[np.float64]
+    worker: NDArray[np.int32] | None = None  # which of several workers; None: there is one, or nobody knows
+    n_workers: int = 1  # worker i sends the requests i, i + n, i + 2 n, …
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,34 @@ def merged(due_s: NDArray[np.float64], parts: Mapping[int, LoopResult], *, n_wor
     for i, own in indices.items():
         if not np.array_equal(parts[i].requests.due_s, due_s[own]):
             raise ValueError(f"the records of worker {i + 1} are not those of its share of the schedule")
+    result = _in_order(parts, indices)
+    if len(parts) < n_workers:
+        return result
+    whose = np.concatenate([np.full(parts[i].lost.start_s.size, i, dtype=np.int32) for i in indices])
+    in_time = np.argsort(np.concatenate([parts[i].lost.start_s for i in indices]), kind="stable")
+    return replace(result, lost=replace(result.lost, worker=whose[in_time], n_workers=n_workers))
+
+
+def merged_early(due_s: NDArray[np.float64], parts: Mapping[int, LoopResult], *, n_workers: int) -> LoopResult:
+    """The same of a run that was stopped: each worker's records are some of its share, in order.
+
+    Raises:
+        ValueError: when a worker has records that are not of its share.
+    """
+    indices = {}
+    for i in sorted(parts):
+        own, kept = due_s[i::n_workers], parts[i].requests.due_s
+        first = np.searchsorted(own, kept)
+        nth_alike = np.arange(kept.size) - np.searchsorted(kept, kept)
+        place = np.minimum(first + nth_alike, max(own.size - 1, 0))
+        if kept.size and not np.array_equal(own[place], kept):
+            raise ValueError(f"the records of worker {i + 1} are not of its share of the schedule")
+        indices[i] = i + n_workers * place
+    return _in_order(parts, indices)
+
+
+def _in_order(parts: Mapping[int, LoopResult], indices: Mapping[int, NDArray[np.intp]]) -> LoopResult:
+    """All records, sorted by their index in the schedule."""
     order = np.argsort(np.concatenate([np.empty(0, dtype=np.intp), *indices.values()]))
     logs = [parts[i].requests for i in indices]
     lost = [parts[i].lost for i in indices]

@@ -43,6 +43,13 @@ class OpenLoopUser(User):
     fixed_count = 1
     tells_locust = False  # fires Locust's `request` events; loadplan needs none of them
     _is_driving = False
+    _loop: OpenLoop | None = None
+
+    @classmethod
+    def stop_sending(cls) -> None:
+        """Send nothing more, and wait for nobody: what has ended by now is the result. May come from a signal."""
+        if OpenLoopUser._loop is not None:
+            OpenLoopUser._loop.stop()
 
     def job(self) -> GeneratorJob:
         """The run to be driven."""
@@ -103,7 +110,8 @@ class OpenLoopUser(User):
             answers=None if job.expected is None else AnswerBook(judge_of(job.expected)),
             yield_to_others=pause,
         )
-        signal.signal(signal.SIGUSR1, lambda *_: loop.stop())
+        OpenLoopUser._loop = loop
+        signal.signal(signal.SIGUSR1, lambda *_: self.stop_sending())
         result = loop.run(self.start_s)
         if events is not None:
             events.tell_rest(loop, pause=lambda: gevent.sleep(0))

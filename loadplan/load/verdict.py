@@ -47,7 +47,7 @@ def judge(
     A saturation run may send late: it is to keep the server busy, and is read from its actual sends.
     """
     limit_s = lag_limit_s(requests)
-    is_clean = clean_windows(lost, duration_s=spec.duration_s)
+    is_clean = clean_windows_of_each(lost, duration_s=spec.duration_s)
     in_clean = due_in_clean_window(requests.due_s, is_clean)
     # A comparison with NaN is False: a request that was never sent is late.
     is_late = ~(requests.sent_s - requests.due_s <= limit_s)
@@ -80,20 +80,33 @@ def judge(
 def clean_windows(lost: LostTime, *, duration_s: float) -> NDArray[np.bool_]:
     """For each window of 100 ms of the run, whether the generator had its core for all but 1 ms of it.
 
-    A gap counts twice its length: after it the generator needs about as long again to catch up.
+    A gap counts twice its length: after it the generator needs about as long again to catch up. Of several workers
+    none must have lost more.
     """
+    return np.asarray(clean_windows_of_each(lost, duration_s=duration_s).all(axis=0))
+
+
+def clean_windows_of_each(lost: LostTime, *, duration_s: float) -> NDArray[np.bool_]:
+    """(n_workers, n_windows) the same for each worker alone; one row for one generator, or where nobody knows whose."""
     n_windows = max(1, math.ceil(round(duration_s / WINDOW_S, 6)))
     edges_s = np.arange(n_windows + 1) * WINDOW_S
-    missing_s = np.zeros(n_windows)
-    for start_s, length_s in zip(lost.start_s, lost.length_s, strict=True):
+    worker = np.zeros(lost.start_s.size, dtype=np.int32) if lost.worker is None else lost.worker
+    missing_s = np.zeros((lost.n_workers, n_windows))
+    for start_s, length_s, whose in zip(lost.start_s, lost.length_s, worker, strict=True):
         ends_s = np.clip(edges_s, start_s, start_s + 2.0 * length_s)
-        missing_s += np.diff(ends_s)
+        missing_s[whose] += np.diff(ends_s)
     return missing_s <= _LOST_ALLOWED_S
 
 
 def due_in_clean_window(due_s: NDArray[np.float64], is_clean: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """For each request, whether the window of its due time is clean."""
-    return is_clean[np.minimum((due_s / WINDOW_S).astype(np.intp), is_clean.size - 1)]
+    """For each request, whether the window of its due time is clean; of several workers, for the one that sent it.
+
+    `due_s` is the whole schedule then, and `is_clean` (n_workers, n_windows): worker i sends the requests i, i + n, …
+    """
+    of_each = np.atleast_2d(is_clean)
+    window = np.minimum((due_s / WINDOW_S).astype(np.intp), of_each.shape[1] - 1)
+    clean: NDArray[np.bool_] = of_each[np.arange(due_s.size) % of_each.shape[0], window]
+    return clean
 
 
 def response_times_s(run: LoadRun) -> NDArray[np.float64]:
@@ -110,7 +123,7 @@ def response_times_s(run: LoadRun) -> NDArray[np.float64]:
 def clean_response_times_s(run: LoadRun) -> NDArray[np.float64]:
     """The same, of requests due in clean windows."""
     waited_s, is_waited = _waited_s(run)
-    is_clean = clean_windows(run.lost, duration_s=run.spec.duration_s)
+    is_clean = clean_windows_of_each(run.lost, duration_s=run.spec.duration_s)
     return waited_s[is_waited & due_in_clean_window(run.requests.due_s, is_clean)]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.load.crew import CREWFILE, Launch, LocalCrew, RemoteCrew
-from loadplan.load.driver import run_load
+from loadplan.load.driver import LoadInterrupted, run_load
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.machine import Machine
@@ -69,6 +69,35 @@ def test_two_workers_send_one_schedule_and_every_answer_is_checked(
     assert sorted(log.payload[:40].tolist()) == list(range(40))
     assert not [reason for reason in run.verdict.invalid_reasons if "lost" in reason]
     assert [caveat.code for caveat in run.caveats] == ["load.shared_cores"]
+    assert not workers()
+
+
+def test_ctrl_c_stops_all_workers_at_once_and_keeps_what_had_ended(
+    start_fake: "StartFake", make_spec: MakeSpec, machine: Machine
+) -> None:
+    fake = start_fake()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(LoadInterrupted) as caught:
+        run_load(
+            make_spec(rate_rps=100.0, duration_s=60.0),
+            url=fake.url,
+            requests=plain_requests("/"),
+            machine=machine,
+            core=None,
+            launch=Launch(crew=TWO),
+            on_progress=after(0.01, interrupt),
+        )
+    run, n_asked = caught.value.run, len(fake.stamps()[0])
+    assert not run.verdict.valid
+    assert "interrupted" in run.verdict.invalid_reasons[0]
+    assert 0 < run.requests.n_requests <= n_asked < 1000
+    assert (run.requests.outcome == Outcome.OK).all()
+    assert len(np.unique(run.requests.due_s)) == run.requests.n_requests
+    assert (np.diff(run.requests.due_s) > 0.0).all()
+    assert len(fake.stamps()[0]) == n_asked
     assert not workers()
 
 

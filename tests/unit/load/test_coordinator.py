@@ -8,7 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from loadplan.load.channel import HELLO, JOB, PING, PONG, READY, RESULT, START, Data, Identity, Listener, identity_here
+from loadplan.load.channel import (
+    HELLO,
+    JOB,
+    PING,
+    PONG,
+    READY,
+    RESULT,
+    START,
+    STOP,
+    Data,
+    Identity,
+    Listener,
+    identity_here,
+)
 from loadplan.load.coordinator import (
     Coordinator,
     CrewOrder,
@@ -172,6 +185,26 @@ def test_a_worker_that_was_silent_and_came_back_is_remembered(tmp_path: Path) ->
     channel = FakeChannel({"a": HERE}, play)
     record = lead(tmp_path, channel, n_workers=1, expected_s=60.0)
     assert [(m.has_delivered, m.went_missing) for m in record.members] == [(True, True)]
+
+
+def test_workers_are_told_to_stop_and_what_they_deliver_is_there(tmp_path: Path) -> None:
+    leaders: list[Coordinator] = []
+
+    def play(_worker: str, kind: str, _data: Data) -> tuple[str, Data] | None:
+        if kind == START:
+            leaders[0].stop()
+        if kind == STOP:
+            return RESULT, {"result.json": b"{}", "result.npz": b"some"}
+        return (READY, {}) if kind == JOB else None
+
+    for name in ("job.json", "job.npz"):
+        (tmp_path / name).write_bytes(b"")
+    order = CrewOrder(n_workers=2, join_limit_s=0.3, expected_s=3600.0, target="192.0.2.1")
+    channel = FakeChannel({"a": HERE, "b": HERE}, play)
+    leaders.append(Coordinator(channel, tmp_path, order, began=lambda: None))
+    record = leaders[0].run()
+    assert [member.has_delivered for member in record.members] == [True, True]
+    assert [to for to, kind, _ in channel.sent if kind == STOP] == ["a", "b"]
 
 
 def test_order_and_record_are_the_same_after_their_files(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """One schedule among several workers: every due request exactly once, and the records as if one had sent them."""
 
 import socket
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loadplan.load.handoff import GeneratorJob
 from loadplan.load.loop_order import LoopOrder, LoopResult
 from loadplan.load.records import LostTime, Outcome, RequestLog
-from loadplan.load.shares import merged, share_of
+from loadplan.load.shares import merged, merged_early, share_of
 
 N_MOST = 40
 
@@ -102,3 +102,29 @@ def test_what_disturbed_the_workers_is_put_in_order_and_their_faults_keep_their_
     result = merged(due_s, {0: first, 1: second}, n_workers=2)
     assert result.lost.start_s.tolist() == [2.0, 4.0]
     assert (result.n_connections, result.n_answered, result.own_fault) == (4, 4, "worker 1: no socket")
+    assert (result.lost.n_workers, result.lost.worker is not None and result.lost.worker.tolist()) == (2, [1, 0])
+
+
+def test_nobody_knows_whose_time_was_lost_where_a_worker_is_missing() -> None:
+    due_s = np.arange(6.0)
+    result = merged(due_s, {1: done(share_of(job(due_s), 1, 2, core=None))}, n_workers=2)
+    assert (result.lost.n_workers, result.lost.worker) == (1, None)
+
+
+def cut(result: LoopResult, kept: list[int]) -> LoopResult:
+    """What a worker delivers that was stopped: these of its records."""
+    log = result.requests
+    columns = {field.name: getattr(log, field.name)[kept] for field in fields(RequestLog)}
+    return replace(result, requests=RequestLog(**columns))
+
+
+def test_records_of_a_run_that_was_stopped_are_put_in_order_though_each_worker_has_only_some() -> None:
+    due_s = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0])
+    whole = job(due_s)
+    first, second = (done(share_of(whole, i, 2, core=None)) for i in range(2))
+    early = merged_early(due_s, {0: cut(first, [0, 1, 3]), 1: cut(second, [1, 2])}, n_workers=2)
+    assert sorted(early.requests.payload.tolist()[:3]) == [0, 2, 3]
+    assert early.requests.payload.tolist()[3:] == [5, 6]
+    assert merged_early(due_s, {0: cut(first, [])}, n_workers=2).requests.n_requests == 0
+    with pytest.raises(ValueError, match="worker 2 are not of its share"):
+        merged_early(due_s, {1: cut(first, [2])}, n_workers=2)

@@ -243,3 +243,23 @@ def test_a_run_that_is_to_saturate_may_send_late_but_not_be_robbed() -> None:
     assert not judge(SPEC, late, QUIET).valid
     assert judge(bursts, late, QUIET).valid
     assert not judge(bursts, late, lost((0.0, 4.9))).valid
+
+
+def test_each_worker_is_judged_by_its_own_core() -> None:
+    """Of four workers each loses a window in two, in turns: not one window is clean for all, and half are for each."""
+    gaps = lost(*((0.1 * i + 0.02, 0.01) for i in range(100)), *((0.1 * i + 0.02, 0.01) for i in range(100)))
+    worker = np.concatenate([np.arange(100) % 2, np.arange(100) % 2 + 2]).astype(np.int32)
+    of_each = dataclasses.replace(gaps, worker=worker, n_workers=4)
+    assert not verdict(log(), gaps).valid
+    judged = verdict(log(), of_each)
+    assert judged.valid
+    assert judged.clean_ratio == pytest.approx(0.5)
+    assert not clean_windows(of_each, duration_s=10.0).any()
+    # Ten requests a window, 2.5 of each worker: those of the workers that were robbed may be late.
+    for late, valid in (
+        (slice(0, 1000, 4), False),
+        (np.flatnonzero(np.arange(1000) % 4 == np.arange(1000) // 10 % 2), True),
+    ):
+        requests = log()
+        requests.sent_s[late] += 0.005
+        assert verdict(requests, of_each).valid is valid
