@@ -6,6 +6,24 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_ALL := $(VENV)/.installed-all
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Tests that measure this machine, or drive it full: nothing may run beside them. All others share its cores; a worker
+# takes whole files, for tests of a file share what is dear to make. OpenBLAS and OpenMP would start a thread a core in
+# each worker, and those wait for each other many times longer than they work.
+ALONE := tests/live/bench tests/live/load tests/live/pipeline tests/faults/test_road_kills.py
+ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile $(addprefix --ignore=,$(ALONE))
+
+# $(call suite,OPTIONS) runs both parts, whatever comes out of the first, and fails if one of them does. Only Ctrl-C,
+# which pytest answers with 2, ends it between them.
+suite = first=0; second=0; \
+	echo "Tests, part 1 of 2: those that can share the cores"; \
+	$(ONE_THREAD) $(BIN)/python -m pytest $(1) $(SIDE_BY_SIDE) || first=$$?; \
+	[ $$first -ne 2 ] || exit 2; \
+	echo "Tests, part 2 of 2: those that need the machine for themselves"; \
+	$(BIN)/python -m pytest $(1) $(ALONE) || second=$$?; \
+	[ $$first -eq 0 ] || echo "Tests of part 1 failed; its summary stands above part 2."; \
+	[ $$first -eq 0 ] && [ $$second -eq 0 ]
+
 .PHONY: help install demo test test-all test-gpu check check-docker bench accuracy clean
 
 help:
@@ -41,10 +59,10 @@ demo: install
 	@$(BIN)/loadplan run scenarios/digits.yaml
 
 test: check
-	@$(BIN)/python -m pytest -m "not nightly"
+	@$(call suite,-m "not nightly")
 
 test-all: check $(INSTALLED_ALL)
-	@$(BIN)/python -m pytest
+	@$(call suite,)
 
 # On a machine with an NVIDIA GPU, whose runtime takes the place of the CPU's (they overwrite each other's files).
 # Everything skips, with the reason, where there is none.

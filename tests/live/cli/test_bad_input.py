@@ -10,24 +10,17 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.model_flips import plain, save
 
+if TYPE_CHECKING:
+    from tests.live.cli.conftest import Loadplan
+
 ROOT = Path(__file__).parents[3]
 DIGITS = ROOT / "scenarios" / "digits.yaml"
-
-
-def loadplan(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "loadplan", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 BAD = {
@@ -100,7 +93,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("arguments", "code", "named"), BAD.values(), ids=BAD.keys())
 def test_a_mistake_is_one_message_with_the_promised_code_and_leaves_nothing(
-    arguments: list[str], code: int, named: str, folder: Path
+    loadplan: "Loadplan", arguments: list[str], code: int, named: str, folder: Path
 ) -> None:
     before = sorted(path.name for path in folder.iterdir())
     done = loadplan(*arguments, cwd=folder)
@@ -113,7 +106,7 @@ def test_a_mistake_is_one_message_with_the_promised_code_and_leaves_nothing(
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
-def test_a_machine_gets_the_same_message_as_an_object(folder: Path) -> None:
+def test_a_machine_gets_the_same_message_as_an_object(loadplan: "Loadplan", folder: Path) -> None:
     done = loadplan("run", "misspelt.yaml", "--json", cwd=folder)
     assert done.returncode == 2
     document = json.loads(done.stdout)
@@ -122,11 +115,11 @@ def test_a_machine_gets_the_same_message_as_an_object(folder: Path) -> None:
     assert "peek_rps" in document["what"]
 
 
-def test_debug_shows_where_it_came_from(folder: Path) -> None:
+def test_debug_shows_where_it_came_from(loadplan: "Loadplan", folder: Path) -> None:
     assert "Traceback" in loadplan("run", "missing.yaml", "--debug", cwd=folder).stderr
 
 
-def test_given_capacities_are_planned_on_without_measuring(folder: Path) -> None:
+def test_given_capacities_are_planned_on_without_measuring(loadplan: "Loadplan", folder: Path) -> None:
     """ceil(100 / (60 × 0.8)) + 1 spare = 4 replicas, by hand."""
     done = loadplan("plan", "planning.yaml", "--capacities", "capacities.csv", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -191,7 +184,7 @@ def test_a_model_whose_training_was_cut_short_is_not_kept(tmp_path: Path) -> Non
     assert [stage["stage"] for stage in json.loads(manifest.read_text())["record"]["stages"]] == ["scenario"]
 
 
-def test_a_factory_that_leaves_is_a_mistake_of_the_factory(tmp_path: Path) -> None:
+def test_a_factory_that_leaves_is_a_mistake_of_the_factory(loadplan: "Loadplan", tmp_path: Path) -> None:
     (tmp_path / "leaving.yaml").write_text(PLANNING + "model: {source: sklearn, factory: leaving:build}\n")
     (tmp_path / "leaving.py").write_text("import sys\n\n\ndef build():\n    sys.exit(7)\n")
     done = loadplan("export", "leaving.yaml", cwd=tmp_path)
@@ -199,7 +192,7 @@ def test_a_factory_that_leaves_is_a_mistake_of_the_factory(tmp_path: Path) -> No
     assert "the factory failed with SystemExit: 7" in done.stderr
 
 
-def test_what_a_factory_prints_leaves_standard_output_to_the_machine(tmp_path: Path) -> None:
+def test_what_a_factory_prints_leaves_standard_output_to_the_machine(loadplan: "Loadplan", tmp_path: Path) -> None:
     (tmp_path / "chatty.yaml").write_text(PLANNING + "model: {source: sklearn, factory: chatty:build}\n")
     (tmp_path / "chatty.py").write_text(STUBBORN.replace("time.sleep(30)", "pass"))
     done = loadplan("export", "chatty.yaml", "--json", cwd=tmp_path)
@@ -208,7 +201,9 @@ def test_what_a_factory_prints_leaves_standard_output_to_the_machine(tmp_path: P
     assert "training" in done.stderr
 
 
-def test_a_load_test_without_a_right_answer_fails_and_says_how_they_failed(tmp_path: Path) -> None:
+def test_a_load_test_without_a_right_answer_fails_and_says_how_they_failed(
+    loadplan: "Loadplan", tmp_path: Path
+) -> None:
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -238,7 +233,7 @@ def test_a_full_standard_output_is_a_message_too(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "bench", "load", "plan", "verify", "serve", "catalog", "schema"])
-def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+def test_every_command_explains_itself(loadplan: "Loadplan", command: str, tmp_path: Path) -> None:
     done = loadplan(command, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert f"loadplan {command}" in done.stdout
@@ -260,13 +255,13 @@ def test_help_and_version_load_nothing_heavy(tmp_path: Path) -> None:
     assert done.stderr.strip() == ""
 
 
-def test_the_schema_is_one_that_editors_take(tmp_path: Path) -> None:
+def test_the_schema_is_one_that_editors_take(loadplan: "Loadplan", tmp_path: Path) -> None:
     schema = json.loads(loadplan("schema", cwd=tmp_path).stdout)
     assert schema["type"] == "object"
     assert "traffic" in schema["properties"]
 
 
-def test_the_catalogue_shows_source_and_date_of_every_price(tmp_path: Path) -> None:
+def test_the_catalogue_shows_source_and_date_of_every_price(loadplan: "Loadplan", tmp_path: Path) -> None:
     offers = json.loads(loadplan("catalog", "list", "--provider", "gcp", "--json", cwd=tmp_path).stdout)["offers"]
     assert len(offers) > 10
     assert all(offer["source"] and offer["price_date"] and offer["name"].startswith("gcp/") for offer in offers)
