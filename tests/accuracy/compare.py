@@ -44,7 +44,9 @@ class QuantileSummary:
     coverage: float | None  # share of the cases whose truth lies in the interval; None: there is no interval
     half_width: float | None  # median of half the interval over the prediction
     floor: float | None  # median over the cases
-    single_walk_error: float | None  # median of |error| over all rounds and cases, each round fitted by itself
+    # Over all rounds and cases, each round fitted by itself: what users get, whose calibration is one round.
+    single_walk_error: float | None  # median of |error|
+    single_walk_coverage: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +104,16 @@ def summarise(cases: Sequence[Case], quantile: float) -> QuantileSummary:
         and (measured := case.truth.latencies_s[i]) is not None
     ]
     errors = [error for _, _, error in known]
-    intervals = [
-        (interval, measured, latency_of(predicted, quantile))
-        for predicted, measured, _ in known
+    half_widths = [
+        (interval.high - interval.low) / 2.0 / latency_of(predicted, quantile)
+        for predicted, _, _ in known
         if (interval := interval_of(predicted, quantile)) is not None
     ]
-    single = [
-        abs(error)
+    walks = [
+        (predicted, measured)
         for case in cases
         for predicted in case.of_rounds
-        if (error := error_of(latency_of(predicted, quantile), case.truth.latencies_s[i])) is not None
+        if (measured := case.truth.latencies_s[i]) is not None
     ]
     return QuantileSummary(
         quantile=quantile,
@@ -119,10 +121,11 @@ def summarise(cases: Sequence[Case], quantile: float) -> QuantileSummary:
         median_error=_median([abs(error) for error in errors]),
         p90_error=float(np.quantile(np.abs(errors), 0.9)) if errors else None,
         bias=_median(errors),
-        coverage=_share([interval.low <= measured <= interval.high for interval, measured, _ in intervals]),
-        half_width=_median([(interval.high - interval.low) / 2.0 / middle for interval, _, middle in intervals]),
+        coverage=_coverage([(predicted, measured) for predicted, measured, _ in known], quantile),
+        half_width=_median(half_widths),
         floor=_median([floor for case in cases if (floor := case.truth.floors[i]) is not None]),
-        single_walk_error=_median(single),
+        single_walk_error=_median([abs(latency_of(told, quantile) / measured - 1.0) for told, measured in walks]),
+        single_walk_coverage=_coverage(walks, quantile),
     )
 
 
@@ -161,5 +164,11 @@ def _median(values: Sequence[float]) -> float | None:
     return float(np.median(values)) if values else None
 
 
-def _share(flags: Sequence[bool]) -> float | None:
-    return sum(flags) / len(flags) if flags else None
+def _coverage(told: Sequence[tuple[PredictedLatency, float]], quantile: float) -> float | None:
+    """Share of the intervals that hold what was measured; None where there is none."""
+    held = [
+        interval.low <= measured <= interval.high
+        for predicted, measured in told
+        if (interval := interval_of(predicted, quantile)) is not None
+    ]
+    return sum(held) / len(held) if held else None

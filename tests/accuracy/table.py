@@ -83,7 +83,8 @@ def _summary(title: str, cases: Sequence[Case]) -> str:
     lines = [
         f"## {title}: {len(cases)} configurations",
         "| | cases | median error | 90 % of errors below | bias | inside the 90 % interval | half-width | noise floor "
-        "| error after one walk |\n|---|---|---|---|---|---|---|---|---|\n" + "\n".join(map(_summary_row, summaries)),
+        "| error after one walk | inside after one walk |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        + "\n".join(map(_summary_row, summaries)),
     ]
     whys = dict.fromkeys(case.why_none for case in cases if case.why_none is not None)
     if whys or no_truth:
@@ -102,6 +103,7 @@ def _summary_row(one: QuantileSummary) -> str:
         _percent(one.half_width, sign="± "),
         _percent(one.floor),
         _percent(one.single_walk_error),
+        _percent(one.single_walk_coverage),
     ]
     return f"| {' | '.join(cells)} |"
 

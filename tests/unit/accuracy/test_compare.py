@@ -81,14 +81,17 @@ def test_a_quantile_without_an_interval_has_no_coverage() -> None:
 
 
 def test_single_walks_are_pooled_over_rounds_and_cases() -> None:
-    """Errors of + 10 %, - 30 % and + 50 %."""
+    """Errors of + 10 %, - 30 % and + 50 %; the third interval does not hold what was measured."""
     walks = tuple(predicted(p50_s, low=0.5, high=2.0) for p50_s in (1.1, 0.7))
     cases = [
         case((1.0, 2.0, 4.0), None, of_rounds=walks),
-        case((2.0, 2.0, 4.0), None, of_rounds=(predicted(3.0, low=1.0, high=4.0),)),
+        case((2.0, 2.0, 4.0), None, of_rounds=(predicted(3.0, low=2.1, high=4.0),)),
     ]
 
-    assert summarise(cases, 0.5).single_walk_error == pytest.approx(0.30)
+    found = summarise(cases, 0.5)
+
+    assert found.single_walk_error == pytest.approx(0.30)
+    assert found.single_walk_coverage == pytest.approx(2 / 3)
 
 
 def test_an_empty_group_has_no_figures() -> None:

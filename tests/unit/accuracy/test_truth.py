@@ -116,8 +116,8 @@ def test_one_repeat_has_no_distance_from_itself() -> None:
 
 
 def test_saturated_throughput_is_the_upper_quartile_of_full_windows(make_run: MakeRun, make_spec: MakeSpec) -> None:
-    """Answers per 100 ms: 5 in the first window, then 10, 20, 30, 40 twice, and 7 in the last: 400 a second."""
-    counts = [5, 10, 20, 30, 40, 10, 20, 30, 40, 7]
+    """Answers per 100 ms: 10, 20, 30, 40 twice, between a first and a last window that don't count."""
+    counts = [100, 10, 20, 30, 40, 10, 20, 30, 40, 100]
     done_s = np.concatenate([0.1 * i + 0.1 * (np.arange(n) + 0.5) / n for i, n in enumerate(counts)])
     run = make_run(make_spec(duration_s=1.0, rate_rps=1.0), np.zeros(done_s.size), done_s)
 
