@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from tests.live.cli.conftest import Loadplan
 
 ROOT = Path(__file__).parents[3]
-DIGITS = ROOT / "scenarios" / "digits.yaml"
 
 
 BAD = {
@@ -128,16 +126,29 @@ def test_given_capacities_are_planned_on_without_measuring(loadplan: "Loadplan",
     assert recommended["evidence"] == "given"
 
 
+SLOW = """\
+import time
+
+def build():
+    print("training", flush=True)
+    time.sleep(60)
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_stopped_says_how_to_go_on(number: signal.Signals, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "loadplan", "run", str(DIGITS), "-o", str(tmp_path / "results")]
+    (tmp_path / "slow.yaml").write_text(PLANNING + "model: {source: sklearn, factory: slow:build}\n")
+    (tmp_path / "slow.py").write_text(SLOW)
     with subprocess.Popen(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "loadplan", "run", "slow.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
-        while "export" not in process.stderr.readline():
-            time.sleep(0.001)
-        time.sleep(0.5)
+        while "training" not in process.stderr.readline():
+            pass
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
