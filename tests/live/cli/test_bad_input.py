@@ -150,7 +150,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(number: signal.Signals, tmp_pat
         while "training" not in process.stderr.readline():
             pass
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=90)
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "run the same command again to go on" in said
@@ -188,7 +188,7 @@ def test_a_model_whose_training_was_cut_short_is_not_kept(tmp_path: Path) -> Non
         while "training" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=90)
     assert process.returncode == 130
     assert "run the same command again to go on" in said
     (manifest,) = tmp_path.glob("results/planning/*/manifest.json")
