@@ -26,6 +26,7 @@ class Law:
     odd: str = ""  # how odd requests are treated, see `_ODD`
     odd_share: float = 0.0
     odd_service_s: float = 0.0
+    slow_mark: str = ""  # requests that hold this take `slow_ratio` times as long
     close_idle_s: float = 0.0  # 0: never
     is_split: bool = False  # the answer arrives in two segments
     is_chunked: bool = False
@@ -141,7 +142,8 @@ def take(server: Server, client: Client, body: bytes) -> None:
     stall_from = server.arrivals[0] + law.stall_at_s
     if law.stall_s and stall_from <= begins < stall_from + law.stall_s:
         begins = stall_from + law.stall_s
-    takes = law.odd_service_s if is_odd else law.service_s * (law.slow_ratio if k < law.n_slow else 1.0)
+    is_slow = k < law.n_slow or (law.slow_mark != "" and law.slow_mark.encode() in body)
+    takes = law.odd_service_s if is_odd else law.service_s * (law.slow_ratio if is_slow else 1.0)
     departs = begins + (server.dice.expovariate(1.0 / takes) if law.is_exponential and takes else takes)
     server.free_at_s = departs
 
