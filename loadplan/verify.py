@@ -152,7 +152,10 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
     times_s = response_times_s(run) if verdict.valid else None
     if times_s is not None and times_s.size == 0:
         times_s = None
-    predicted = predict(fit, setting, rate_rps=_rate_rps(run) if times_s is not None else run.spec.offered_rate_rps)
+    rate_rps = run.spec.offered_rate_rps if times_s is None else _rate_rps(run)
+    if rate_rps >= setting_capacity(fit, setting).saturated_rps:  # of a plan at the very edge, by the luck of a run
+        rate_rps = run.spec.offered_rate_rps
+    predicted = predict(fit, setting, rate_rps=rate_rps)
     measured_p99_s = None if times_s is None else supported_percentile(times_s, 0.99)
     measured_p99_interval = None if times_s is None else quantile_interval(times_s, 0.99)
     return Verdict(

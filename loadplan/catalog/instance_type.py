@@ -16,6 +16,11 @@ class CpuFamily:
     clock_ghz: float
     peak_fp32_gflops_per_vcpu: float  # derived: clock x operations a cycle x share of the core
     source: str
+    # The same of eight-bit integers, and the instructions that reach it (AMX, AVX512-VNNI, i8mm, dotprod). None: the
+    # processor has none of them, or nothing is known of it.
+    peak_int8_gops_per_vcpu: float | None = None
+    int8_path: str | None = None
+    memory_gb_per_s_per_vcpu: float | None = None  # nominal, its share of the socket's; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,10 @@ def _read_families(path: Traversable) -> dict[str, CpuFamily]:
             clock_ghz=float(decimal_in(row, "clock_ghz")),
             peak_fp32_gflops_per_vcpu=float(decimal_in(row, "peak_fp32_gflops_per_vcpu")),
             source=text_in(row, "source"),
+            # A snapshot of one's own may know less of its processors.
+            peak_int8_gops_per_vcpu=_if_told(row, "peak_int8_gops_per_vcpu"),
+            int8_path=row.cells.get("int8_path") or None,
+            memory_gb_per_s_per_vcpu=_if_told(row, "memory_gb_per_s_per_vcpu"),
         )
         _add_once(families, f"{family.provider}/{family.name}", family, row)
     return families
@@ -215,6 +219,10 @@ def _core_or_thread(row: CsvRow) -> Literal["core", "thread"]:
             return "thread"
         case other:
             raise cell_error(row, "vcpu_is", f"{other!r} is neither core nor thread", "write core or thread")
+
+
+def _if_told(row: CsvRow, column: str) -> float | None:
+    return float(decimal_in(row, column)) if row.cells.get(column) else None
 
 
 def _n_vcpus(row: CsvRow) -> int:

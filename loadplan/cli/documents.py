@@ -17,6 +17,7 @@ from loadplan.cli.figures import Document, figure, interval, summary
 from loadplan.cli.resource_documents import probe_document, resource_documents
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
+from loadplan.fit.ledger import N_ENTRIES_LEAST, WANTED_COVERAGE_RATIO, LedgerFindings
 from loadplan.fit.records import CapacityFit
 from loadplan.gpu import Gpu
 from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
@@ -24,7 +25,7 @@ from loadplan.load.verdict import answer_counts
 from loadplan.machine import Machine
 from loadplan.pipeline.rental import Rental
 from loadplan.pipeline.road import RoadEnd
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.profile import Profile
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.slo import Slo
@@ -90,9 +91,27 @@ def fit_document(fit: CapacityFit) -> Document:
     return {
         "schema": "loadplan.fit/1",
         "machine": machine_document(fit.machine),
+        "service_times": [asdict(law) for law in fit.service_times],
         "overhead": asdict(fit.overhead),
         "capacities": [asdict(capacity) for capacity in fit.capacities],
+        "begun_at": fit.begun_at,
+        "ledger": None if fit.ledger is None else _ledger(fit.ledger),
         "caveats": [asdict(caveat) for caveat in fit.caveats],
+    }
+
+
+def _ledger(findings: LedgerFindings) -> Document:
+    return {
+        "sha256": findings.sha256,
+        "figures": [
+            {
+                **asdict(figure),
+                "coverage_ratio": figure.coverage_ratio,
+                "wanted_coverage_ratio": WANTED_COVERAGE_RATIO,
+                "n_entries_least": N_ENTRIES_LEAST,
+            }
+            for figure in findings.figures
+        ],
     }
 
 
@@ -212,12 +231,18 @@ def plan_document(plan: Plan) -> Document:
         "runners_up": [{**_fleet(fleet), "reason": fleet.reason} for fleet in plan.runners_up],
         "nearest_miss": None if plan.nearest_miss is None else _fleet(plan.nearest_miss),
         "binding_constraint": plan.binding_constraint,
+        "worth_measuring": [_worth_measuring(one) for one in plan.worth_measuring],
         "peak_rps": plan.peak_rps,
         "oldest_price_date": None if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),
         "catalog": plan.catalog_version,
         "assumptions": [asdict(assumption) for assumption in plan.assumptions],
         "caveats": [asdict(caveat) for caveat in plan.caveats],
     }
+
+
+def _worth_measuring(one: WorthMeasuring) -> Document:
+    money = ("expected_saving_usd_per_month", "best_usd_per_month", "measuring_usd")
+    return {**asdict(one), **{name: str(getattr(one, name)) for name in money}}
 
 
 def verify_document(verdict: Verdict) -> Document:

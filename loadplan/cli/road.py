@@ -31,6 +31,9 @@ ProfilesOption = Annotated[
     list[str] | None,
     typer.Option("--profiles", metavar="FILE[=P/TYPE]", help="What `loadplan profile` wrote elsewhere; repeatable."),
 ]
+LedgerOption = Annotated[
+    bool, typer.Option("--ledger", help="Widen intervals that earlier verifications showed to be too narrow.")
+]
 PriceOption = Annotated[
     list[str] | None, typer.Option("--price", metavar="P/R/TYPE=X", help="Your own USD per hour; may be repeated.")
 ]
@@ -84,14 +87,20 @@ def export(
     return console.exit_code(end.failure, debug=debug)
 
 
-def fit(run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False) -> int:
+def fit(
+    run: RunArgument,
+    ledger: LedgerOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
     """Fit the laws to a run's bench and load runs, and say what one server carries with each setting."""
     from loadplan.cli.documents import fit_document
     from loadplan.cli.summary import fit_lines
-    from loadplan.pipeline.resume import fit_again
+    from loadplan.pipeline.resume import fit_again, fit_with_ledger
 
     with console.watching(quiet=quiet or as_json) as observer:
-        fitted = fit_again(run, observer=observer)
+        fitted = fit_with_ledger(run, observer=observer) if ledger else fit_again(run, observer=observer)
     console.result("\n".join(fit_lines(fitted)), fit_document(fitted), as_json=as_json)
     return console.exit_code(None, debug=debug)
 

@@ -9,12 +9,13 @@ from loadplan.bench.records import BenchRun
 from loadplan.bench.resources import column_resources
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
+from loadplan.fit.ledger import N_ENTRIES_LEAST, LedgerFigure
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
 from loadplan.load.classes import class_runs
 from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
 from loadplan.units import SECONDS_PER_MS
@@ -62,7 +63,15 @@ def plan_lines(plan: Plan) -> list[str]:
     for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
         text = f"{fleet_name(other)}, ${other.usd_per_month:,.2f}: {other.reason}"
         lines.append(_line("not" if i == 0 else "", text))
+    lines += [_line("measure", _worth_measuring(one)) for one in plan.worth_measuring[:1]]
     return lines
+
+
+def _worth_measuring(one: WorthMeasuring) -> str:
+    return (
+        f"{one.type_name} next: it is expected to save ${one.expected_saving_usd_per_month:,.2f} a month and costs "
+        f"${one.measuring_usd:,.2f} once; see `{one.command}`"
+    )
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -304,7 +313,19 @@ def fit_lines(fit: CapacityFit) -> list[str]:
             f"{_ms(setting.serving.batch_window_s):>7}   {capacity.usable_capacity_rps:,.0f} "
             f"({capacity.usable_capacity_rps_low:,.0f} to {capacity.usable_capacity_rps_high:,.0f})"
         )
+    if fit.ledger is not None:
+        lines += [_line("ledger", _ledger_figure(figure)) for figure in fit.ledger.figures]
     return [*lines, *(_line("doubt", caveat.what) for caveat in fit.caveats)]
+
+
+def _ledger_figure(figure: LedgerFigure) -> str:
+    """Such as `p99: 7 of 10 live runs within the interval, predicted 12 % too short in the middle; widened …`."""
+    name = f"p{100 * figure.quantile:g}"
+    off = f"{abs(figure.bias_ratio):.0%} too {'long' if figure.bias_ratio > 0.0 else 'short'} in the middle"
+    came = f"{name}: {figure.n_covered} of {figure.n_entries} live runs within the interval, predicted {off}"
+    if not figure.is_enough:
+        return f"{came}; not widened, that takes {N_ENTRIES_LEAST} runs"
+    return f"{came}; {f'widened {figure.widening:.3g} times' if figure.widening > 1.0 else 'wide enough'}"
 
 
 def _per_row(overhead: OverheadFit) -> str:

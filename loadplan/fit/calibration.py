@@ -101,7 +101,7 @@ def _rate_rps(wanted: _Wanted, saturated_rps: float) -> float:
 
 def _law(benched: BenchRun, scenario: Scenario) -> ServiceTimeFit:
     """That of the execution that all runs use: overheads are the server's own, so one tells them for every other."""
-    laws = served_laws(fit_service_times(benched))
+    laws = served_laws(fit_service_times(benched, extrapolate_batches=scenario.serving.extrapolate_batches))
     fewest = min(scenario.serving.n_threads)
     return next((law for law in laws if law.execution.n_threads == fewest), laws[0])
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,27 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ServingConfig, Setting
 from loadplan.fit.backlog import queue_rows
-from loadplan.fit.calibration import backlog_gap_s
 from loadplan.fit.cold import measured_cold_ratio
+from loadplan.fit.doubts import (
+    backlog_caveats,
+    contradiction_caveats,
+    other_provider_caveats,
+    reasons_of,
+    require_stable,
+    run_caveats,
+)
+from loadplan.fit.ledger import LedgerFindings, widened
+from loadplan.fit.memory import with_server_memory
 from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
-from loadplan.fit.records import Binding, CapacityFit, ClassLatency, PredictedLatency, ServiceTimeFit, SettingCapacity
+from loadplan.fit.records import (
+    Binding,
+    CapacityFit,
+    ClassLatency,
+    OverheadFit,
+    PredictedLatency,
+    ServiceTimeFit,
+    SettingCapacity,
+)
 from loadplan.fit.service_time import (
     fit_service_times,
     not_served_caveats,
@@ -54,6 +71,7 @@ from loadplan.slo import Slo, attainment
 from loadplan.stats import Interval, percentile
 
 Times = NDArray[np.float64]
+Predicted = TypeVar("Predicted", PredictedLatency, ClassLatency)
 
 _QUANTILES = (0.5, 0.95, 0.99)
 _N_PLAUSIBLE = 16
@@ -66,18 +84,28 @@ _N_BISECTIONS = 6  # to 0.3 % of the saturated rate
 _CURVE_RATIOS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)  # of the usable capacity
 
 
-def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario) -> CapacityFit:
+def fit_capacity(
+    benched: BenchRun,
+    loads: Sequence[LoadRun],
+    scenario: Scenario,
+    *,
+    ledger: LedgerFindings | None = None,
+    first: OverheadFit | None = None,
+) -> CapacityFit:
     """The laws behind the bench and the live runs, and the usable capacity of one server process with each setting.
+
+    Intervals that earlier verifications showed to be too narrow are widened as the `ledger` says. The search for the
+    server's costs begins at `first`, where another model showed them already.
 
     Raises:
         InvalidMeasurement: when nothing was benchmarked, no live run is valid, or they say next to nothing.
         InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
     """
-    service_times = fit_service_times(benched)
+    service_times = fit_service_times(benched, extrapolate_batches=scenario.serving.extrapolate_batches)
     useful = [run for run in loads if not reasons_against(run)]
     if not useful:
         raise InvalidMeasurement(
-            what=f"none of the {len(loads)} live runs says enough: " + "; ".join(_reasons(loads)),
+            what=f"none of the {len(loads)} live runs says enough: " + "; ".join(reasons_of(loads)),
             where="fit",
             fix="run the same command again when the machine is quieter, or on one with more cores",
         )
@@ -85,6 +113,7 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         service_times,
         useful,
         cold_ratio=measured_cold_ratio(benched),
+        first=first,
         n_plausible=_N_PLAUSIBLE,
         rng=np.random.default_rng(scenario.load.seed),
     )
@@ -94,18 +123,20 @@ def fit_capacity(benched: BenchRun, loads: Sequence[LoadRun], scenario: Scenario
         arrivals=busiest(scenario.traffic.arrivals),
         rows_per_request=scenario.traffic.rows_per_request,
         classes=scenario.traffic.classes,
-        service_times=service_times,
+        service_times=with_server_memory(service_times, benched.starts, useful),
         overhead=laws.best,
         plausible=laws.plausible,
         capacities=(),
         seed=scenario.load.seed,
         probe=benched.probe,
+        ledger=ledger,
         caveats=(
             *benched.caveats,
             *not_served_caveats(service_times),
-            *_run_caveats(loads),
-            *_backlog_caveats(useful),
-            *_other_provider_caveats(served_laws(service_times), useful),
+            *run_caveats(loads),
+            *backlog_caveats(useful),
+            *contradiction_caveats(laws.best.residuals),
+            *other_provider_caveats(served_laws(service_times), useful),
         ),
     )
     return with_capacities(fit, scenario)
@@ -127,7 +158,8 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
         settings = _settings(law, scenario)
         if settings:
             worlds = worlds_of(fit, law.execution, max(setting.serving.max_batch_size for setting in settings))
-            capacities += [_capacity(worlds, setting, scenario.objectives) for setting in settings]
+            found = [_capacity(worlds, setting, scenario.objectives) for setting in settings]
+            capacities += [_widened_capacity(capacity, fit.ledger) for capacity in found]
     doubts = [
         *service_time_caveats(laws, largest_batch),
         *_unseen_caveats(fit.arrivals, capacities),
@@ -142,9 +174,12 @@ def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> Predicted
 
     Raises:
         InvalidMeasurement: when a law that explains the runs as well answers nothing at this rate.
-        InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were.
+        InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were;
+            when there is no traffic, or more than a server carries, so that the queue grows without end.
     """
-    return _predict(worlds_of(fit, setting.execution, setting.serving.max_batch_size), setting, rate_rps)
+    worlds = worlds_of(fit, setting.execution, setting.serving.max_batch_size)
+    require_stable(rate_rps, saturated_rps=saturated_rps(worlds[0], setting))
+    return _widened_latency(_predict(worlds, setting, rate_rps), fit.ledger)
 
 
 def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
@@ -285,20 +320,33 @@ def _interval(best: float, others: Sequence[float]) -> Interval:
     return Interval(low=min(best, float(low)), high=max(best, float(high)), confidence_ratio=_CONFIDENCE_RATIO)
 
 
-def _reasons(loads: Sequence[LoadRun]) -> list[str]:
-    return list(dict.fromkeys(reason for run in loads for reason in reasons_against(run)))
+def _widened_latency(predicted: PredictedLatency, ledger: LedgerFindings | None) -> PredictedLatency:
+    """With wider intervals, of each class too: the ledger knows no classes, but they come of the same laws."""
+    if ledger is None:
+        return predicted
+    p50, p99 = ledger.widening_of(0.5), ledger.widening_of(0.99)
+
+    def wider(one: Predicted) -> Predicted:
+        return replace(
+            one,
+            p50_interval=widened(one.p50_s, one.p50_interval, p50),
+            p99_interval=widened(one.p99_s, one.p99_interval, p99),
+        )
+
+    return replace(wider(predicted), classes=tuple(wider(one) for one in predicted.classes))
 
 
-def _backlog_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
-    if any(backlog_gap_s(run) is not None for run in loads):
-        return ()
-    return (
-        Caveat(
-            code="fit.no_backlog",
-            what="requests never queued up for long in the live runs, so what the server carries is known from its "
-            "latencies alone",
-            fix="allow more time for each live run with load.duration_s",
-        ),
+def _widened_capacity(capacity: SettingCapacity, ledger: LedgerFindings | None) -> SettingCapacity:
+    """The ends of a capacity are where the same laws' p99 meets its limit, so they move as that of the p99 does."""
+    if ledger is None:
+        return capacity
+    interval = Interval(low=capacity.usable_capacity_rps_low, high=capacity.usable_capacity_rps_high)
+    interval = widened(capacity.usable_capacity_rps, interval, ledger.widening_of(0.99))
+    return replace(
+        capacity,
+        usable_capacity_rps_low=interval.low,
+        usable_capacity_rps_high=interval.high,
+        curve=tuple(_widened_latency(point, ledger) for point in capacity.curve),
     )
 
 
@@ -344,33 +392,3 @@ def _class_caveats(classes: Sequence[RequestClass]) -> list[Caveat]:
             number=min(one.share for one in rare),
         )
     ]
-
-
-def _other_provider_caveats(laws: Sequence[ServiceTimeFit], loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
-    """The server's own costs are known from live runs on one provider alone."""
-    driven = {run.spec.setting.execution.provider for run in loads if run.spec.setting is not None}
-    others = sorted({law.execution.provider for law in laws} - driven)
-    if not others or not driven:
-        return ()
-    return (
-        Caveat(
-            code="fit.other_provider",
-            what=f"the server's own costs were fitted to live runs on {' and '.join(sorted(driven))} and are taken to "
-            f"be the same on {' and '.join(others)}",
-            fix="drive the planned setting live with `loadplan verify` on such a machine",
-        ),
-    )
-
-
-def _run_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
-    own = {caveat.code: caveat for run in loads for caveat in run.caveats}  # one of a kind is enough
-    useless = [run for run in loads if reasons_against(run)]
-    if not useless:
-        return tuple(own.values())
-    left_out = Caveat(
-        code="fit.runs_left_out",
-        what=f"{len(useless)} of {len(loads)} live runs were left out of the fit: {'; '.join(_reasons(useless))}",
-        fix="run the same command again when the machine is quieter",
-        number=float(len(useless)),
-    )
-    return (*own.values(), left_out)

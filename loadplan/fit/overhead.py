@@ -118,6 +118,7 @@ def fit_overhead(
     runs: Sequence[LoadRun],
     *,
     cold_ratio: float | None = None,
+    first: OverheadFit | None = None,
     n_plausible: int = 0,
     rng: np.random.Generator | None = None,
 ) -> OverheadLaws:
@@ -132,6 +133,8 @@ def fit_overhead(
         runs: the live runs.
         cold_ratio: how much slower work is after a pause, as measured without a server (`cold.measured_cold_ratio`):
             where the search begins, and what it is held near; None: as elsewhere.
+        first: costs of such a server as another model showed them: the search begins there instead, and is over
+            sooner. It is held near the same values as without, so both end where the runs say.
         n_plausible: how many further laws to draw.
         rng: draws them.
 
@@ -146,8 +149,10 @@ def fit_overhead(
     if cold_ratio is not None:
         start = replace(start, cold_ratio=cold_ratio)
     found: _Found | None = None
+    begin = None if first is None else _to_vector(_in_terms_of(start, first))
     for rate_per_s in _PAUSE_RATES_PER_S:
-        rival = _search(replays, replace(start, stall_rate_per_s=rate_per_s), draws, warm=found)
+        rival = _search(replays, replace(start, stall_rate_per_s=rate_per_s), draws, begin=begin)
+        begin = rival.vector if found is None or rival.cost < found.cost else found.vector
         found = rival if found is None or rival.cost < found.cost else found
     assert found is not None  # noqa: S101 -- there are rates
     best = _from_vector(found.start, found.vector)
@@ -160,8 +165,14 @@ def fit_overhead(
     )
 
 
-def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, warm: "_Found | None") -> "_Found":
-    """Least squares around `start`, whose rate of pauses is kept; begun where a search at another rate ended."""
+def _in_terms_of(start: OverheadFit, first: OverheadFit) -> OverheadFit:
+    """The costs to begin at, none of them 0: what was never seen begins where it usually does."""
+    names = _names(start)
+    return replace(start, **{name: getattr(first, name) or getattr(start, name) for name in names})
+
+
+def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, begin: Times | None) -> _Found:
+    """Least squares around `start`, whose rate of pauses is kept; begun where another search ended, if one did."""
     from scipy.optimize import least_squares
 
     origin = _to_vector(start)
@@ -173,8 +184,8 @@ def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, war
         return np.concatenate([*parts, (vector - origin) / prior])
 
     low, high = _bounds(start)
-    first = origin if warm is None else np.clip(warm.vector, low, high)
-    n_most = 30 if warm is None else 12
+    first = origin if begin is None else np.clip(begin, low, high)
+    n_most = 30 if begin is None else 12
     found = least_squares(misfit, first, bounds=(low, high), loss="soft_l1", diff_step=0.01, max_nfev=n_most)
     n_free = max(found.fun.size - 2 * origin.size, 1)  # the priors are misfits too, one per parameter
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * max(1.0, 2.0 * float(found.cost) / n_free)

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import ExecutionConfig, Setting
+from loadplan.fit.ledger import LedgerFindings
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Arrivals
 from loadplan.scenario.spec import RequestClass, RowsPerRequest
 from loadplan.slo import LatencyLimit
 from loadplan.speed import ProbeResult
 from loadplan.stats import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthRatios:
+    """How many times as long an inference takes whose rows all have one length, against rows as they come."""
+
+    length: int  # positions
+    batch_sizes: tuple[int, ...]  # rows, ascending: those at which the length was timed
+    ratio: tuple[float, ...]  # over S(b) of the mix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +36,9 @@ class ServiceTimeFit:
     mean_s_high: tuple[float, ...]
     spread_ratio: tuple[float, ...]  # standard deviation of ln(time): how much single inferences scatter
     process_ratio: tuple[float, ...] = ()  # standard deviation of ln(mean of a process): how much one is off another
+    by_length: tuple[LengthRatios, ...] = ()  # ascending length; empty: no length was timed on its own
+    server_bytes: int | None = None  # resident memory of one server process at its most; None: nobody looked
+    extrapolated_at_most: float = 2.0  # times the largest batch timed, up to which the last step may be prolonged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,3 +139,5 @@ class CapacityFit:
     # What the machine attains whatever the model: what carries a time to a machine with other cores. None: not probed.
     probe: ProbeResult | None = None
     classes: tuple[RequestClass, ...] = ()  # of the requests that it is about; none: they are all of one kind
+    ledger: LedgerFindings | None = None  # what widened the intervals; None: no ledger was asked
+    begun_at: str | None = None  # the run at whose costs the search for this one's began; None: at the usual ones

@@ -3,7 +3,10 @@
 A table that is interpolated, never a line: a measured step (6 rows 63 µs, 7 rows 95 µs) is kept. Nothing forces it to
 rise, for a larger batch may well be faster. The decision a reader would question is what happens at its ends: below
 the smallest batch measured, the time of that batch; above the largest, the slope of the last step, up to twice its
-size and no further.
+size and no further, unless whoever asks says so (`serving.extrapolate_batches` of a scenario).
+
+Where rows of one length were timed beside the mix that the traffic sends, S(b, length) is S(b) times the ratio of the
+two at the sizes timed, linear in size and length between: so steps in b stay where they were measured.
 """
 
 import math
@@ -12,20 +15,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.bench.records import BenchCell, BenchRun, CellSummary
+from loadplan.bench.records import BenchCell, BenchRun
 from loadplan.bench.summary import by_cell, calm_rounds, nearest_ratio
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
-from loadplan.fit.records import ServiceTimeFit
+from loadplan.fit.records import LengthRatios, ServiceTimeFit
 
-EXTRAPOLATED_AT_MOST = 2  # times the largest batch measured
+EXTRAPOLATED_AT_MOST = 2.0  # times the largest batch, or length, measured
 # Providers of which one process of the embedded server may be planned: the processor, and NVIDIA's GPUs.
 _SERVED = ("CPU", "CUDA", "TensorRT")
 
 
-def fit_service_times(bench: BenchRun) -> tuple[ServiceTimeFit, ...]:
+def fit_service_times(bench: BenchRun, *, extrapolate_batches: float = 1.0) -> tuple[ServiceTimeFit, ...]:
     """One table for every execution that was benchmarked, in their order.
+
+    Batches up to `extrapolate_batches` times the largest timed may be guessed, and up to twice in any case.
 
     Raises:
         InvalidMeasurement: when nothing was measured.
@@ -38,7 +43,8 @@ def fit_service_times(bench: BenchRun) -> tuple[ServiceTimeFit, ...]:
         )
     executions = sorted({summary.cell.execution for summary in bench.cells})
     spreads, processes = _spread_ratios(bench), _process_ratios(bench)
-    return tuple(_fit(bench.cells, execution, spreads, processes) for execution in executions)
+    at_most = max(EXTRAPOLATED_AT_MOST, extrapolate_batches)
+    return tuple(_fit(bench, execution, spreads, processes, at_most) for execution in executions)
 
 
 def served_laws(laws: Sequence[ServiceTimeFit]) -> tuple[ServiceTimeFit, ...]:
@@ -105,20 +111,60 @@ def service_times_s(law: ServiceTimeFit, n_rows_most: int) -> NDArray[np.float64
     """Mean time by rows: entry b is S(b) for b = 1 … n_rows_most, entry 0 is unused. Linear between measured sizes.
 
     Raises:
-        InputError: when `n_rows_most` is more than twice the largest batch that was measured.
+        InputError: when `n_rows_most` is more than twice the largest batch that was measured, or beyond what the law's
+            user allows.
     """
     sizes, means_s = np.array(law.batch_sizes, dtype=np.float64), np.array(law.mean_s)
-    if n_rows_most > EXTRAPOLATED_AT_MOST * sizes[-1]:
+    if n_rows_most > law.extrapolated_at_most * sizes[-1]:
+        times = "twice" if law.extrapolated_at_most == EXTRAPOLATED_AT_MOST else f"{law.extrapolated_at_most:g} times"
+        ratio = math.ceil(n_rows_most / float(sizes[-1]))
         raise InputError(
-            what=f"batches of {n_rows_most} rows are more than twice the largest that was timed, {int(sizes[-1])}",
+            what=f"batches of {n_rows_most} rows are more than {times} the largest that was timed, {int(sizes[-1])}",
             where=f"the service times of {law.execution.variant}",
-            fix=f"add {n_rows_most} to bench.batch_sizes, or choose a smaller serving.max_batch_size",
+            fix=f"add {n_rows_most} to bench.batch_sizes, choose a smaller serving.max_batch_size, or let the last "
+            f"step be prolonged as far with serving.extrapolate_batches: {ratio}",
         )
     rows = np.arange(n_rows_most + 1, dtype=np.float64)
     times_s: NDArray[np.float64] = np.interp(rows, sizes, means_s)
     # With one size measured nothing is known but that b times as many rows take at most b times as long.
     slope_s = means_s[-1] / sizes[-1] if sizes.size == 1 else np.diff(means_s)[-1] / np.diff(sizes)[-1]
     times_s[rows > sizes[-1]] = (means_s[-1] + max(slope_s, 0.0) * (rows - sizes[-1]))[rows > sizes[-1]]
+    return times_s
+
+
+def service_time_s(law: ServiceTimeFit, n_rows: float) -> float:
+    """S of a number of rows that need not be whole, such as a mean; beyond the ends of the table as at its ends."""
+    return float(np.interp(n_rows, law.batch_sizes, law.mean_s))
+
+
+def service_times_at_s(law: ServiceTimeFit, n_rows_most: int, *, length: int) -> NDArray[np.float64]:
+    """The same of batches whose rows all have one length. Below the shortest that was timed as long as that one.
+
+    Raises:
+        InputError: as `service_times_s`, and when no length was timed or this one is more than twice the longest.
+    """
+    if not law.by_length:
+        raise InputError(
+            what="no length of rows was timed on its own",
+            where=f"the service times of {law.execution.variant}",
+            fix="name some in bench.sequence_lengths",
+        )
+    lengths = np.array([one.length for one in law.by_length], dtype=np.float64)
+    if length > EXTRAPOLATED_AT_MOST * lengths[-1]:
+        raise InputError(
+            what=f"rows of {length} positions are more than twice as long as the longest timed, {int(lengths[-1])}",
+            where=f"the service times of {law.execution.variant}",
+            fix=f"add {length} to bench.sequence_lengths",
+        )
+    rows = np.arange(n_rows_most + 1, dtype=np.float64)
+    ratios = np.array([np.interp(rows, one.batch_sizes, one.ratio) for one in law.by_length])  # (n_lengths, n_rows)
+    i = int(np.clip(np.searchsorted(lengths, length), 1, max(lengths.size - 1, 1)))
+    if lengths.size == 1 or length <= lengths[0]:
+        ratio = ratios[0]
+    else:
+        share = (length - lengths[i - 1]) / (lengths[i] - lengths[i - 1])
+        ratio = ratios[i - 1] + share * np.maximum(ratios[i] - ratios[i - 1], 0.0 if share > 1.0 else -np.inf)
+    times_s: NDArray[np.float64] = service_times_s(law, n_rows_most) * ratio
     return times_s
 
 
@@ -177,12 +223,13 @@ def _left_out(law: ServiceTimeFit, n_rows_most: int) -> Caveat | None:
 
 
 def _fit(
-    cells: Sequence[CellSummary],
+    bench: BenchRun,
     execution: ExecutionConfig,
     spread_ratios: dict[BenchCell, float],
     process_ratios: dict[BenchCell, float],
+    extrapolated_at_most: float,
 ) -> ServiceTimeFit:
-    own = sorted((c for c in cells if c.cell.execution == execution), key=lambda c: c.cell.batch_size)
+    own = sorted((c for c in bench.cells if c.cell.execution == execution), key=lambda c: c.cell.batch_size)
     return ServiceTimeFit(
         execution=execution,
         batch_sizes=tuple(c.cell.batch_size for c in own),
@@ -191,6 +238,21 @@ def _fit(
         mean_s_high=tuple(c.mean_s_high for c in own),
         spread_ratio=tuple(spread_ratios.get(c.cell, 0.0) for c in own),
         process_ratio=tuple(process_ratios[c.cell] for c in own),
+        by_length=_length_ratios(bench, execution),
+        extrapolated_at_most=extrapolated_at_most,
+    )
+
+
+def _length_ratios(bench: BenchRun, execution: ExecutionConfig) -> tuple[LengthRatios, ...]:
+    mix_s = {one.cell.batch_size: one.mean_s for one in bench.cells if one.cell.execution == execution}
+    own = [one for one in bench.by_length if one.cell.execution == execution and one.cell.batch_size in mix_s]
+    grouped: dict[int, dict[int, float]] = {}
+    for one in sorted(own, key=lambda one: (one.cell.length, one.cell.batch_size)):
+        ratios = grouped.setdefault(one.cell.length, {})
+        ratios[one.cell.batch_size] = one.mean_s / mix_s[one.cell.batch_size]
+    return tuple(
+        LengthRatios(length=length, batch_sizes=tuple(ratios), ratio=tuple(ratios.values()))
+        for length, ratios in grouped.items()
     )
 
 

@@ -198,7 +198,7 @@ def _fit_for(given: GivenProfile, scenario: Scenario, variants: set[str], model_
             fix="measure there again with this scenario",
         )
     laws = tuple(
-        law
+        replace(law, extrapolated_at_most=max(law.extrapolated_at_most, scenario.serving.extrapolate_batches))
         for law in facts.fit.service_times
         if law.execution.variant in variants
         # Threads are a choice on the CPU alone.

@@ -5,10 +5,9 @@ question: the minutes are the budgets that the scenario names, and an assumed qu
 what an export takes on a machine that nobody has seen isn't known.
 """
 
-import math
 import shlex
 from dataclasses import dataclass
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,14 +16,11 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
 from loadplan.errors import InputError
-from loadplan.fit.calibration import N_RUNS_EXPECTED
+from loadplan.plan.measuring import ASSUMED_MINUTES, measured_minutes, measuring_usd
 from loadplan.plan.offers import allowed_offers
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import Scenario
 from loadplan.store.run_folder import read_run_folder
-
-# Starting, installing, exporting and fitting. Assumed.
-ASSUMED_MINUTES = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +48,13 @@ def rental(type_name: str, *, scenario: Scenario, folder: Path, file: str, catal
         InputError: when the catalogue has no price on demand for the type.
     """
     offer = _cheapest(type_name, catalog, scenario)
-    measured_s = scenario.bench.budget_s + N_RUNS_EXPECTED * scenario.load.duration_s
-    minutes = math.ceil(measured_s / 60) + ASSUMED_MINUTES
+    minutes = measured_minutes(scenario) + ASSUMED_MINUTES
     profile = f"{scenario.name}-{offer.instance_type.name}.parquet"
     return Rental(
         offer=offer,
-        measured_minutes=math.ceil(measured_s / 60),
+        measured_minutes=measured_minutes(scenario),
         minutes=minutes,
-        usd=(offer.usd_per_hour * minutes / 60).quantize(Decimal("0.01"), rounding=ROUND_UP),
+        usd=measuring_usd(offer, minutes),
         commands=(
             shlex.join(["scp", "-r", str(folder), "HOST:measured"]),
             f"ssh HOST python3 -m pip install loadplan=={__version__}",

@@ -15,6 +15,7 @@ from loadplan.fit.records import CapacityFit
 from loadplan.machine import read_machine
 from loadplan.pipeline import artifacts, steps
 from loadplan.pipeline.artifacts import read_findings
+from loadplan.pipeline.ledger import read_ledger
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.profiles import ProfileFile, read_profiles
 from loadplan.pipeline.road import disappointment
@@ -36,6 +37,17 @@ def fit_again(run: Path, *, observer: Observer | None = None) -> CapacityFit:
     """
     with _reopened(run, observer=observer) as (road, known):
         return steps.fit(road, _need(known.bench, "bench", run), _need(known.loads, "load", run))
+
+
+def fit_with_ledger(run: Path, *, observer: Observer | None = None) -> CapacityFit:
+    """The same, with intervals widened where earlier verifications in the results folder showed them too narrow.
+
+    Raises:
+        InputError: when the folder holds no bench or no load runs, or nothing was ever verified.
+    """
+    with _reopened(run, observer=observer) as (road, known):
+        benched, loads = _need(known.bench, "bench", run), _need(known.loads, "load", run)
+        return steps.fit(road, benched, loads, ledger=read_ledger(road.folder.path))
 
 
 def plan_again(

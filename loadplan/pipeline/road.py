@@ -13,7 +13,7 @@ from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.machine import read_machine
-from loadplan.pipeline import steps
+from loadplan.pipeline import question, steps
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
@@ -120,9 +120,9 @@ def open_road(
     machine = read_machine()
     now = utc_now()
     check_places(load_catalog(as_of=now.date()), scenario.plan)
-    model = steps.model_bytes(steps.need_model(scenario))
+    model = question.model_bytes(question.need_model(scenario))
     digest = hashlib.sha256(
-        "\n".join((steps.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
+        "\n".join((question.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
     ).hexdigest()[:10]
     with open_run_folder(results, name=scenario.name, run_hash=digest, now=now, fresh=fresh) as folder:
         yield Road(

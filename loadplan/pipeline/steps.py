@@ -9,13 +9,13 @@ from pathlib import Path
 
 from loadplan.bench.records import BenchRun
 from loadplan.catalog.reader import load_catalog
-from loadplan.errors import InputError, LoadplanError
-from loadplan.export import model_file, onnx_file
+from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
 from loadplan.export.runner import ExportStep
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.ledger import LedgerFindings
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.inference import runtime_version
@@ -26,7 +26,10 @@ from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, writ
 from loadplan.pipeline.bench_request import bench_request, limit_that_decides_s
 from loadplan.pipeline.benchmark import BenchPiece, benchmark
 from loadplan.pipeline.drive import drive
-from loadplan.pipeline.elsewhere import measured_elsewhere, profile_inputs
+from loadplan.pipeline.elsewhere import elsewhere_inputs, graph_costs, measured_elsewhere
+from loadplan.pipeline.ledger import append_verification
+from loadplan.pipeline.overhead_cache import keep_profile, payload_bytes, read_profile, server_of
+from loadplan.pipeline.question import model_bytes, need_model, portable
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.plan.fleet import Plan
@@ -36,8 +39,7 @@ from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
-from loadplan.scenario.spec import ModelSource, Scenario
-from loadplan.store import codec
+from loadplan.scenario.spec import ModelSource
 from loadplan.store.codec import read_record, write_record
 from loadplan.store.files import write_text
 from loadplan.store.manifest import Artifact, stage_key
@@ -52,11 +54,11 @@ _CONVERTERS = (
 
 def read_question(road: Road) -> Findings:
     """Keep the scenario, as written and as resolved."""
-    portable = _portable(road.scenario)
+    asked = portable(road.scenario)
 
     def make() -> Made:
         write_text(road.folder.path / artifacts.SCENARIO_TEXT, road.scenario_text)
-        write_record(road.folder.path / artifacts.SCENARIO, portable, schema="loadplan.scenario/1")
+        write_record(road.folder.path / artifacts.SCENARIO, asked, schema="loadplan.scenario/1")
         write_record(road.folder.path / artifacts.MACHINE, road.machine, schema="loadplan.machine/1")
         said = ", ".join(
             f"{slo.class_name + ' ' if slo.class_name else ''}p{100 * limit.quantile:g} ≤ {1e3 * limit.limit_s:g} ms"
@@ -70,7 +72,7 @@ def read_question(road: Road) -> Findings:
 
     inputs = {
         "file": road.scenario_file,
-        "scenario": digest(portable),
+        "scenario": digest(asked),
         "text": digest(road.scenario_text),
         "machine": digest(road.machine),
     }
@@ -178,8 +180,10 @@ def load(road: Road, exported: ExportRun, payloads: PayloadSet, benched: BenchRu
     return kept_loads(road, "load")
 
 
-def fit(road: Road, benched: BenchRun, loads: Sequence[LoadRun]) -> CapacityFit:
-    """The laws behind bench and load runs, and what one server process carries with each setting."""
+def fit(
+    road: Road, benched: BenchRun, loads: Sequence[LoadRun], *, ledger: LedgerFindings | None = None
+) -> CapacityFit:
+    """The laws behind bench and load runs, and what one server process carries; intervals as the ledger widens them."""
     scenario, path = road.scenario, road.folder.path
     inputs = {
         **made_by(road, "bench", "load"),
@@ -188,10 +192,17 @@ def fit(road: Road, benched: BenchRun, loads: Sequence[LoadRun]) -> CapacityFit:
         "traffic": digest((scenario.traffic.arrivals, scenario.traffic.rows_per_request, scenario.traffic.classes)),
         "seed": str(scenario.load.seed),
         **{name: version(name) for name in ("numpy", "scipy", "numba")},
+        **({} if ledger is None else {"ledger": ledger.sha256}),
     }
 
     def make() -> Made:
-        fitted = fit_capacity(benched, loads, scenario)
+        rows = scenario.traffic.rows_per_request
+        server, n_bytes = server_of(versions()), payload_bytes(load_payloads(path / artifacts.PAYLOADS), rows)
+        known = read_profile(server, benched.machine, n_bytes)
+        first = None if known is None else known.overhead
+        fitted = fit_capacity(benched, loads, scenario, ledger=ledger, first=first)
+        fitted = replace(fitted, begun_at=None if known is None else known.run)
+        keep_profile(fitted, server=server, n_bytes=n_bytes, run=path.name)
         write_record(path / artifacts.FIT, fitted, schema="loadplan.fit/1")
         best = max(fitted.capacities, key=lambda capacity: capacity.usable_capacity_rps)
         return Made(
@@ -214,12 +225,18 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
         "rules": digest(scenario.plan),
         "catalog": digest(catalog),
         "as_of": road.as_of.isoformat(),
-        **profile_inputs(road),
+        **elsewhere_inputs(road),
     }
 
     def make() -> Made:
-        measured = measured_elsewhere(road)
-        planned = plan_fleet(fit=fitted, scenario=scenario, catalog=catalog, as_of=road.as_of, measured=measured)
+        planned = plan_fleet(
+            fit=fitted,
+            scenario=scenario,
+            catalog=catalog,
+            as_of=road.as_of,
+            measured=measured_elsewhere(road),
+            costs=graph_costs(road),
+        )
         write_record(path / artifacts.PLAN, planned, schema="loadplan.plan/1")
         return Made(paths=[artifacts.PLAN], outcome=_plan_outcome(planned))
 
@@ -251,6 +268,7 @@ def verify(
         verdict, run = already or drive_verification(road, exported, payloads, fitted, planned)
         write_load(path / artifacts.VERIFICATION, run)
         write_record(path / artifacts.VERDICT, verdict, schema="loadplan.verify/2")
+        append_verification(path, verdict, machine=run.machine, widened_by=fitted.ledger)
         return Made(paths=[artifacts.VERDICT, artifacts.VERIFICATION], outcome=verdict_word(verdict))
 
     once(road, "verify", inputs, make)
@@ -305,33 +323,6 @@ def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
     return path / artifacts.REPORT
 
 
-def model_bytes(source: ModelSource) -> bytes:
-    """The bytes that decide which model it is: the factory's file, or the hashes of the model's and of its rows.
-
-    Raises:
-        InputError: when there is no such file, or it is no model.
-    """
-    if source.kind == "onnx":
-        return onnx_file.identity(source)
-    if source.factory is None:
-        return model_file.identity(source)
-    file = Path(source.folder) / f"{source.factory.partition(':')[0]}.py"
-    try:
-        factory = file.read_bytes()
-    except OSError as error:
-        raise InputError(
-            what=f"the model's factory can't be read: {error.strerror}",
-            where=str(file),
-            fix="put the module beside the scenario file, or correct model.factory",
-        ) from error
-    return factory if source.file is None else factory + model_file.identity(source)
-
-
-def canonical(scenario: Scenario) -> str:
-    """The resolved scenario as text, without where it lies on this machine."""
-    return codec.dumps(_portable(scenario))
-
-
 def _export_progress(road: Road, source: ModelSource, n_begun: Iterator[int], step: ExportStep) -> None:
     """Two steps for all variants together, two for each, and one more at the end; lost variants begin them anew."""
     road.observer.progress(min(next(n_begun) / (3 + 2 * len(source.variants)), 1.0), step.doing)
@@ -376,24 +367,3 @@ def _plan_outcome(planned: Plan) -> str:
         return f"none will do: {planned.binding_constraint}"
     items = " + ".join(f"{item.n_replicas} × {item.offer.name}" for item in planned.recommended.items)
     return f"{items}, ${planned.recommended.usd_per_month:,.2f} a month"
-
-
-def need_model(scenario: Scenario) -> ModelSource:
-    """The model that the scenario names. Raises InputError where it names none."""
-    if scenario.model is None:
-        raise InputError(
-            what="the scenario names no model",
-            where=f"scenario {scenario.name}",
-            fix="add a model, or plan on given capacities with `loadplan plan SCENARIO --capacities FILE.csv`",
-        )
-    return scenario.model
-
-
-def _portable(scenario: Scenario) -> Scenario:
-    """Without the absolute folder of the scenario's files, which says nothing about the question."""
-    model, target = scenario.model, scenario.target
-    return replace(
-        scenario,
-        model=None if model is None else replace(model, folder="."),
-        target=None if target is None else replace(target, folder="."),
-    )

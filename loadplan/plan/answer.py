@@ -16,6 +16,7 @@ from loadplan.caveat import Caveat
 from loadplan.plan.candidate import Candidate, least_fleet
 from loadplan.plan.demand import Demand, read_demand
 from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
+from loadplan.plan.measuring import Chosen, worth_measuring
 from loadplan.plan.reasons import money, what_binds, why_lost, why_not_fewer, why_won
 from loadplan.plan.sizing import n_replicas_needed, usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
@@ -41,6 +42,7 @@ class Considered:
     not_offered: tuple[NotOffered, ...]
     assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
+    certainty_ratio: float = 1.0  # the low end of a measured capacity over its middle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,16 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     )
     if not ranked:
         return _with_near_miss(plan, considered.near_miss, demand=demand, rules=rules)
+    plan = replace(
+        plan,
+        worth_measuring=worth_measuring(
+            [one.candidate for one in ranked],
+            Chosen(fleet=ranked[0].fleet, peak_rps=demand.peak_rps, rules=rules),
+            certainty_ratio=considered.certainty_ratio,
+            scenario=scenario,
+            catalog=catalog,
+        ),
+    )
     if _is_above_budget(ranked[0].fleet, rules):
         return _above_budget(plan, ranked[0].fleet, rules)
     return _with_winner(plan, ranked, demand=demand, rules=rules)

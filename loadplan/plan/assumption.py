@@ -2,6 +2,7 @@
 
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.plan.fleet import Assumption
+from loadplan.plan.memory import KEPT_RATIO, SYSTEM_GIB
 from loadplan.plan.microarchitecture import core_peak_gflops
 from loadplan.plan.transfer import (
     OTHER_ARCHITECTURE_FACTOR,
@@ -10,6 +11,7 @@ from loadplan.plan.transfer import (
     THREAD_CORE_SHARE,
     UNPLACED_FACTOR,
 )
+from loadplan.plan.transfer_misses import TransferMisses
 from loadplan.scenario.arrivals import busiest
 from loadplan.scenario.burstiness import long_run_dispersion
 from loadplan.scenario.spec import Scenario
@@ -25,13 +27,17 @@ def common_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
     )
 
 
-def extrapolation_assumptions(scenario: Scenario, here: CpuFamily | None) -> tuple[Assumption, ...]:
+def extrapolation_assumptions(
+    scenario: Scenario, here: CpuFamily | None, missed: TransferMisses
+) -> tuple[Assumption, ...]:
     """What is assumed where the fit of this machine is taken to other hardware."""
     shared = (
         *_burstiness(scenario),
         _assumption("server processes per core and thread", 1.0, "count", "assumed: one fills one core"),
         _assumption("gain of each further server process", 1.0, "ratio", "assumed: processes scale linearly"),
         _assumption("core behind a vCPU that is a hardware thread", THREAD_CORE_SHARE, "cores", "assumed"),
+        _assumption("memory that firmware and hypervisor keep", KEPT_RATIO, "ratio", "assumed: as Karpenter does"),
+        _assumption("memory that the system takes", SYSTEM_GIB, "GiB", "assumed"),
     )
     if here is None:
         factor = _assumption(
@@ -47,11 +53,15 @@ def extrapolation_assumptions(scenario: Scenario, here: CpuFamily | None) -> tup
             "GFLOP/s",
             f"catalogue: {here.provider} {here.name}",
         ),
-        _assumption("error of a speed extrapolated, same architecture", SAME_ARCHITECTURE_FACTOR, "factor", "assumed"),
-        _assumption(
-            "error of a speed extrapolated, other architecture", OTHER_ARCHITECTURE_FACTOR, "factor", "assumed"
-        ),
+        _error("same", SAME_ARCHITECTURE_FACTOR, missed.same_architecture),
+        _error("other", OTHER_ARCHITECTURE_FACTOR, missed.other_architecture),
     )
+
+
+def _error(kind: str, assumed: float, missed: float) -> Assumption:
+    """The widening of what is extrapolated: assumed, unless machines that were all measured showed it to be more."""
+    source = "assumed" if missed <= assumed else "the worst miss between the machines that were measured"
+    return _assumption(f"error of a speed extrapolated, {kind} architecture", max(assumed, missed), "factor", source)
 
 
 def _burstiness(scenario: Scenario) -> tuple[Assumption, ...]:

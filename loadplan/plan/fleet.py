@@ -80,6 +80,21 @@ class Assumption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorthMeasuring:
+    """An instance type that was not measured, and what is to be expected of measuring it."""
+
+    type_name: str  # `provider/type`
+    offer_name: str
+    chance_ratio: float  # that the fleet becomes cheaper than the chosen one
+    expected_saving_usd_per_month: Decimal
+    best_usd_per_month: Decimal  # of the fleet at the high end of what it may carry
+    minutes: int  # that measuring takes
+    measuring_usd: Decimal  # what the machine costs meanwhile
+    command: str  # says what to run there
+    reason: str  # how its interval overlaps what the chosen fleet is sized on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The answer: what to buy, or why nothing will do."""
 
@@ -99,3 +114,4 @@ class Plan:
     catalog_version: str
     assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
+    worth_measuring: tuple[WorthMeasuring, ...] = ()  # by what it is expected to save, best first

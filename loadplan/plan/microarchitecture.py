@@ -56,5 +56,10 @@ def find_generation(cpu_model: str) -> str | None:
 
 
 def core_peak_gflops(family: CpuFamily) -> float:
-    """Peak of a whole core: a vCPU that is a thread has half of its core."""
-    return family.peak_fp32_gflops_per_vcpu * (2.0 if family.vcpu_is == "thread" else 1.0)
+    """Peak of a whole core."""
+    return of_core(family.peak_fp32_gflops_per_vcpu, family)
+
+
+def of_core(per_vcpu: float, family: CpuFamily) -> float:
+    """A whole core's share of what each vCPU has: a vCPU that is a thread has half of its core."""
+    return per_vcpu * (2.0 if family.vcpu_is == "thread" else 1.0)

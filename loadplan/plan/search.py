@@ -27,8 +27,10 @@ from loadplan.plan.measured import (
     nearest_ground,
     unused_types,
 )
+from loadplan.plan.memory import n_held, why_not_held
 from loadplan.plan.offers import allowed_offers, listed, stale_price_caveats, why_not_plannable
 from loadplan.plan.reasons import limit_words
+from loadplan.plan.roofline import NO_COSTS, Costs, computes_in_int8, has_peak_for, inference_ratio
 from loadplan.plan.transfer import (
     OTHER_ARCHITECTURE_FACTOR,
     SAME_ARCHITECTURE_FACTOR,
@@ -48,6 +50,7 @@ from loadplan.plan.transfer import (
     transferred_p99,
     waits_of,
 )
+from loadplan.plan.transfer_misses import TransferMisses, shares_of, transfer_misses
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 
@@ -70,6 +73,7 @@ class _CoreCapacity:
     basis: Basis
     measured_on: str | None  # the type or the GPU whose profile this rests on; None: the machine at hand
     binding: Binding | None  # where there are classes
+    server_bytes: int | None  # memory of one server process; None: nobody looked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,7 @@ def plan_fleet(
     catalog: Catalog,
     as_of: date,
     measured: Sequence[MeasuredType] = (),
+    costs: Costs = NO_COSTS,
 ) -> Plan:
     """The cheapest fleet whose low capacity carries the peak with the spares gone and the headroom free.
 
@@ -101,12 +106,14 @@ def plan_fleet(
         catalog: the offers; those of a type that nothing is known about are not offered, with the reason.
         as_of: the day on which the age of prices is judged.
         measured: what was fitted on machines of other types; their offers rest on it, all others are extrapolated.
+        costs: what the graph of each variant asks of a machine; narrows what is extrapolated.
     """
     grounds = find_grounds(fit, measured, catalog)
+    missed = transfer_misses(grounds, costs)
     here = grounds[-1].family
     objectives = scenario.objectives
-    tables = {ground.label: _capacity_table(ground, objectives) for ground in grounds[:-1]}
-    table_here = _capacity_table(grounds[-1], objectives)
+    tables = {ground.label: _capacity_table(ground, objectives, costs, missed) for ground in grounds[:-1]}
+    table_here = _capacity_table(grounds[-1], objectives, costs, missed)
     offers = allowed_offers(catalog, scenario.plan)
     reasons: list[tuple[Offer, str]] = []
     candidates: list[Candidate] = []
@@ -124,7 +131,7 @@ def plan_fleet(
             candidates.append(_candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type))))
             continue
         misses += [_miss(offer, core, objectives) for core in fitting if core.here.curve and objectives]
-        reasons.append((offer, reason or _why_too_slow(offer.instance_type, fits=bool(fitting))))
+        reasons.append((offer, reason or _why_none(offer.instance_type, cores, fits=bool(fitting))))
     prices = [candidate.offer for candidate in candidates]
     considered = Considered(
         candidates=tuple(candidates),
@@ -132,12 +139,22 @@ def plan_fleet(
         not_offered=(*listed(reasons), *unused_types(measured, offers)),
         assumptions=(
             *common_assumptions(scenario),
-            *extrapolation_assumptions(scenario, here),
+            *extrapolation_assumptions(scenario, here, missed),
             *(gpu_assumptions() if any(has_gpu_settings(ground) for ground in grounds) else ()),
         ),
-        caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds), *stale_price_caveats(prices, as_of)),
+        caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds, missed), *stale_price_caveats(prices, as_of)),
+        certainty_ratio=_certainty_ratio(fit),
     )
     return answer(considered, scenario=scenario, catalog=catalog)
+
+
+def _certainty_ratio(fit: CapacityFit) -> float:
+    """How far below its middle the capacity of a measured machine is counted on, of the setting that carries most."""
+    best = max(fit.capacities, key=lambda one: one.usable_capacity_rps, default=None)
+    if best is None or best.usable_capacity_rps == 0.0:
+        return 1.0
+    # At least a hundredth is left, so that a useless interval leaves something to count with.
+    return max(best.usable_capacity_rps_low / best.usable_capacity_rps, 0.01)
 
 
 def _elsewhere(offer: Offer, ground: Ground) -> _Elsewhere | None:
@@ -162,8 +179,13 @@ def _why_unknown(offer: Offer, ground: Ground | None) -> str | None:
     return None
 
 
-def _why_too_slow(instance_type: InstanceType, *, fits: bool) -> str:
+def _why_none(instance_type: InstanceType, cores: Sequence[_CoreCapacity], *, fits: bool) -> str:
+    if not cores:
+        return "nothing is known of eight-bit arithmetic on its processor, and nothing else was measured"
     if not fits:
+        least_bytes = min((core.server_bytes for core in cores if core.server_bytes is not None), default=None)
+        if least_bytes is not None and n_held(instance_type, least_bytes) == 0:
+            return why_not_held(instance_type, least_bytes)
         return "it has fewer cores than any setting takes"
     if instance_type.accelerator is not None:
         return f"no setting is sure to meet the objectives on its {instance_type.accelerator}"
@@ -172,37 +194,65 @@ def _why_too_slow(instance_type: InstanceType, *, fits: bool) -> str:
 
 
 def _capacity_table(
-    ground: Ground, objectives: Sequence[Slo]
+    ground: Ground, objectives: Sequence[Slo], costs: Costs, missed: TransferMisses
 ) -> Callable[[_Elsewhere | None], tuple[_CoreCapacity, ...]]:
     """Every setting of the fit elsewhere, each kind of hardware worked out once; None stands for the ground's own.
 
     Elsewhere a GPU's settings go to GPUs alone, and a processor's to machines without one: whoever rents a GPU to let
-    it stand idle has to have measured that it does.
+    it stand idle has to have measured that it does. Eight-bit graphs go where the catalogue knows what the processor
+    does with them.
     """
 
     @cache
     def capacities_on(there: _Elsewhere | None) -> tuple[_CoreCapacity, ...]:
         return tuple(
-            _core_capacity(ground, capacity, there, objectives)
+            _core_capacity(ground, capacity, there, objectives, _speed(ground, capacity, there, costs, missed))
             for capacity in ground.fit.capacities
-            if there is None or there.has_gpu != capacity.setting.execution.is_on_cpu
+            if there is None or _goes_there(ground, capacity, there)
         )
 
     return capacities_on
 
 
-def _core_capacity(
-    ground: Ground, capacity: SettingCapacity, there: _Elsewhere | None, objectives: Sequence[Slo]
-) -> _CoreCapacity:
-    here = ground.family
+def _goes_there(ground: Ground, capacity: SettingCapacity, there: _Elsewhere) -> bool:
+    execution = capacity.setting.execution
+    if there.has_gpu or not execution.is_on_cpu:
+        return there.has_gpu != execution.is_on_cpu
+    return ground.family is None or there.family is None or has_peak_for(execution, ground.family, there.family)
+
+
+def _speed(
+    ground: Ground, capacity: SettingCapacity, there: _Elsewhere | None, costs: Costs, missed: TransferMisses
+) -> SpeedRatio:
     if there is None:
-        speed = SAME_MACHINE
-    elif there.has_gpu:
-        speed = host_speed_ratio(here, there.family, inference_share=inference_share(ground.fit, capacity))
-    elif here is None or there.family is None:
-        speed = UNPLACED
-    else:
-        speed = speed_ratio(here, there.family, inference_share=inference_share(ground.fit, capacity))
+        return SAME_MACHINE
+    here, share = ground.family, inference_share(ground.fit, capacity)
+    if there.has_gpu:
+        return host_speed_ratio(here, there.family, inference_share=share)
+    if here is None or there.family is None:
+        return UNPLACED
+    return speed_ratio(
+        here,
+        there.family,
+        inference_share=share,
+        inference=inference_ratio(
+            here,
+            there.family,
+            shares_of(ground.fit, capacity, costs),
+            is_int8=computes_in_int8(capacity.setting.execution),
+        ),
+        missed=missed.factor(here, there.family),
+    )
+
+
+def _core_capacity(
+    ground: Ground,
+    capacity: SettingCapacity,
+    there: _Elsewhere | None,
+    objectives: Sequence[Slo],
+    speed: SpeedRatio,
+) -> _CoreCapacity:
+    law = next((law for law in ground.fit.service_times if law.execution == capacity.setting.execution), None)
     return _CoreCapacity(
         here=capacity,
         speed=speed,
@@ -210,20 +260,24 @@ def _core_capacity(
         basis=ground.fit.basis if there is None else "extrapolated",
         measured_on=None if ground.is_here else ground.label,
         binding=capacity.binding if ground.fit.classes else None,
+        server_bytes=None if law is None else law.server_bytes,
     )
 
 
 def _n_server_processes(instance_type: InstanceType, core: _CoreCapacity) -> int:
     """How many server processes of a setting fill the whole cores of a type, or its GPUs; 0 where none fits.
 
-    One process has a GPU for itself: what several would make of one isn't known from one.
+    One process has a GPU for itself: what several would make of one isn't known from one. And all of them must fit
+    into the memory that is usable.
     """
     family = instance_type.cpu_family
     # A type of which nothing is known is this machine's own; its vCPUs are taken for threads, the lesser of the two.
     core_share = 1.0 if family is not None and family.vcpu_is == "core" else THREAD_CORE_SHARE
     execution = core.here.setting.execution
     n_on_cores = int(instance_type.n_vcpus * core_share) // (execution.n_threads * execution.n_sessions)
-    return n_on_cores if execution.is_on_cpu else min(n_on_cores, n_gpus(instance_type))
+    n_fitting = n_on_cores if execution.is_on_cpu else min(n_on_cores, n_gpus(instance_type))
+    held = n_held(instance_type, core.server_bytes)
+    return n_fitting if held is None else min(n_fitting, held)
 
 
 def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, float, int, float]:
@@ -303,7 +357,7 @@ def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
     )
 
 
-def _hardware_caveats(grounds: Sequence[Ground]) -> Iterable[Caveat]:
+def _hardware_caveats(grounds: Sequence[Ground], missed: TransferMisses) -> Iterable[Caveat]:
     here = grounds[-1]
     measured = "this machine" if len(grounds) == 1 else "the machines that were measured"
     if here.family is None:
@@ -316,13 +370,14 @@ def _hardware_caveats(grounds: Sequence[Ground]) -> Iterable[Caveat]:
             fix="measure on a machine of a type that the catalogue knows",
             number=UNPLACED_FACTOR,
         )
+    same = max(SAME_ARCHITECTURE_FACTOR, missed.same_architecture)
+    other = max(OTHER_ARCHITECTURE_FACTOR, missed.other_architecture)
     yield Caveat(
         code="plan.extrapolated",
         what=(
             f"capacities of other hardware are extrapolated from {measured} by clocks and peaks, give or take a factor"
-            f" of {SAME_ARCHITECTURE_FACTOR:g} ({OTHER_ARCHITECTURE_FACTOR:g} for another architecture); fleets are"
-            " sized on the low end"
+            f" of {same:.3g} ({other:.3g} for another architecture); fleets are sized on the low end"
         ),
         fix="run `loadplan run` on a machine of the recommended type before you buy",
-        number=SAME_ARCHITECTURE_FACTOR,
+        number=same,
     )

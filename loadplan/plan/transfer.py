@@ -4,23 +4,24 @@ Rates are requests per second, times seconds; a speed ratio of 2 means that the 
 describes one server process on one core. Elsewhere a process runs on every whole core, and processes are taken to
 scale linearly. On a machine s times as fast everything takes 1/s as long, so latency_s(r) = latency(r / s) / s.
 
-The decision a reader would question: inference on another processor is only known to lie between the ratio of the
-clocks (bound by overheads) and that of the peaks (bound by arithmetic). The middle is their geometric mean, and
-the ends are widened by a factor that nobody has measured yet; fleets are sized on the low end.
+The decision a reader would question: of inference only what the roofline tells (`roofline`) is scaled by its own peak,
+and everything else is only known to lie between the ratio of the clocks (bound by overheads) and that of the peaks
+(bound by arithmetic). The middle is their geometric mean, and the ends are widened by a factor: an assumed one, or
+what machines that were both measured show it to be, where that is more. Fleets are sized on the low end.
 """
 
-import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.fit.backlog import requests_in_full_batch
-from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, ServiceTimeFit, SettingCapacity
-from loadplan.plan.microarchitecture import core_peak_gflops
+from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, SettingCapacity
+from loadplan.fit.service_time import service_time_s
+from loadplan.plan.roofline import NOTHING_KNOWN, InferenceRatio, inference_ratio
 from loadplan.slo import Slo
 
-# Widening of the interval on hardware that was never measured. Assumed: the ledger of verified plans will replace it.
+# Least widening of the interval on hardware that was never measured. Assumed.
 SAME_ARCHITECTURE_FACTOR = 1.5
 OTHER_ARCHITECTURE_FACTOR = 2.0
 # Where this machine can't be placed among the catalogue's processors, every ratio is a guess around 1.
@@ -63,24 +64,35 @@ SAME_MACHINE = SpeedRatio(low=1.0, middle=1.0, high=1.0)
 UNPLACED = SpeedRatio(low=1.0 / UNPLACED_FACTOR, middle=1.0, high=UNPLACED_FACTOR)
 
 
-def speed_ratio(here: CpuFamily, there: CpuFamily, *, inference_share: float) -> SpeedRatio:
+def speed_ratio(
+    here: CpuFamily,
+    there: CpuFamily,
+    *,
+    inference_share: float,
+    inference: InferenceRatio | None = None,
+    missed: float = 1.0,
+) -> SpeedRatio:
     """Speed of a core there against one here, for work of which `inference_share` is inference.
 
-    ratio = 1 / (share / inference + (1 - share) / clock): the times of the two parts add up (Amdahl). The inference
-    ratio lies between the ratio of clocks and that of peaks; the server's own work follows the clock.
+    ratio = 1 / (share / inference + (1 - share) / clock): the times of the two parts add up (Amdahl); the server's own
+    work follows the clock.
+
+    Args:
+        here: the processor that was measured.
+        there: the other one.
+        inference_share: of the time of a full batch.
+        inference: what the roofline says of the model; None: nothing, so anything between clocks and peaks.
+        missed: by which factor it was off between machines that were both measured; may widen, never narrow.
     """
     clock = there.clock_ghz / here.clock_ghz
-    peak = core_peak_gflops(there) / core_peak_gflops(here)
-    factor = SAME_ARCHITECTURE_FACTOR if here.architecture == there.architecture else OTHER_ARCHITECTURE_FACTOR
+    known = inference or inference_ratio(here, there, NOTHING_KNOWN, is_int8=False)
+    assumed = SAME_ARCHITECTURE_FACTOR if here.architecture == there.architecture else OTHER_ARCHITECTURE_FACTOR
+    factor = max(assumed, missed)
 
-    def mixed(inference: float) -> float:
-        return 1.0 / (inference_share / inference + (1.0 - inference_share) / clock)
+    def mixed(ratio: float) -> float:
+        return 1.0 / (inference_share / ratio + (1.0 - inference_share) / clock)
 
-    return SpeedRatio(
-        low=mixed(min(clock, peak)) / factor,
-        middle=mixed(math.sqrt(clock * peak)),
-        high=mixed(max(clock, peak)) * factor,
-    )
+    return SpeedRatio(low=mixed(known.low) / factor, middle=mixed(known.middle), high=mixed(known.high) * factor)
 
 
 def host_speed_ratio(here: CpuFamily | None, there: CpuFamily | None, *, inference_share: float) -> SpeedRatio:
@@ -104,7 +116,7 @@ def inference_share(fit: CapacityFit, capacity: SettingCapacity) -> float:
     law = next(law for law in fit.service_times if law.execution == capacity.setting.execution)
     n_requests = requests_in_full_batch(capacity.setting.serving.max_batch_size, fit.rows_per_request.mean)
     n_rows, overhead = n_requests * fit.rows_per_request.mean, fit.overhead
-    inference_s = _service_time_s(law, n_rows)
+    inference_s = service_time_s(law, n_rows)
     overhead_s = n_requests * (overhead.request_s + overhead.response_s) + n_rows * overhead.row_s + overhead.batch_s
     return inference_s / (inference_s + overhead_s)
 
@@ -197,10 +209,6 @@ def _crossing(curve: Sequence[PredictedLatency], latencies_s: Sequence[float], a
         return 0.0
     share = (allowed_s - latencies_s[i - 1]) / (latencies_s[i] - latencies_s[i - 1])
     return curve[i - 1].offered_rate_rps + share * (curve[i].offered_rate_rps - curve[i - 1].offered_rate_rps)
-
-
-def _service_time_s(law: ServiceTimeFit, n_rows: float) -> float:
-    return _interpolate(n_rows, [float(size) for size in law.batch_sizes], law.mean_s)
 
 
 def _interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -95,6 +95,13 @@ class ServingSection(Section):
     batch_window_ms: list[Annotated[float, Field(ge=0, le=MAX_MS)]] = Field(
         default=DEFAULT_BATCH_WINDOWS_MS, min_length=1, max_length=16, description="longest wait to fill a batch"
     )
+    extrapolate_batches: float = Field(
+        default=1.0,
+        ge=1,
+        le=64,
+        description="up to so many times the largest batch that is benchmarked, larger ones may be guessed by "
+        "prolonging the last step; by default none",
+    )
 
 
 class BenchSection(Section):
@@ -201,7 +208,7 @@ def _bench_against_batches(document: Document) -> list[Contradiction]:
     # How long an inference takes that is larger than any that was timed, nobody knows.
     if document.bench.batch_sizes is None:
         return []
-    timed = max(document.bench.batch_sizes)
+    timed = max(document.bench.batch_sizes) * document.serving.extrapolate_batches
     served = max(document.serving.max_batch_size)
     wrong: list[Contradiction] = []
     if timed < served:

@@ -75,6 +75,7 @@ def read_scenario(path: Path) -> Scenario:
             n_threads=tuple(document.serving.threads),
             max_batch_sizes=tuple(document.serving.max_batch_size),
             batch_windows_s=tuple(window_ms * SECONDS_PER_MS for window_ms in document.serving.batch_window_ms),
+            extrapolate_batches=document.serving.extrapolate_batches,
         ),
         bench=_bench(document),
         load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),

@@ -103,6 +103,7 @@ class ServingChoices:
     n_threads: tuple[int, ...]
     max_batch_sizes: tuple[int, ...]
     batch_windows_s: tuple[float, ...]
+    extrapolate_batches: float = 1.0  # times the largest batch timed, up to which larger ones may be guessed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

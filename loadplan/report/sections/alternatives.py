@@ -37,7 +37,37 @@ def _blocks(known: Findings, plan: Plan) -> list[Block]:
         )
     ]
     figure = _figure(known, plan)
-    return [*blocks, figure] if figure else blocks
+    return [*blocks, *([figure] if figure else []), *_worth_measuring(plan)]
+
+
+def _worth_measuring(plan: Plan) -> list[Block]:
+    """Which machine to measure next; nothing where that would save less than it costs."""
+    if not plan.worth_measuring:
+        return []
+    return [
+        Table(
+            caption="What to measure next: types whose interval overlaps what the chosen fleet is sized on",
+            columns=(
+                text("instance type"),
+                number("expected saving, USD a month"),
+                number("chance of being cheaper"),
+                number("measuring costs, USD once"),
+                text("why"),
+                text("what to run there"),
+            ),
+            rows=tuple(
+                (
+                    one.type_name,
+                    usd(one.expected_saving_usd_per_month),
+                    percent(one.chance_ratio),
+                    usd(one.measuring_usd),
+                    one.reason,
+                    one.command,
+                )
+                for one in plan.worth_measuring
+            ),
+        )
+    ]
 
 
 def _row(fleet: Fleet) -> tuple[str, ...]:

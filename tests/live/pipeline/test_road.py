@@ -167,6 +167,27 @@ def test_each_stage_answers_alone(walked: tuple[Place, Said]) -> None:
     assert fit["probe"]["turns_per_s"]["mean"] == kept["probe"]["turns_per_s"]["mean"]  # it was not probed again
 
 
+def test_what_was_verified_stands_in_the_ledger_and_a_fit_can_rest_on_it(walked: tuple[Place, Said]) -> None:
+    place, first = walked
+    run, ledger = run_of(first), run_of(first).parent.parent / "ledger.csv"
+    with ledger.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["run"] == f"tiny/{run.name}"]
+    assert {"0.5"} <= {row["quantile"] for row in rows} <= {"0.5", "0.99"}
+    copy = place.folder / "judged" / "tiny" / run.name
+    shutil.copytree(run, copy)
+    refused = place.loadplan("fit", copy, "--ledger")
+    assert refused.code == 2
+    assert "nothing was verified yet" in refused.err
+    shutil.copy(ledger, place.folder / "judged" / "ledger.csv")
+    said = place.loadplan("fit", copy, "--ledger", "--json")
+    assert said.code == 0, said.err
+    assert said.document["ledger"]["sha256"] == sha256_file(ledger)
+    stages = manifest_of(copy)["stages"]
+    assert isinstance(stages, list)
+    (fitted,) = (stage for stage in stages if stage["stage"] == "fit")
+    assert fitted["inputs"]["ledger"] == sha256_file(ledger)
+
+
 def test_a_live_run_of_a_scenario_says_what_was_offered_and_answered(walked: tuple[Place, Said]) -> None:
     place, _ = walked
     said = place.loadplan(

@@ -10,7 +10,7 @@ from loadplan.bench.records import BenchCell, BenchRun, CellRound
 from loadplan.bench.summary import by_cell, summarise_cell
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
-from loadplan.fit.records import ServiceTimeFit
+from loadplan.fit.records import LengthRatios, ServiceTimeFit
 from loadplan.fit.service_time import (
     find_law,
     fit_service_times,
@@ -18,6 +18,7 @@ from loadplan.fit.service_time import (
     servable_batch_sizes,
     served_laws,
     service_time_caveats,
+    service_times_at_s,
     service_times_s,
 )
 
@@ -74,6 +75,42 @@ def test_more_than_twice_the_largest_size_is_not_guessed() -> None:
     assert service_times_s(law({1: 10.0, 4: 40.0}), 8)[8] == pytest.approx(80.0)
     with pytest.raises(InputError, match="batches of 9 rows are more than twice the largest that was timed, 4"):
         service_times_s(law({1: 10.0, 4: 40.0}), 9)
+
+
+def test_whoever_says_so_may_go_further() -> None:
+    told = replace(law({4: 40.0, 8: 60.0}), extrapolated_at_most=4.0)
+    assert service_times_s(told, 32)[32] == 60.0 + 5.0 * 24
+    with pytest.raises(InputError, match="4 times the largest that was timed, 8") as caught:
+        service_times_s(told, 33)
+    assert "serving.extrapolate_batches: 5" in caught.value.fix
+
+
+def test_rows_of_one_length_take_as_many_times_as_long_as_they_did_where_they_were_timed() -> None:
+    by_length = (
+        LengthRatios(length=10, batch_sizes=(1, 3), ratio=(0.5, 0.7)),
+        LengthRatios(length=20, batch_sizes=(1, 3), ratio=(1.0, 1.5)),
+    )
+    known = replace(law({1: 10.0, 3: 20.0}), by_length=by_length)  # 10, 15 and 20
+    for length, expected_s in (
+        (10, [5.0, 9.0, 14.0]),
+        (15, [7.5, 0.925 * 15.0, 1.1 * 20.0]),
+        (20, [10.0, 1.25 * 15.0, 30.0]),
+        (40, [20.0, 2.55 * 15.0, 3.1 * 20.0]),  # twice as far: the step from 10 to 20 goes on
+        (3, [5.0, 9.0, 14.0]),
+    ):
+        assert service_times_at_s(known, 3, length=length)[1:].tolist() == pytest.approx(expected_s)
+    with pytest.raises(InputError, match="more than twice as long as the longest timed, 20"):
+        service_times_at_s(known, 3, length=41)
+    with pytest.raises(InputError, match="no length of rows was timed"):
+        service_times_at_s(law({1: 10.0}), 1, length=10)
+
+
+def test_lengths_of_the_bench_become_ratios_to_the_mix(make_bench: MakeBench) -> None:
+    mix = make_bench({1: 10.0, 4: 20.0})
+    lengths = make_bench({1: 5.0, 4: 30.0})
+    cells = tuple(replace(one, cell=replace(one.cell, length=64)) for one in lengths.cells)
+    (fitted,) = fit_service_times(replace(mix, by_length=cells))
+    assert fitted.by_length == (LengthRatios(length=64, batch_sizes=(1, 4), ratio=(0.5, 1.5)),)
 
 
 def test_the_bench_becomes_one_table_per_execution_with_sizes_in_order(make_bench: MakeBench) -> None:

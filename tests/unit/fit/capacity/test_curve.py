@@ -9,6 +9,7 @@ import pytest
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InvalidMeasurement
 from loadplan.fit.capacity import fit_capacity, predict
+from loadplan.fit.ledger import LedgerFigure, LedgerFindings
 from loadplan.fit.records import OverheadFit, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario
@@ -68,6 +69,31 @@ def test_the_interval_is_that_of_the_plausible_laws(
     assert found.usable_capacity_rps_low == pytest.approx(slowest + 0.1 * (slower - slowest))
     # It holds the figure itself, at the least.
     assert found.usable_capacity_rps_high == pytest.approx(best)
+
+
+def test_a_ledger_of_misses_widens_what_is_said_of_capacity_and_latency_alike(
+    bench: BenchRun, run: LoadRun, make_scenario: MakeScenario, know: Know, make_overhead: MakeOverhead
+) -> None:
+    law = make_overhead(**NOISY)
+    know(law, *[replace(law, request_s=ratio * law.request_s) for ratio in (0.8, 0.9, 1.1, 1.2)])
+    figures = [
+        LedgerFigure(quantile=q, n_entries=9, n_covered=0, bias_ratio=0.0, error_ratio=0.0, widening=factor)
+        for q, factor in ((0.5, 2.0), (0.99, 3.0))
+    ]
+    ledger = LedgerFindings(sha256="a", figures=tuple(figures))
+    scenario = make_scenario(max_batch_sizes=(8,))
+    plain = fit_capacity(bench, [run], scenario)
+    wider = fit_capacity(bench, [run], scenario, ledger=ledger)
+    assert wider.ledger == ledger
+    (before,), (after,) = plain.capacities, wider.capacities
+    assert after.usable_capacity_rps == before.usable_capacity_rps
+    assert after.usable_capacity_rps_low / after.usable_capacity_rps == pytest.approx(
+        (before.usable_capacity_rps_low / before.usable_capacity_rps) ** 3
+    )
+    point, same = before.curve[3], predict(wider, after.setting, rate_rps=after.curve[3].offered_rate_rps)
+    assert same == after.curve[3]
+    assert same.p50_interval.high / same.p50_s == pytest.approx((point.p50_interval.high / point.p50_s) ** 2)
+    assert same.p99_interval.low / same.p99_s == pytest.approx((point.p99_interval.low / point.p99_s) ** 3)
 
 
 def test_what_the_bench_leaves_open_is_in_the_interval(

@@ -1,0 +1,57 @@
+"""What the question of a run is, so that the same one is found again: its scenario, and the bytes of its model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from loadplan.errors import InputError
+from loadplan.export import model_file, onnx_file
+from loadplan.scenario.spec import ModelSource, Scenario
+from loadplan.store import codec
+
+
+def need_model(scenario: Scenario) -> ModelSource:
+    """The model that the scenario names. Raises InputError where it names none."""
+    if scenario.model is None:
+        raise InputError(
+            what="the scenario names no model",
+            where=f"scenario {scenario.name}",
+            fix="add a model, or plan on given capacities with `loadplan plan SCENARIO --capacities FILE.csv`",
+        )
+    return scenario.model
+
+
+def model_bytes(source: ModelSource) -> bytes:
+    """The bytes that decide which model it is: the factory's file, or the hashes of the model's and of its rows.
+
+    Raises:
+        InputError: when there is no such file, or it is no model.
+    """
+    if source.kind == "onnx":
+        return onnx_file.identity(source)
+    if source.factory is None:
+        return model_file.identity(source)
+    file = Path(source.folder) / f"{source.factory.partition(':')[0]}.py"
+    try:
+        factory = file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            what=f"the model's factory can't be read: {error.strerror}",
+            where=str(file),
+            fix="put the module beside the scenario file, or correct model.factory",
+        ) from error
+    return factory if source.file is None else factory + model_file.identity(source)
+
+
+def canonical(scenario: Scenario) -> str:
+    """The resolved scenario as text, without where it lies on this machine."""
+    return codec.dumps(portable(scenario))
+
+
+def portable(scenario: Scenario) -> Scenario:
+    """Without the absolute folder of the scenario's files, which says nothing about the question."""
+    model, target = scenario.model, scenario.target
+    return replace(
+        scenario,
+        model=None if model is None else replace(model, folder="."),
+        target=None if target is None else replace(target, folder="."),
+    )

@@ -1,0 +1,129 @@
+"""Which instance type is worth measuring next, because what it may carry overlaps what the chosen fleet is sized on.
+
+A fleet on hardware that was never measured is sized on the low end of a wide interval. Measuring narrows it, so the
+expected saving is E[max(0, chosen - cost(X))]: X is what a replica carries, with the interval's ends as 5th and 95th
+percentile and a lognormal law on either side of its middle, and cost(X) that of the fewest replicas, sized as far below
+X as a measured capacity usually is. The chosen type itself is asked as well: it may need fewer. The decision a reader
+would question: who would lose the lead by being measured saves nothing here, although to know it is worth something;
+and a type whose low end carries nothing isn't looked at, for nothing tells how likely it would carry anything.
+
+Money is `Decimal` in USD. The expectation is a sum over quantiles, so the same plan gives the same answer.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
+
+import numpy as np
+
+from loadplan.catalog.price import Catalog, Offer
+from loadplan.fit.calibration import N_RUNS_EXPECTED
+from loadplan.plan.candidate import Candidate
+from loadplan.plan.fleet import Fleet, WorthMeasuring
+from loadplan.plan.reasons import money
+from loadplan.plan.sizing import n_replicas_needed, usd_per_month
+from loadplan.scenario.spec import PlanRules, Scenario
+
+# Starting a machine, installing, exporting and fitting. Assumed.
+ASSUMED_MINUTES = 15
+_N_MOST = 3
+_N_QUANTILES = 100
+_Z_OF_THE_ENDS = 1.6449  # of the 5th and the 95th percentile
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The fleet to beat, and what it has to carry."""
+
+    fleet: Fleet
+    peak_rps: float
+    rules: PlanRules
+
+
+def worth_measuring(
+    candidates: Sequence[Candidate], chosen: Chosen, *, certainty_ratio: float, scenario: Scenario, catalog: Catalog
+) -> tuple[WorthMeasuring, ...]:
+    """The types by what measuring them is expected to save over the horizon, where that is more than it costs.
+
+    Args:
+        candidates: the best offer of each type.
+        chosen: the fleet that wins as long as nothing more is measured.
+        certainty_ratio: the low end of a measured capacity over its middle: what is left to size on.
+        scenario: its budgets tell how long measuring takes.
+        catalog: what a machine costs meanwhile.
+    """
+    found = (
+        _worth(candidate, chosen, certainty_ratio, scenario, catalog)
+        for candidate in candidates
+        if candidate.capacity.basis == "extrapolated"
+    )
+    horizon = chosen.rules.horizon_months
+    paying = [one for one in found if one.expected_saving_usd_per_month * horizon > one.measuring_usd]
+    return tuple(sorted(paying, key=lambda one: (-one.expected_saving_usd_per_month, one.type_name))[:_N_MOST])
+
+
+def measured_minutes(scenario: Scenario) -> int:
+    """The budgets of the benchmark and of the live runs, in whole minutes."""
+    return math.ceil((scenario.bench.budget_s + N_RUNS_EXPECTED * scenario.load.duration_s) / 60)
+
+
+def measuring_usd(offer: Offer, minutes: int) -> Decimal:
+    """What a machine costs for so long, rounded up to the cent."""
+    return (offer.usd_per_hour * minutes / 60).quantize(_CENT, rounding=ROUND_UP)
+
+
+def _worth(
+    candidate: Candidate, chosen: Chosen, certainty_ratio: float, scenario: Scenario, catalog: Catalog
+) -> WorthMeasuring:
+    offer, rules = candidate.offer, chosen.rules
+
+    def cost(capacity_rps: float) -> Decimal:
+        n_replicas = n_replicas_needed(chosen.peak_rps, float(f"{capacity_rps:.9g}"), rules=rules)
+        return usd_per_month(offer, n_replicas, rules=rules)
+
+    costs = [cost(certainty_ratio * capacity_rps) for capacity_rps in _capacities_rps(candidate)]
+    savings = [max(chosen.fleet.usd_per_month - each, Decimal(0)) for each in costs]
+    minutes = measured_minutes(scenario) + ASSUMED_MINUTES
+    saved = (sum(savings, Decimal(0)) / len(savings)).quantize(_CENT, rounding=ROUND_HALF_UP)
+    chance = sum(saving > 0 for saving in savings) / len(savings)
+    is_chosen = offer.type_name == chosen.fleet.items[0].offer.type_name
+    return WorthMeasuring(
+        type_name=offer.type_name,
+        offer_name=offer.name,
+        chance_ratio=chance,
+        expected_saving_usd_per_month=saved,
+        best_usd_per_month=min(costs),
+        minutes=minutes,
+        measuring_usd=measuring_usd(_rented(offer, catalog), minutes),
+        command=f"loadplan profile SCENARIO --on {offer.type_name}",
+        reason=(
+            f"a replica may carry {_rate(candidate.capacity.usable_capacity_rps_low)} to "
+            f"{_rate(candidate.capacity.usable_capacity_rps_high)} requests per second; a fleet of "
+            f"{'fewer of it' if is_chosen else 'it'} would cost down to {money(min(costs))} a month, the chosen one "
+            f"costs {money(chosen.fleet.usd_per_month)}"
+        ),
+    )
+
+
+def _capacities_rps(candidate: Candidate) -> list[float]:
+    """Quantiles of what a replica carries, equally likely."""
+    from scipy.special import ndtri
+
+    known = candidate.capacity
+    middle = known.usable_capacity_rps
+    below = math.log(middle / known.usable_capacity_rps_low) / _Z_OF_THE_ENDS
+    above = math.log(known.usable_capacity_rps_high / middle) / _Z_OF_THE_ENDS
+    z = ndtri((np.arange(_N_QUANTILES) + 0.5) / _N_QUANTILES)
+    return [float(value) for value in middle * np.exp(np.where(z < 0.0, below, above) * z)]
+
+
+def _rented(offer: Offer, catalog: Catalog) -> Offer:
+    """What is rented to measure: the type on demand where it has such a price, in the same region if it can be."""
+    own = [one for one in catalog.offers if one.type_name == offer.type_name and one.purchase == "on_demand"]
+    return min(own, key=lambda one: (one.region != offer.region, one.usd_per_hour, one.name), default=offer)
+
+
+def _rate(rate_rps: float) -> str:
+    return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.3g}"
