@@ -47,7 +47,7 @@ def plot(cases: Sequence[Case]) -> str:
             for shift, dashes in (
                 (0.0, ""),
                 (at(first * (1.0 + _BAND)), ' stroke-dasharray="4 4"'),
-                (-at(first * (1.0 + _BAND)), ' stroke-dasharray="4 4"'),
+                (at(first * (1.0 - _BAND)), ' stroke-dasharray="4 4"'),
             )
         ),
         *(

@@ -140,6 +140,7 @@ def test_a_decision_that_was_not_driven_or_is_void_is_neither_held_nor_missed(
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(600)
 def test_the_law_that_made_all_runs_is_found_within_the_targets(
     tmp_path: Path, driven: tuple[list[str], Callable[..., Prepared]]
 ) -> None:
