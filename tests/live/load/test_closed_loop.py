@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 
 from loadplan.cli.app import run_command_line
-from loadplan.errors import InputError, InvalidMeasurement
+from loadplan.errors import InputError
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests, plain_requests
-from loadplan.load.verdict import judge_slo
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Callers
-from loadplan.slo import LatencyLimit, Slo
 
 if TYPE_CHECKING:
     from tests.live.load.conftest import StartFake
@@ -77,13 +75,6 @@ def test_a_stall_is_hidden_by_callers_who_wait_and_that_is_said(start_fake: "Sta
     (caveat,) = run.caveats
     assert caveat.code == "load.closed_loop"
     assert "for comparison only" in caveat.what
-
-
-def test_it_is_never_a_verdict(start_fake: "StartFake", compare: Drive) -> None:
-    run = compare(start_fake().url, plain_requests("/"), n_callers=1, think_time_s=0.02)
-    valid = replace(run, verdict=replace(run.verdict, valid=True, invalid_reasons=()))
-    with pytest.raises(InvalidMeasurement, match="prove no objective"):
-        judge_slo(valid, Slo(limits=(LatencyLimit(quantile=0.5, limit_s=1.0),), max_failed_ratio=0.1))
 
 
 def test_a_caller_gives_up_after_the_timeout_and_goes_on(

@@ -18,7 +18,7 @@ from loadplan.load.verdict import (
     send_delay_summary,
 )
 from loadplan.machine import read_machine
-from loadplan.scenario.arrivals import ConstantArrivals
+from loadplan.scenario.arrivals import Callers, ConstantArrivals
 from loadplan.slo import LatencyLimit, Slo
 
 SPEC = LoadSpec(
@@ -192,6 +192,15 @@ def test_timeouts_count_as_the_limit_instead_of_vanishing() -> None:
     assert summary is not None
     assert summary.p50 == pytest.approx(0.010)
     assert (summary.p99, summary.max) == (SPEC.timeout_s, SPEC.timeout_s)
+
+
+def test_callers_who_wait_for_their_answers_prove_no_objective() -> None:
+    valid = run(log())
+    waiting = dataclasses.replace(valid.spec, arrivals=Callers(n_callers=1, think_time_s=0.01))
+    slo = Slo(limits=(LatencyLimit(quantile=0.5, limit_s=1.0),), max_failed_ratio=0.1)
+    assert all(met.is_met for met in judge_slo(valid, slo))
+    with pytest.raises(InvalidMeasurement, match="prove no objective"):
+        judge_slo(dataclasses.replace(valid, spec=waiting), slo)
 
 
 def test_fast_refusals_leave_the_latency_alone_and_miss_the_objective() -> None:
