@@ -20,8 +20,9 @@ differences between their laws, and searches over either are smooth.
 All that a row costs beside the inference falls due in step 1: there the server looks at each value of a request on its
 own, while an answer goes from the array's memory straight into the text of the response.
 
-Seconds throughout. The only module that imports numba; no fastmath, which may turn comparisons with sentinels into
-endless loops. The compiled code is cached on disk, so only the first process on a machine waits for the compiler.
+Seconds throughout. Numba is imported here and in `fleet_kernel` alone; no fastmath, which may turn comparisons with
+sentinels into endless loops. The compiled code is cached on disk, so only the first process on a machine waits for the
+compiler.
 """
 
 from dataclasses import dataclass
@@ -43,9 +44,9 @@ Rows = NDArray[np.int64]
 COLD_FROM_S = 0.5e-3
 COLD_TO_S = 20e-3
 # Draws are used over and over; a power of two, so that the index wraps with a mask.
-_N_DRAWS = 1 << 16
-_LONGEST_PAUSE = 4.0  # times its mean
-_NEVER_S = 1e300
+N_DRAWS = 1 << 16
+LONGEST_PAUSE = 4.0  # times its mean
+NEVER_S = 1e300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,25 +74,31 @@ class Noise:
 def draw(rng: np.random.Generator, *, n_pauses: int = 4096) -> Draws:
     """Common random numbers for any number of simulations; a simulation longer than the pauses has none at its end."""
     return Draws(
-        request=rng.standard_normal(_N_DRAWS),
-        response=rng.standard_normal(_N_DRAWS),
-        service=rng.standard_normal(_N_DRAWS),
+        request=rng.standard_normal(N_DRAWS),
+        response=rng.standard_normal(N_DRAWS),
+        service=rng.standard_normal(N_DRAWS),
         pause_gap=rng.standard_exponential(n_pauses),
-        pause_length=np.minimum(rng.standard_exponential(n_pauses), _LONGEST_PAUSE),
+        pause_length=np.minimum(rng.standard_exponential(n_pauses), LONGEST_PAUSE),
     )
 
 
 def scale(draws: Draws, overhead: OverheadFit, *, service_spread_ratio: float) -> Noise:
     """The noise of one law: lognormal multipliers with mean 1, and pauses at the law's rate and length."""
-    has_pauses = overhead.stall_s > 0.0 and overhead.stall_rate_per_s > 0.0
-    starts_s = np.cumsum(draws.pause_gap) / overhead.stall_rate_per_s if has_pauses else np.empty(0)
+    starts_s, lengths_s = scale_pauses(draws.pause_gap, draws.pause_length, overhead)
     return Noise(
         request=_lognormal(draws.request, overhead.spread_ratio),
         response=_lognormal(draws.response, overhead.spread_ratio),
         service=_lognormal(draws.service, service_spread_ratio),
-        pause_start_s=np.append(starts_s, _NEVER_S),
-        pause_length_s=np.append(draws.pause_length * overhead.stall_s if has_pauses else starts_s, 0.0),
+        pause_start_s=starts_s,
+        pause_length_s=lengths_s,
     )
+
+
+def scale_pauses(gaps: Times, lengths: Times, overhead: OverheadFit) -> tuple[Times, Times]:
+    """When the law's pauses begin, ascending, and how long they last; the last one is never."""
+    has_pauses = overhead.stall_s > 0.0 and overhead.stall_rate_per_s > 0.0
+    starts_s = np.cumsum(gaps) / overhead.stall_rate_per_s if has_pauses else np.empty(0)
+    return np.append(starts_s, NEVER_S), np.append(lengths * overhead.stall_s if has_pauses else starts_s, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +138,7 @@ def saturated_rps(setting: Setting, overhead: OverheadFit, *, service_s: Times, 
 
 def paused_ratio(overhead: OverheadFit) -> float:
     """Share of the time that the server is stopped by pauses: rate x mean length, E[min(Exp(1), 4)] = 1 - exp(-4)."""
-    return overhead.stall_rate_per_s * overhead.stall_s * (1.0 - float(np.exp(-_LONGEST_PAUSE)))
+    return overhead.stall_rate_per_s * overhead.stall_s * (1.0 - float(np.exp(-LONGEST_PAUSE)))
 
 
 def simulate(
@@ -185,7 +192,7 @@ def _lognormal(normal: Times, spread_ratio: float) -> Times:
 
 
 @numba.njit(cache=True, nogil=True)
-def _rest(until_s, pauses_s, lengths_s, i_pause):  # type: ignore[no-untyped-def]  # compiled: types are inferred
+def rest(until_s, pauses_s, lengths_s, i_pause):  # type: ignore[no-untyped-def]  # compiled: types are inferred
     """Sleep; a pause that began meanwhile may last longer. Returns the time and the next pause."""
     now_s = until_s
     while pauses_s[i_pause] <= until_s:
@@ -244,7 +251,7 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
                 gap_s = arrive_s[i] - now_s
                 if gap_s > COLD_FROM_S:
                     slow += cold_ratio * min(np.log(gap_s / COLD_FROM_S) / log_cold, 1.0)
-                now_s, i_pause = _rest(arrive_s[i], pauses_s, lengths_s, i_pause)
+                now_s, i_pause = rest(arrive_s[i], pauses_s, lengths_s, i_pause)
                 now_s += min(wake_s, 0.5 * gap_s) * slow
         # 1. Read all that was there when the sockets were polled.
         polled_s = now_s
@@ -274,7 +281,7 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
             if i < n and arrive_s[i] < until_s:
                 until_s = arrive_s[i]
             if until_s > now_s:
-                now_s, i_pause = _rest(until_s, pauses_s, lengths_s, i_pause)
+                now_s, i_pause = rest(until_s, pauses_s, lengths_s, i_pause)
                 now_s += wake_s
             continue
         first = head
