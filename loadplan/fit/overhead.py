@@ -97,12 +97,13 @@ class _Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """Where one search ended."""
+    """Where one search ended: the logarithms of the costs in the order of `_names`."""
 
     start: OverheadFit
-    vector: Times  # logarithms of the costs, in the order of `_names`
+    vector: Times
     covariance: NDArray[np.float64]
     cost: float
+    misfit_ratio: float  # χ² / degrees of freedom, at least 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +127,14 @@ def fit_overhead(
 
     Plausible ones are drawn from the normal law whose covariance is (JᵀJ)⁻¹ max(1, χ² / degrees of freedom), with J the
     Jacobian of the weighted misfit: the usual law of a least-squares estimate, widened where the misfit is larger than
-    the scatter of repeated runs explains.
+    the scatter of repeated runs explains. Each rate of pauses has its share of them, by how well it explains the runs.
 
     Args:
         service_times: the tables of what the runs' servers executed.
         runs: the live runs.
         cold_ratio: how much slower work is after a pause, as measured without a server (`cold.measured_cold_ratio`):
             where the search begins, and what it is held near; None: as elsewhere.
-        first: costs of such a server as another model showed them: the search begins there instead, and is over
-            sooner. It is held near the same values as without, so both end where the runs say.
+        first: costs of such a server as another model showed them: the search begins there and is over sooner.
         n_plausible: how many further laws to draw.
         rng: draws them.
 
@@ -148,21 +148,33 @@ def fit_overhead(
     start = _start(replays)
     if cold_ratio is not None:
         start = replace(start, cold_ratio=cold_ratio)
-    found: _Found | None = None
+    found: list[_Found] = []  # best first
     begin = None if first is None else _to_vector(_in_terms_of(start, first))
     for rate_per_s in _PAUSE_RATES_PER_S:
         rival = _search(replays, replace(start, stall_rate_per_s=rate_per_s), draws, begin=begin)
-        begin = rival.vector if found is None or rival.cost < found.cost else found.vector
-        found = rival if found is None or rival.cost < found.cost else found
-    assert found is not None  # noqa: S101 -- there are rates
-    best = _from_vector(found.start, found.vector)
+        found = sorted([*found, rival], key=lambda one: one.cost)
+        begin = found[0].vector
+    best = _from_vector(found[0].start, found[0].vector)
     rng = rng or np.random.default_rng(_SEED)
-    drawn = rng.multivariate_normal(found.vector, found.covariance, size=n_plausible)
-    vectors = np.clip(drawn, *_bounds(found.start))
     return OverheadLaws(
         best=replace(best, residuals=tuple(r for replay in replays for r in _residuals(replay, best, draws))),
-        plausible=tuple(_from_vector(found.start, vector) for vector in vectors),
+        plausible=tuple(law for one, n in _shares(found, n_plausible) for law in _drawn(one, n, rng)),
     )
+
+
+def _shares(ranked: Sequence[_Found], n_plausible: int) -> list[tuple[_Found, int]]:
+    """How many of the plausible laws come of each search: as likely as each makes the runs, exp(-cost), best first.
+
+    Rare long pauses and frequent short ones often explain the runs about as well, and lead to other tails.
+    """
+    likely = np.exp([-(one.cost - ranked[0].cost) / ranked[0].misfit_ratio for one in ranked])
+    ends = np.round(np.cumsum(likely) / likely.sum() * n_plausible).astype(int)
+    return list(zip(ranked, np.diff(ends, prepend=0).tolist(), strict=True))
+
+
+def _drawn(one: _Found, n: int, rng: np.random.Generator) -> list[OverheadFit]:
+    vectors = np.clip(rng.multivariate_normal(one.vector, one.covariance, size=n), *_bounds(one.start))
+    return [_from_vector(one.start, vector) for vector in vectors]
 
 
 def _in_terms_of(start: OverheadFit, first: OverheadFit) -> OverheadFit:
@@ -188,8 +200,14 @@ def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, beg
     n_most = 30 if begin is None else 12
     found = least_squares(misfit, first, bounds=(low, high), loss="soft_l1", diff_step=0.01, max_nfev=n_most)
     n_free = max(found.fun.size - 2 * origin.size, 1)  # the priors are misfits too, one per parameter
-    covariance = np.linalg.pinv(found.jac.T @ found.jac) * max(1.0, 2.0 * float(found.cost) / n_free)
-    return _Found(start=start, vector=found.x, covariance=covariance, cost=float(found.cost))
+    misfit_ratio = max(1.0, 2.0 * float(found.cost) / n_free)
+    return _Found(
+        start=start,
+        vector=found.x,
+        covariance=np.linalg.pinv(found.jac.T @ found.jac) * misfit_ratio,
+        cost=float(found.cost),
+        misfit_ratio=misfit_ratio,
+    )
 
 
 def _bounds(start: OverheadFit) -> tuple[Times, Times]:

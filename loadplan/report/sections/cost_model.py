@@ -7,6 +7,7 @@ factor, since a share of the measured value would never count a latency that was
 
 import numpy as np
 
+from loadplan.fit.ledger import N_ENTRIES_LEAST, WANTED_COVERAGE_RATIO, LedgerFindings
 from loadplan.fit.records import OverheadFit, Residual
 from loadplan.report.chart import Axis, Chart, Series
 from loadplan.report.findings import Findings
@@ -34,6 +35,8 @@ def cost_model_section(known: Findings) -> Section | None:
         blocks.append(Text(text="No run was compared with the law, so its error is unknown.", tone="doubt"))
     if residuals or held_out:
         blocks.append(Fold(title="Every comparison", blocks=(_table([*residuals, *held_out]),)))
+    if known.fit.ledger is not None:
+        blocks.append(Fold(title="What became of earlier predictions", blocks=(_ledger(known.fit.ledger),)))
     blocks.append(Fold(title="The parameters of the law", blocks=(_parameters(known.fit.overhead),)))
     return Section(name="cost-model", title="How wrong is the cost model?", blocks=tuple(blocks))
 
@@ -130,6 +133,30 @@ def _table(residuals: list[Residual]) -> Table:
                 digits(one.predicted / one.measured),
             )
             for one in residuals
+        ),
+    )
+
+
+def _ledger(findings: LedgerFindings) -> Table:
+    return Table(
+        caption=f"Live runs in the ledger ({findings.sha256[:12]}) that no fit had seen: {WANTED_COVERAGE_RATIO:.0%} "
+        f"of them should be within the interval, and {N_ENTRIES_LEAST} are the least to widen it by",
+        columns=(
+            text("figure"),
+            number("live runs"),
+            number("within the interval"),
+            number("predicted / measured, in the middle"),
+            number("interval widened, times"),
+        ),
+        rows=tuple(
+            (
+                quantile_name(figure.quantile),
+                f"{figure.n_entries}",
+                percent(figure.coverage_ratio),
+                digits(1.0 + figure.bias_ratio),
+                digits(figure.widening),
+            )
+            for figure in findings.figures
         ),
     )
 

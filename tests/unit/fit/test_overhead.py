@@ -185,6 +185,20 @@ def by_run(law: OverheadFit) -> dict[str, dict[float | None, Residual]]:
     return found
 
 
+@pytest.mark.nightly
+def test_where_pauses_of_several_rates_explain_the_runs_the_plausible_laws_hold_them(
+    server: Server, calibrate: Calibrate
+) -> None:
+    truth = replace(server.overhead, stall_s=1.5e-3, stall_rate_per_s=15.0)
+    runs = calibrate(server.bench, server.scenario, truth, service_s=server.service_s, service_spread_ratio=0.1, seed=1)
+    laws = fitted(server, runs, n_plausible=40)
+    rates = [law.stall_rate_per_s for law in laws.plausible]
+    assert len(rates) == 40
+    assert len(set(rates)) > 1
+    # The best law's own rate has the most of them.
+    assert max(set(rates), key=rates.count) == laws.best.stall_rate_per_s
+
+
 def test_residuals_set_every_run_beside_what_the_law_says_of_it(server: Server, laws: OverheadLaws) -> None:
     residuals = by_run(laws.best)
     assert list(residuals) == [run.spec.name for run in server.runs]
