@@ -160,6 +160,7 @@ def load_document(
         "valid": verdict.valid,
         "invalid_reasons": list(verdict.invalid_reasons),
         **_offered(run.spec),
+        "warm_up_s": run.spec.warm_up_s,
         "achieved_rate_rps": verdict.achieved_rate_rps,
         "throughput_rps": verdict.throughput_rps,
         "n_requests": run.requests.n_requests,

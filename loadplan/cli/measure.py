@@ -50,6 +50,7 @@ KeepOption = Annotated[
 ExhaustiveOption = Annotated[bool, typer.Option("--exhaustive", help="Give up nothing that can't win.")]
 RateOption = Annotated[float | None, typer.Option("--rate", metavar="R", help="Requests per second offered.")]
 DurationOption = Annotated[str, typer.Option("--duration", help="How long, such as 60s.")]
+WarmUpOption = Annotated[str, typer.Option("--warm-up", help="Drive so long before, uncounted, such as 5s.")]
 ArrivalsOption = Annotated[
     str | None,
     typer.Option(
@@ -236,6 +237,7 @@ def load(
     target: LoadArgument = None,
     rate: RateOption = None,
     duration: DurationOption = "10s",
+    warm_up: WarmUpOption = "0s",
     arrivals: ArrivalsOption = None,
     cv: CvOption = None,
     trace: TraceOption = None,
@@ -295,6 +297,7 @@ def load(
         launch=generators.launch_of(crew, shows_web=web, web_port=web_port),
         rate_rps=rate,
         duration_s=parse_duration(duration),
+        warm_up_s=parse_duration(warm_up),
         arrivals=_callers(callers, think_time, others=(rate, arrivals, cv, trace))
         or _arrivals(arrivals, cv=cv, trace=trace, rate=rate),
         seed=seed,

@@ -4,15 +4,16 @@ The generator is a process of its own because Locust patches the one it lives in
 """
 
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from loadplan.caveat import Caveat
 from loadplan.errors import EnvironmentFault, InputError
 from loadplan.load.crew import ALONE, CrewResult, Launch, LocalCrew, drive_together
+from loadplan.load.doubts import doubts_of, throttled_reason
 from loadplan.load.generator_process import (
     INTERRUPTED,
     Hearers,
@@ -28,21 +29,13 @@ from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import PreparedRequests
 from loadplan.load.verdict import judge
+from loadplan.load.warm_up import with_warm_up, without_warm_up
 from loadplan.load.watch import watching
 from loadplan.machine import Machine
-from loadplan.scenario.arrivals import Callers, ReplayArrivals, described, requests_to_show
-from loadplan.stats import half_test
+from loadplan.scenario.arrivals import Callers
+from loadplan.sysfs import read_throttled_s
 
 _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-_CLOSED = Caveat(
-    code="load.closed_loop",
-    what="callers who wait for their answers ask less when the server is slow, so these latencies and this rate are "
-    "kinder than what traffic that doesn't wait would meet: for comparison only",
-    fix="offer a rate with --rate, which keeps coming whatever the server does",
-)
-_DRIFT_P_VALUE = 0.03
-_DRIFT_RATIO = 0.01
-_STRAY_RATIO = 0.05  # from the rate that was asked for
 
 
 class LoadInterrupted(KeyboardInterrupt):
@@ -66,7 +59,8 @@ def run_load(
 ) -> LoadRun:
     """Drive `url` (http://host:port) as the spec says, from a generator pinned to `core`, or as `launch` says.
 
-    The server is watched meanwhile, its Prometheus page at /metrics included.
+    The server is watched meanwhile, its Prometheus page at /metrics included. What falls due in the warm-up is sent and
+    not counted.
     `on_progress` hears the share that is done, 0 to 1, a few times a second.
 
     Raises:
@@ -84,24 +78,29 @@ def run_load(
             where="the callers",
             fix="leave out the other processes",
         )
-    job = prepare_job(spec, url=url, requests=requests, core=core, allow_remote=allow_remote)
+    whole = with_warm_up(spec)
+    job = prepare_job(whole, url=url, requests=requests, core=core, allow_remote=allow_remote)
     page = f"{url.rstrip('/')}/metrics"
     away_from = crew.cores if isinstance(crew, LocalCrew) else () if core is None else (core,)
     with watching(job.order.address, metrics_url=page, duration_s=spec.duration_s, away_from=away_from) as watcher:
-        hearers = Hearers(began=watcher.begin, progress=on_progress or _nobody)
-        driven = _generate(job, spec, launch, hearers)
-    result = driven.result
+        begin = threading.Timer(spec.warm_up_s, watcher.begin)
+        hearers = Hearers(began=begin.start if spec.warm_up_s else watcher.begin, progress=on_progress or _nobody)
+        throttled_s = read_throttled_s(Path("/"))
+        driven = _generate(job, whole, launch, hearers)
+        throttled = throttled_reason(throttled_s, read_throttled_s(Path("/")), took_s=whole.duration_s)
+        begin.cancel()
+    result = without_warm_up(driven.result, spec)
     if isinstance(spec.arrivals, Callers):
         spec = replace(spec, offered_rate_rps=result.requests.n_requests / spec.duration_s)
     is_interrupted = INTERRUPTED in driven.invalid_reasons
-    if is_interrupted and not result.n_answered:
+    if is_interrupted and not (result.n_answered and result.requests.n_requests):
         raise KeyboardInterrupt
     if result.requests.n_requests and result.n_answered == 0 and result.own_fault is None:
         raise _no_answer(url, result)
     verdict = judge(
         spec, result.requests, result.lost, own_fault=result.own_fault, saturation_ratio=result.saturation_ratio
     )
-    reasons = (*driven.invalid_reasons, *verdict.invalid_reasons)
+    reasons = (*driven.invalid_reasons, *verdict.invalid_reasons, *throttled)
     run = LoadRun(
         spec=spec,
         url=url.rstrip("/") + requests.path.partition("?")[0],  # what follows may hold a key
@@ -109,7 +108,7 @@ def run_load(
         requests=result.requests,
         lost=result.lost,
         verdict=replace(verdict, valid=not reasons, invalid_reasons=reasons),
-        caveats=(*_caveats(spec, result), *driven.caveats, *_stretch_caveats(spec, n_due=job.order.due_s.size)),
+        caveats=(*doubts_of(spec, result, requests), *driven.caveats),
         payload_rows=None if requests.n_rows is None else np.array(requests.n_rows, dtype=np.int32),
         server=watcher.result(),
         classes=requests.classes,
@@ -148,67 +147,6 @@ def _no_answer(url: str, result: LoopResult) -> EnvironmentFault:
         what=f"no answer at all from {url} ({tried})",
         where="the target of the load",
         fix="check that the server is up and answers this address, or allow more time per request",
-    )
-
-
-def _caveats(spec: LoadSpec, result: LoopResult) -> tuple[Caveat, ...]:
-    outcomes = result.requests.outcome
-    caveats = [_CLOSED] if isinstance(spec.arrivals, Callers) else []
-    n_timed_out = int(np.count_nonzero(outcomes == Outcome.TIMED_OUT))
-    if n_timed_out:
-        caveats.append(
-            Caveat(
-                code="load.timed_out",
-                what=f"{n_timed_out} requests had no answer within {spec.timeout_s:g} s and count as that long, "
-                "though it was longer",
-                fix="allow more time per request to see how long",
-                number=float(n_timed_out),
-            )
-        )
-    n_stale = int(np.count_nonzero(outcomes == Outcome.STALE_CONNECTION))
-    if n_stale:
-        caveats.append(
-            Caveat(
-                code="load.stale_connection",
-                what=f"{n_stale} requests met a kept-open connection that the server was just closing",
-                fix="raise the server's keep-alive timeout; callers that don't send again lose such requests",
-                number=float(n_stale),
-            )
-        )
-    return (*caveats, *_drift_caveats(spec, result))
-
-
-def _drift_caveats(spec: LoadSpec, result: LoopResult) -> tuple[Caveat, ...]:
-    """Answers of the second half that take longer or shorter than those of the first: no steady state to speak of."""
-    drift = None if spec.purpose == "saturation" else half_test(result.requests.response_time_s)
-    if drift is None or drift.p_value >= _DRIFT_P_VALUE or abs(drift.ratio - 1.0) < _DRIFT_RATIO:
-        return ()
-    return (
-        Caveat(
-            code="load.not_steady",
-            what=f"answers of the second half took {drift.ratio:.3g} times as long as those of the first: the server "
-            "was warming up, wearing out, or offered more than it can carry",
-            fix="drive it for longer, and look at what changes in it meanwhile",
-            number=drift.ratio,
-        ),
-    )
-
-
-def _stretch_caveats(spec: LoadSpec, *, n_due: int) -> tuple[Caveat, ...]:
-    """A short run of slow bursts, or of a long recording, meets a stretch that is busier or quieter than the mean."""
-    due_rps = n_due / spec.duration_s
-    ratio = due_rps / spec.offered_rate_rps
-    is_slow = requests_to_show(spec.arrivals, rate_rps=spec.offered_rate_rps) > n_due
-    if not is_slow or isinstance(spec.arrivals, ReplayArrivals) or abs(ratio - 1.0) <= _STRAY_RATIO:
-        return ()
-    return (
-        Caveat(
-            code="load.stretch",
-            what=f"this run met a stretch of its arrivals ({described(spec.arrivals)}) that came at "
-            f"{due_rps:,.4g} requests/s, {ratio:.2g} times the rate that was asked for",
-            fix="drive it for longer, or with other seeds as well",
-            number=ratio,
-        ),
     )
 
 

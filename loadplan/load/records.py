@@ -50,6 +50,7 @@ class LoadSpec:
     seed: int
     timeout_s: float  # a request unanswered for this long after its due time has failed
     setting: Setting | None  # how the server runs, where loadplan started it
+    warm_up_s: float = 0.0  # driven alike before the run, and not counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

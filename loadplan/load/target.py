@@ -54,6 +54,11 @@ def find_target(url: str, *, allow_remote: tuple[str, ...] = ()) -> Target:
     )
 
 
+def is_loopback(url: str) -> bool:
+    """Whether every address of the host of `url` is this machine's own. Raises as `find_target` does."""
+    return all(_is_loopback(address) for _, address in _look_up(*_host_and_port(url)))
+
+
 def _host_and_port(url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url)

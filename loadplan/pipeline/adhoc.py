@@ -56,6 +56,7 @@ class LoadRequest:
     seed: int
     max_rate_rps: float  # the most that may be offered
     launch: Launch = ALONE
+    warm_up_s: float = 0.0  # driven alike before, and not counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,4 +290,5 @@ def _spec(
         seed=request.seed,
         timeout_s=timeout_s,
         setting=setting,
+        warm_up_s=request.warm_up_s,
     )

@@ -1,9 +1,13 @@
 """Drives a service of the user's own, which loadplan neither started nor may overload by driving it again."""
 
+from dataclasses import replace
+
+from loadplan.caveat import Caveat
 from loadplan.load.crew import ALONE, Launch
 from loadplan.load.driver import run_load
 from loadplan.load.records import LoadRun, LoadSpec, asked
 from loadplan.load.requests import PreparedRequests
+from loadplan.load.target import is_loopback
 from loadplan.machine import Machine, usable_cores
 from loadplan.pipeline.observer import Observer
 from loadplan.scenario.spec import Service
@@ -38,7 +42,22 @@ def drive_service(
         launch=launch,
     )
     observer.end("load", f"{run.requests.n_requests:,} requests")
-    return run
+    return replace(run, caveats=(*run.caveats, *_shared(_origin(service.url))))
+
+
+def _shared(url: str) -> tuple[Caveat, ...]:
+    """A service on this machine's only core has to share it with a loop that spins."""
+    n_cores = len(usable_cores())
+    if n_cores > 1 or not is_loopback(url):
+        return ()
+    return (
+        Caveat(
+            code="load.shared_cores",
+            what="the service and the load generator had one core between them, so the latencies are too high",
+            fix="run on a machine with more usable cores, or drive the service from another one",
+            number=float(n_cores),
+        ),
+    )
 
 
 def _origin(url: str) -> str:

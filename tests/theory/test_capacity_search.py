@@ -187,6 +187,15 @@ def test_wrongly_passing_at_three_percent_beyond_capacity_is_as_rare_in_long_pro
     assert ratio_wrongly_passing(name, 100_000) <= 0.02
 
 
+def test_no_more_probes_are_driven_than_were_allowed() -> None:
+    limits = SearchLimits(first_rate_rps=60.0, max_rate_rps=1e6, budget_s=1e9, n_probes=4)
+    probes, rng = list[Probe](), np.random.default_rng(1)
+    while (order := next_probe(limits, probes)) is not None:
+        n = int(order.rate_rps * order.duration_s)
+        probes.append(judge_probe(order, without_memory(rng, order.rate_rps, n), SLO))
+    assert len(probes) == 4
+
+
 def test_a_server_that_never_answers_in_time_has_no_capacity_and_every_probe_is_shown() -> None:
     found = search(lambda _rng, _rate, n: np.full(n, 1.0), 1)
     assert (found.usable_rps, found.high_rps is not None) == (None, True)

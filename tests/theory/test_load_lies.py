@@ -16,7 +16,7 @@ from loadplan.load.verdict import clean_response_times_s, judge, latency_summary
 from loadplan.machine import Machine, read_machine
 from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.traffic import schedule
-from loadplan.stats import RatioTest, half_test, percentile
+from loadplan.stats import RatioTest, half_test, percentile, slow_start
 
 Times = NDArray[np.float64]
 N_SEEDS = 200
@@ -105,6 +105,36 @@ def test_lie_9_a_drift_of_one_percent_a_minute_is_seen_in_ten_minutes() -> None:
         scatter = np.random.default_rng(seed).normal(0.010, 0.001, 60_000)
         test = half_test(scatter * np.linspace(1.0, 1.1, 60_000))
         assert is_drifting(test)
+
+
+@pytest.mark.parametrize("n_slow", [100, 300, 1500])
+def test_lie_9_a_server_slow_for_its_first_answers_is_cut_there(n_slow: int) -> None:
+    """Five times as slow at first; the cut lands within a tenth of where that ends."""
+    n_near = 0
+    for seed in range(50):
+        times_s = 0.001 + np.random.default_rng(seed).exponential(0.009, 5000)
+        times_s[:n_slow] *= 5.0
+        start = slow_start(times_s)
+        n_near += start is not None and abs(start.n_samples / n_slow - 1.0) <= 0.1 and 4.0 < start.ratio < 6.0
+    assert n_near >= 45
+
+
+@pytest.mark.parametrize(("rho", "n"), [(0.5, 200), (0.8, 1000), (0.9, 1000)])
+def test_lie_9_a_steady_queue_seldom_has_a_slow_start(rho: float, n: int) -> None:
+    n_said = 0
+    for seed in range(N_SEEDS):
+        rng = np.random.default_rng(seed)
+        first_s = rng.exponential(1.0 / (1.0 - rho)) if rng.random() < rho else 0.0
+        service_s = rng.exponential(1.0, n)
+        walk = first_s + np.concatenate([[0.0], np.cumsum(service_s[:-1] - rng.exponential(1.0 / rho, n - 1))])
+        n_said += slow_start(walk - np.minimum(np.minimum.accumulate(walk), 0.0) + service_s) is not None
+    assert n_said <= 0.05 * N_SEEDS
+
+
+def test_lie_9_one_stall_at_the_start_is_no_warm_up() -> None:
+    due_s = np.arange(6000) / 100.0
+    done_s = one_place(due_s, np.full(6000, 0.001), stall_at_s=1.0, stall_s=0.5)
+    assert slow_start(done_s - due_s) is None
 
 
 @pytest.mark.parametrize(("rho", "n"), [(0.5, 2000), (0.8, 10_000)])

@@ -5,23 +5,31 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 
 import loadplan
 from loadplan.errors import InvalidMeasurement
+from loadplan.load.driver import run_load
 from loadplan.load.loop_order import LoopResult
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
 from loadplan.load.requests import plain_requests, v2_requests
 from loadplan.load.search import SearchLimits
+from loadplan.load.verdict import clean_windows
 from loadplan.machine import Machine
 from loadplan.pipeline.adhoc import LoadRequest
+from loadplan.pipeline.observer import Nobody
+from loadplan.pipeline.service import drive_service
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
+from loadplan.scenario.spec import Service
 
 if TYPE_CHECKING:
     from tests.live.load.conftest import StartFake
@@ -77,6 +85,91 @@ def test_lie_19_a_saturated_loop_says_that_it_found_requests_late(start_fake: "S
     assert idle.saturation_ratio < 0.2
 
 
+def test_lie_9_a_slow_start_is_counted_told_and_left_out_when_asked(
+    start_fake: "StartFake", make_spec: Callable[..., LoadSpec], machine: Machine
+) -> None:
+    """The first 100 answers take 50 ms, the others 10 ms."""
+    spec, counts = make_spec(rate_rps=200.0, duration_s=2.0, timeout_s=5.0), []
+    for warm_up_s in (0.0, 1.5):
+        fake = start_fake(service_s=0.01, n_slow=100)
+        asked = replace(spec, warm_up_s=warm_up_s)
+        run = run_load(asked, url=fake.url, requests=plain_requests("/"), machine=machine, core=None)
+        counts.append((len(fake.stamps()[0]) - run.requests.n_requests, run))
+    (n_before, whole), (n_uncounted, warm) = counts
+    told = {caveat.code: caveat.number for caveat in whole.caveats}
+    assert n_before == 0
+    assert told["load.slow_start"] == pytest.approx(100, abs=10)
+    assert "load.slow_start" not in [caveat.code for caveat in warm.caveats]
+    assert n_uncounted > 200
+    assert warm.requests.due_s.min() >= 0.0
+    assert warm.requests.due_s.max() <= 2.0
+    assert (warm.requests.response_time_s > 0.01).all()
+
+
+def test_lie_18_a_generator_stopped_for_300_ms(
+    start_fake: "StartFake", make_spec: Callable[..., LoadSpec], machine: Machine
+) -> None:
+    stopped: list[psutil.Process] = []
+
+    def stop(done_ratio: float) -> None:
+        if done_ratio > 0.1 and not stopped:
+            stopped.extend(one for one in psutil.Process().children(recursive=True) if "locust" in one.cmdline())
+            for generator in stopped:
+                generator.suspend()
+                threading.Timer(0.3, generator.resume).start()
+
+    spec = make_spec(rate_rps=100.0, duration_s=2.0, timeout_s=5.0)
+    run = run_load(
+        spec, url=start_fake().url, requests=plain_requests("/"), machine=machine, core=None, on_progress=stop
+    )
+    assert stopped
+    assert run.lost.length_s.max() >= 0.25
+    (doubt,) = (caveat for caveat in run.caveats if caveat.code == "load.paused")
+    assert doubt.number == run.lost.length_s.max()
+    assert not clean_windows(run.lost, duration_s=2.0)[int(run.lost.start_s[run.lost.length_s.argmax()] / 0.1)]
+
+
+@pytest.mark.parametrize(("slept_s", "is_told"), [(0.005, False), (5.0, True)])
+def test_lie_18_a_machine_that_slept_in_the_run(
+    slept_s: float, is_told: bool, start_fake: "StartFake", drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CLOCK_BOOTTIME, which goes on while a machine sleeps, runs ahead of CLOCK_MONOTONIC from the second look on."""
+    looks = [100.0]
+    monkeypatch.setattr("loadplan.load.open_loop.asleep_s", lambda: looks.pop() if looks else 100.0 + slept_s)
+    fault = drive(start_fake(), plain_requests("/"), np.arange(10) / 50.0).own_fault
+    assert (fault is not None and "suspended for 5.0 s" in fault) is is_told
+
+
+def test_a_service_on_the_only_core_shares_it_with_the_generator(
+    start_fake: "StartFake", make_spec: Callable[..., LoadSpec], machine: Machine
+) -> None:
+    fake, allowed = start_fake(), os.sched_getaffinity(0)
+    service = Service(
+        url=fake.url,
+        protocol="json",
+        folder=".",
+        request=None,
+        method=None,
+        answers={},
+        model="",
+        headers=(),
+        allow_remote=(),
+    )
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        run = drive_service(
+            service,
+            make_spec(rate_rps=20.0, duration_s=0.5),
+            requests=plain_requests("/"),
+            machine=machine,
+            observer=Nobody(),
+        )
+    finally:
+        os.sched_setaffinity(0, allowed)
+    (doubt,) = (caveat for caveat in run.caveats if caveat.code == "load.shared_cores")
+    assert doubt.number == 1.0
+
+
 def test_lie_17_no_duration_is_read_off_a_clock_that_steps() -> None:
     package = Path(loadplan.__file__).parent / "load"
     steps = re.compile(r"\btime\.time\(|\btime\.time_ns\(")
@@ -89,7 +182,6 @@ def test_lie_27_a_live_search_of_a_known_queue_claims_no_more_than_it_carries(
     start_fake: "StartFake", machine: Machine, make_spec: Callable[..., LoadSpec]
 ) -> None:
     """M/M/1 of 4 ms, p99 within 60 ms: 250 - ln(100) / 0.06 = 173 requests/s, a little less for the wire."""
-    from loadplan.load.driver import run_load
     from loadplan.pipeline.capacity_search import search_capacity
     from loadplan.scenario.arrivals import PoissonArrivals
     from loadplan.slo import LatencyLimit, Slo

@@ -47,7 +47,9 @@ RUN = LoadRun(
         status=np.array([200, 0, 0], dtype=np.int16),
         payload=np.array([2, 0, 1], dtype=np.int32),
     ),
-    lost=LostTime(start_s=np.array([0.2]), length_s=np.array([0.05])),
+    lost=LostTime(
+        start_s=np.array([0.2]), length_s=np.array([0.05]), worker=np.array([1], dtype=np.int32), n_workers=2
+    ),
     verdict=LoadVerdict(
         valid=False,
         invalid_reasons=("only 2 of 3",),
@@ -71,7 +73,7 @@ def test_a_run_is_the_same_after_parquet(tmp_path: Path) -> None:
     assert back.payload_rows.tolist() == [1, 400, 7]
     for original, other in ((RUN.requests, back.requests), (RUN.lost, back.lost)):
         for field in fields(original):
-            first, second = getattr(original, field.name), getattr(other, field.name)
+            first, second = (np.asarray(getattr(one, field.name)) for one in (original, other))
             assert first.dtype == second.dtype
             np.testing.assert_array_equal(first, second)
     assert replace(back, requests=RUN.requests, lost=RUN.lost, payload_rows=RUN.payload_rows) == RUN
