@@ -6,12 +6,12 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_ALL := $(VENV)/.installed-all
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# Tests that measure this machine, or drive it full: nothing may run beside them. All others share its cores; a worker
-# takes whole files, for tests of a file share what is dear to make. OpenBLAS and OpenMP would start a thread a core in
-# each worker, and those wait for each other many times longer than they work.
+# Tests that measure this machine, or drive it full: nothing may run beside them. All others share its cores: each worker
+# begins with a stretch of the suite, and takes from another's when it has none left. OpenBLAS and OpenMP would start a
+# thread a core in each worker, and those wait for each other many times longer than they work.
 ALONE := tests/live/bench tests/live/load tests/live/pipeline tests/faults/test_road_kills.py
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
-SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile $(addprefix --ignore=,$(ALONE))
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal $(addprefix --ignore=,$(ALONE))
 
 # $(call suite,OPTIONS) runs both parts, whatever comes out of the first, and fails if one of them does. Only Ctrl-C,
 # which pytest answers with 2, ends it between them.
