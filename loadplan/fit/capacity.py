@@ -169,15 +169,15 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     return replace(fit, capacities=tuple(capacities), caveats=(*fit.caveats, *doubts))
 
 
-def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float) -> PredictedLatency:
-    """How long callers wait at a rate, on the machine that was fitted.
+def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float, length: int | None = None) -> PredictedLatency:
+    """How long callers wait at a rate, on the machine that was fitted; with a `length`, if all rows had that one.
 
     Raises:
         InvalidMeasurement: when a law that explains the runs as well answers nothing at this rate.
         InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were;
-            when there is no traffic, or more than a server carries, so that the queue grows without end.
+            when there is no traffic, or more than a server carries; when no length was timed, or none nearly as long.
     """
-    worlds = worlds_of(fit, setting.execution, setting.serving.max_batch_size)
+    worlds = worlds_of(fit, setting.execution, setting.serving.max_batch_size, length=length)
     require_stable(rate_rps, saturated_rps=saturated_rps(worlds[0], setting))
     return _widened_latency(_predict(worlds, setting, rate_rps), fit.ledger)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from loadplan.execution import ExecutionConfig, Setting
 from loadplan.fit.records import CapacityFit, OverheadFit, ServiceTimeFit
-from loadplan.fit.service_time import find_law, service_times_s
+from loadplan.fit.service_time import find_law, service_times_at_s, service_times_s
 from loadplan.fit.simulate import Noise, draw, scale, simulate
 from loadplan.fit.simulate import saturated_rps as saturated_law_rps
 from loadplan.scenario.arrivals import Arrivals, has_own_clock, requests_to_show
@@ -58,10 +58,16 @@ class Waits:
     class_names: tuple[str, ...]
 
 
-def worlds_of(fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int) -> tuple[World, ...]:
-    """The best law first, then every plausible one, each with random numbers of its own; the same for the same fit."""
+def worlds_of(
+    fit: CapacityFit, execution: ExecutionConfig, n_rows_most: int, *, length: int | None = None
+) -> tuple[World, ...]:
+    """The best law first, then every plausible one, each with random numbers of its own; the same for the same fit.
+
+    With a `length` all rows have it, in place of the traffic's mix.
+    """
     law = find_law(fit.service_times, execution)
-    service_s = service_times_s(law, max(n_rows_most, fit.rows_per_request.most))
+    most = max(n_rows_most, fit.rows_per_request.most)
+    service_s = service_times_s(law, most) if length is None else service_times_at_s(law, most, length=length)
     spread_ratio = float(np.median(law.spread_ratio))
     off_ratio = _off_ratio(law)
     differ = differ_in_rows(fit.classes)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from loadplan.bench.records import BenchRun
-from loadplan.errors import InvalidMeasurement
+from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.fit.capacity import fit_capacity, predict
 from loadplan.fit.ledger import LedgerFigure, LedgerFindings
-from loadplan.fit.records import OverheadFit, SettingCapacity
+from loadplan.fit.records import LengthRatios, OverheadFit, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario
 from tests.unit.fit.capacity.queues import (
@@ -136,3 +136,19 @@ def test_where_one_plausible_law_answers_nothing_at_all_there_is_no_capacity(
     know(make_overhead(), make_overhead(request_s=20 * SERVICE_S))
     with pytest.raises(InvalidMeasurement, match="leave open whether a server answers any of"):
         capacity(slo(0.99, 60.0))
+
+
+def test_rows_of_one_length_wait_as_behind_a_server_that_takes_as_long_for_each_batch(
+    bench: BenchRun, run: LoadRun, make_scenario: MakeScenario, know: Know, make_overhead: MakeOverhead
+) -> None:
+    know(make_overhead(), make_overhead())
+    fit = fit_capacity(bench, [run], make_scenario(max_batch_sizes=(1,)))
+    (setting,) = (found.setting for found in fit.capacities)
+    lengths = (LengthRatios(length=16, batch_sizes=(1, 8), ratio=(0.5, 0.5)),)
+    known = replace(fit, service_times=tuple(replace(law, by_length=lengths) for law in fit.service_times))
+    # Half of the time for each, so at twice the rate all waits are half as long.
+    short, mix = predict(known, setting, rate_rps=1000.0, length=16), predict(known, setting, rate_rps=500.0)
+    assert short.p99_s == pytest.approx(0.5 * mix.p99_s)
+    assert short.utilisation_ratio == pytest.approx(mix.utilisation_ratio)
+    with pytest.raises(InputError, match="no length of rows was timed"):
+        predict(fit, setting, rate_rps=500.0, length=16)
