@@ -255,7 +255,11 @@ class Http2Wire:
         return stream
 
     def _go_away(self, payload: bytes) -> list[Answer]:
-        """No further calls. Those after the last one named were never looked at."""
+        """No further calls. Those after the last one named were never looked at.
+
+        A client of gRPC may send them again. Here none is: each due request is sent once and ends in one class, and a
+        second try behind the reader's back would hide what a server that restarts does to callers who don't try again.
+        """
         self._is_closing = True
         (last,) = _unpack(_NUMBER, payload[:4])
         lost = [number for number in self._streams if number > last & _LAST_STREAM]

@@ -120,6 +120,10 @@ def test_an_effective_number_is_what_its_definition_says_however_far_neighbours_
     assert effective_sample_size(samples) == pytest.approx(n / max(2.0 * total - 1.0, 1.0), rel=1e-6)
 
 
+def test_a_sample_at_the_limit_is_not_above_it() -> None:
+    assert share_above(np.array([1.0, 2.0, 3.0, 4.0]), 3.0).share == 0.25
+
+
 def test_alternating_samples_count_no_more_than_their_number() -> None:
     assert effective_sample_size(np.tile([1.0, 2.0], 500)) == 1000
 

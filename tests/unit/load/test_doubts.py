@@ -73,6 +73,11 @@ def test_a_run_whose_second_half_differs_says_so(ratio: float, expected: list[st
     assert codes(result(times_s), different(40), replace(SPEC, purpose="saturation")) == []
 
 
+def test_chance_alone_is_seldom_called_a_drift() -> None:
+    runs = (np.random.default_rng(seed).exponential(0.01, 1000) for seed in range(100))
+    assert sum("load.not_steady" in codes(result(times_s), different(40)) for times_s in runs) <= 8
+
+
 def test_less_than_one_percent_of_drift_is_no_news() -> None:
     times_s = np.full(1000, 0.01) * (1.0 + 1e-5 * (np.arange(1000) % 7))
     times_s[500:] *= 1.009

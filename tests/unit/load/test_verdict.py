@@ -135,6 +135,11 @@ def test_a_generator_robbed_all_the_time_is_not_called_slow() -> None:
     assert "neighbours took" in judged.invalid_reasons[0]
 
 
+@pytest.mark.parametrize(("length_s", "valid"), [(0.9, True), (1.1, False)])
+def test_a_pause_of_more_than_a_second_makes_a_run_invalid(length_s: float, valid: bool) -> None:
+    assert verdict(log(), lost((3.0, length_s))).valid is valid
+
+
 def test_a_pause_of_seconds_makes_a_run_invalid() -> None:
     assert any("paused for 2.0 s" in reason for reason in verdict(log(), lost((3.0, 2.0))).invalid_reasons)
 
