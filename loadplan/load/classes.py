@@ -44,6 +44,9 @@ def _part(run: LoadRun, classes: PayloadClasses, i_class: int) -> LoadRun:
         run,
         spec=replace(run.spec, offered_rate_rps=classes.shares[i_class] * run.spec.offered_rate_rps),
         requests=log,
+        # Which worker sent a request is told by its place among all, which is lost here: so a window is clean when it
+        # was for every worker.
+        lost=replace(run.lost, worker=None, n_workers=1),
         verdict=replace(
             run.verdict,
             achieved_rate_rps=int(np.count_nonzero(log.sent_s <= duration_s)) / duration_s,

@@ -18,7 +18,7 @@ from loadplan.load.requests import v2_binary_requests, v2_requests
 from loadplan.load.service_requests import service_requests
 from loadplan.load.table import load_columns, load_from_columns, load_metadata, to_frame
 from loadplan.load.v2_grpc import v2_grpc_requests
-from loadplan.load.verdict import judge, judge_slo, latency_summary, objectives_missed
+from loadplan.load.verdict import clean_response_times_s, judge, judge_slo, latency_summary, objectives_missed
 from loadplan.machine import read_machine
 from loadplan.scenario.arrivals import Callers, ConstantArrivals
 from loadplan.scenario.payloads import PayloadSet
@@ -256,3 +256,13 @@ def test_a_body_of_a_class_has_no_place_where_the_request_is_filled_with_rows(tm
     made = service_requests(service, PAYLOADS, rows_per_request=always(1), classes=(WEB, KIOSK))
     assert made.n_rows is not None
     assert made.n_rows[-1] == 3
+
+
+def test_the_clean_windows_of_a_class_are_those_that_were_clean_for_every_worker() -> None:
+    """Of two workers the second lost 50 ms, in which the first sent requests too: half a second is looked at."""
+    run = mixed_run(n=500)
+    lost = LostTime(
+        start_s=np.array([0.2]), length_s=np.array([0.05]), worker=np.array([1], dtype=np.int32), n_workers=2
+    )
+    own = run_of_class(replace(run, lost=lost), "web")
+    assert clean_response_times_s(own).size == 495 - 99  # one of five windows, with 99 requests of the web
