@@ -33,6 +33,7 @@ from loadplan.fit.doubts import (
 from loadplan.fit.ledger import LedgerFindings, widened
 from loadplan.fit.memory import with_server_memory
 from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
+from loadplan.fit.rate_search import GRID_RATIOS, HIGHEST_RATIO, highest_rps, is_met
 from loadplan.fit.records import (
     Binding,
     CapacityFit,
@@ -67,7 +68,7 @@ from loadplan.load.records import LoadRun
 from loadplan.scenario.arrivals import Arrivals, busiest, described, requests_to_show
 from loadplan.scenario.class_mix import differ_in_rows
 from loadplan.scenario.spec import RequestClass, Scenario
-from loadplan.slo import Slo, attainment
+from loadplan.slo import Slo
 from loadplan.stats import Interval, percentile
 
 Times = NDArray[np.float64]
@@ -76,11 +77,7 @@ Predicted = TypeVar("Predicted", PredictedLatency, ClassLatency)
 _QUANTILES = (0.5, 0.95, 0.99)
 _N_PLAUSIBLE = 16
 _CONFIDENCE_RATIO = 0.9
-# Above this share of the saturated rate a queue takes minutes to settle and no few seconds of it say anything.
-_HIGHEST_RATIO = 0.98
 _SHOWN_LEAST_RATIO = 0.4
-_GRID_RATIOS = (0.02, 0.2, 0.4, 0.6, 0.75, 0.87, _HIGHEST_RATIO)
-_N_BISECTIONS = 6  # to 0.3 % of the saturated rate
 _CURVE_RATIOS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)  # of the usable capacity
 
 
@@ -202,7 +199,7 @@ def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Sl
     saturated = saturated_rps(worlds[0], setting)
     interval = _interval(best_rps, others_rps)
     # Where the objectives hold at no rate: how far even a nearly idle server is from them.
-    nearly_idle_rps = [_GRID_RATIOS[0] * saturated]
+    nearly_idle_rps = [GRID_RATIOS[0] * saturated]
     rates_rps = [ratio * best_rps for ratio in _CURVE_RATIOS] if best_rps > 0.0 else nearly_idle_rps
     return SettingCapacity(
         setting=setting,
@@ -212,42 +209,19 @@ def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Sl
         saturated_rps=saturated,
         curve=tuple(_predict(worlds, setting, rate_rps) for rate_rps in rates_rps),
         binding=_binding(waits_s(worlds[0], setting, rates_rps[-1]), objectives)
-        if best_rps < _HIGHEST_RATIO * saturated
+        if best_rps < HIGHEST_RATIO * saturated
         else None,
     )
 
 
 def _usable_rps(world: World, setting: Setting, objectives: Sequence[Slo]) -> float:
     """The highest rate, up to 98 % of saturation, at which every objective holds; 0 where there is none."""
-    saturated = saturated_rps(world, setting)
 
-    def holds(ratio: float) -> bool:
-        waits = waits_s(world, setting, ratio * saturated)
-        return all(_is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
+    def holds(rate_rps: float) -> bool:
+        waits = waits_s(world, setting, rate_rps)
+        return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
 
-    low = next((ratio for ratio in reversed(_GRID_RATIOS) if holds(ratio)), 0.0)
-    if low in (0.0, _HIGHEST_RATIO):
-        return low * saturated
-    high = _GRID_RATIOS[_GRID_RATIOS.index(low) + 1]
-    for _ in range(_N_BISECTIONS):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low * saturated
-
-
-def _is_met(slo: Slo, times_s: Times) -> bool:
-    """As `slo` counts: requests that were refused (NaN) are misses of every limit.
-
-    Of a class too small to be in the simulated run nothing is missed, which a caveat says.
-    """
-    if not times_s.size:
-        return True
-    if np.count_nonzero(np.isnan(times_s)) > slo.max_failed_ratio * times_s.size:
-        return False
-    return all(
-        attainment(limit, n_due=times_s.size, n_within=int(np.count_nonzero(times_s <= limit.limit_s))).is_met
-        for limit in slo.limits
-    )
+    return highest_rps(saturated_rps(world, setting), holds)
 
 
 def _binding(waits: Waits, objectives: Sequence[Slo]) -> Binding:

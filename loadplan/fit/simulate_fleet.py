@@ -47,11 +47,12 @@ _BALANCING: dict[Balancing, int] = {
 def draw_fleet(rng: np.random.Generator, *, n_processes: int, n_pauses: int = 4096) -> FleetDraws:
     """Common random numbers for any number of simulated fleets of at most so many processes."""
     single = draw(rng, n_pauses=n_pauses)
+    uniform = rng.random((4, N_DRAWS))  # before what there is more of in a larger fleet
     return FleetDraws(
         single=single,
         pause_gap=rng.standard_exponential((n_processes - 1, n_pauses)),
         pause_length=np.minimum(rng.standard_exponential((n_processes - 1, n_pauses)), LONGEST_PAUSE),
-        uniform=rng.random((4, N_DRAWS)),
+        uniform=uniform,
     )
 
 

@@ -100,19 +100,28 @@ def worlds_of(
 
 def waits_s(world: World, setting: Setting, rate_rps: float) -> Waits:
     """One simulated run at a rate, without its warm-up."""
-    sent_s = _sent_s(world, rate_rps)
+    sent_s = sent_s_at(world, rate_rps)
     done_s = simulate(
         sent_s,
-        _as_long_as(sent_s, world.n_rows),
+        as_long_as(sent_s, world.n_rows),
         service_s=world.service_s,
         overhead=world.overhead,
         serving=setting.serving,
         noise=world.noise,
     )
-    n_warm_up = int(WARM_UP_RATIO * sent_s.size)
+    return waits_of(world, sent_s, done_s)
+
+
+def waits_of(world: World, sent_s: Times, done_s: Times) -> Waits:
+    """Those of a run, without its warm-up."""
+    return waits_within(world, slice(int(WARM_UP_RATIO * sent_s.size), None), done_s - sent_s)
+
+
+def waits_within(world: World, inside: slice, times_s: Times) -> Waits:
+    """Those of some of the requests of a run, which waited for `times_s`, (n,)."""
     return Waits(
-        times_s=(done_s - sent_s)[n_warm_up:],
-        class_index=_as_long_as(sent_s, world.class_index)[n_warm_up:],
+        times_s=times_s[inside],
+        class_index=as_long_as(times_s, world.class_index)[inside],
         class_names=world.class_names,
     )
 
@@ -164,7 +173,7 @@ def _unit_arrivals(arrivals: Arrivals, n: int, rng: np.random.Generator) -> Time
     return schedule(arrivals, rate_rps=1.0, duration_s=n_simulated(arrivals, n, rate_rps=1.0), rng=rng)
 
 
-def _sent_s(world: World, rate_rps: float) -> Times:
+def sent_s_at(world: World, rate_rps: float) -> Times:
     """When the requests of a run at this rate are sent; with the same luck at every rate."""
     if world.unit_s.size:
         return world.unit_s / rate_rps
@@ -173,5 +182,6 @@ def _sent_s(world: World, rate_rps: float) -> Times:
     return schedule(world.arrivals, rate_rps=rate_rps, duration_s=n / rate_rps, rng=rng)
 
 
-def _as_long_as(sent_s: Times, values: NDArray[Value]) -> NDArray[Value]:
+def as_long_as(sent_s: Times, values: NDArray[Value]) -> NDArray[Value]:
+    """The values of a world's requests, over and over where the run is longer."""
     return values if values.size == sent_s.size else np.resize(values, sent_s.size)

@@ -1,0 +1,154 @@
+"""What a whole fleet carries, and how it bears the loss of a replica: by simulation with the best law of a fit.
+
+N replicas carry less than N times what one does where the balancer sends some of them more than their share, and more
+where it keeps them even. The objectives are of the requests of all replicas together. A loss is judged in slices of the
+run, by when the requests were sent: the fleet has recovered when no later slice misses an objective. Seconds; requests
+per second.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from loadplan.errors import InputError
+from loadplan.execution import Setting
+from loadplan.fit.fleet_records import Balancing, Fate, Fleet, FleetNoise, Loss
+from loadplan.fit.rate_search import highest_rps, is_met
+from loadplan.fit.records import CapacityFit
+from loadplan.fit.service_time import find_law
+from loadplan.fit.simulate import Times
+from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet
+from loadplan.fit.worlds import World, as_long_as, of_class, saturated_rps, sent_s_at, waits_of, waits_within, worlds_of
+from loadplan.scenario.traffic import schedule
+from loadplan.slo import Slo
+
+_SLICE_S = 1.0
+_SLICE_REQUESTS = 1000  # at least, or a slice misses a p99 by one slow request
+_WATCHED_S = 60.0  # after the replacement is back, or after the detection where there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossEffect:
+    """What the loss of a replica did to a fleet's requests."""
+
+    n_sent: int  # from the loss on
+    n_failed: int  # of those, that never got an answer, whatever was tried
+    n_tried_again: int  # of those, that took more than one attempt
+    recovered_after_s: float  # from the loss; 0: no objective was missed; inf: not while the fleet was watched
+
+
+def planned_fleet(fit: CapacityFit, setting: Setting, *, n_replicas: int, balancing: Balancing) -> Fleet:
+    """Replicas with this setting on machines like the fitted one, of which nothing goes wrong yet.
+
+    `setting.serving.n_server_processes` processes make a replica, each as fast as the one that was fitted.
+
+    Raises:
+        InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were.
+    """
+    return _fleet(_best_world(fit, setting), setting, n_replicas, balancing)
+
+
+def usable_fleet_rps(
+    fit: CapacityFit, setting: Setting, objectives: Sequence[Slo], *, n_replicas: int, balancing: Balancing
+) -> float:
+    """The highest rate of all requests together at which every objective holds; 0 where there is none.
+
+    Raises:
+        InputError: as `planned_fleet`.
+    """
+    world = _best_world(fit, setting)
+    fleet = _fleet(world, setting, n_replicas, balancing)
+    noise = _noise(fit, setting, fleet)
+
+    def holds(rate_rps: float) -> bool:
+        sent_s = sent_s_at(world, rate_rps)
+        run = simulate_fleet(offer(sent_s, as_long_as(sent_s, world.n_rows)), fleet, noise)
+        waits = waits_of(world, sent_s, run.done_s)
+        return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
+
+    return highest_rps(fleet.n_processes * saturated_rps(world, setting), holds)
+
+
+def bear_losses(
+    fit: CapacityFit, setting: Setting, fleet: Fleet, objectives: Sequence[Slo], *, rate_rps: float
+) -> LossEffect:
+    """What the losses of a planned fleet do to its requests, beside the same run without them.
+
+    Give them with `dataclasses.replace(fleet, losses=…, retries=…, timeout_s=…)`, the first a few seconds after 0, when
+    the fleet is under way.
+
+    Raises:
+        InputError: as `planned_fleet`, and for a fleet that loses nothing or can't be.
+    """
+    if not fleet.losses:
+        raise InputError(what="the fleet loses no replica", where="the simulated fleet", fix="give it a loss")
+    world = _best_world(fit, setting)
+    noise = _noise(fit, setting, fleet)
+    rng = np.random.default_rng((fit.seed, fleet.n_processes))
+    sent_s = schedule(fit.arrivals, rate_rps=rate_rps, duration_s=_watched_until_s(fleet.losses), rng=rng)
+    offered = offer(sent_s, as_long_as(sent_s, world.n_rows))
+    with_them, without = (simulate_fleet(offered, each, noise) for each in (fleet, replace(fleet, losses=())))
+    first_s = min(loss.at_s for loss in fleet.losses)
+    is_after = sent_s >= first_s
+    return LossEffect(
+        n_sent=int(np.count_nonzero(is_after)),
+        n_failed=int(np.count_nonzero(is_after & (with_them.fate != np.uint8(Fate.ANSWERED)))),
+        n_tried_again=int(np.count_nonzero(is_after & (with_them.n_attempts > 1))),
+        recovered_after_s=_recovered_after_s(
+            sent_s - first_s,
+            world,
+            objectives,
+            waited_s=(with_them.done_s - sent_s, without.done_s - sent_s),
+            slice_s=max(_SLICE_S, _SLICE_REQUESTS / rate_rps),
+        ),
+    )
+
+
+def _recovered_after_s(
+    since_s: Times, world: World, objectives: Sequence[Slo], *, waited_s: tuple[Times, Times], slice_s: float
+) -> float:
+    """The end of the last slice in which an objective is missed that would have been met without the loss."""
+    # A request that waits for the replica when it is lost was sent a little earlier: the slice before counts as well.
+    i_slice = np.floor(since_s / slice_s).astype(np.int64)
+    i_last = int(i_slice.max()) - 1  # the last whole one
+    recovered_s = 0.0
+    for i in range(-1, i_last + 1):
+        inside = slice(*np.searchsorted(i_slice, [i, i + 1]))
+        lossy, calm = (
+            all(is_met(slo, of_class(waits_within(world, inside, each_s), slo.class_name)) for slo in objectives)
+            for each_s in waited_s
+        )
+        if calm and not lossy:
+            recovered_s = (i + 1) * slice_s if i < i_last else math.inf
+    return recovered_s
+
+
+def _watched_until_s(losses: Sequence[Loss]) -> float:
+    ends_s = (
+        loss.at_s + loss.detected_after_s + (loss.back_after_s if math.isfinite(loss.back_after_s) else 0.0)
+        for loss in losses
+    )
+    return max(ends_s) + _WATCHED_S
+
+
+def _best_world(fit: CapacityFit, setting: Setting) -> World:
+    return worlds_of(fit, setting.execution, setting.serving.max_batch_size)[0]
+
+
+def _fleet(world: World, setting: Setting, n_replicas: int, balancing: Balancing) -> Fleet:
+    return Fleet(
+        n_replicas=n_replicas,
+        balancing=balancing,
+        serving=setting.serving,
+        service_s=world.service_s,
+        overhead=world.overhead,
+    )
+
+
+def _noise(fit: CapacityFit, setting: Setting, fleet: Fleet) -> FleetNoise:
+    """Of one law; the same for the same fit and the same number of processes."""
+    draws = draw_fleet(np.random.default_rng((fit.seed, 0)), n_processes=fleet.n_processes)
+    spread_ratio = float(np.median(find_law(fit.service_times, setting.execution).spread_ratio))
+    return scale_fleet(draws, fleet.overhead, service_spread_ratio=spread_ratio)
