@@ -90,6 +90,7 @@ def test_lie_9_a_slow_start_is_told_with_what_leaves_it_out() -> None:
     doubt = next(one for one in doubts_of(SPEC, result(times_s), different(40)) if one.code == "load.slow_start")
     assert doubt.number == pytest.approx(200, abs=20)
     assert "--warm-up" in doubt.fix
+    assert codes(result(times_s), different(40), replace(SPEC, purpose="saturation")) == []
 
 
 def test_lie_25_answers_that_are_slow_once_for_each_payload_may_come_from_a_cache() -> None:
