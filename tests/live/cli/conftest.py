@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[3]
 Loadplan = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def forks() -> Iterator["subprocess.Popen[str]"]:
+    """It ends with the file: tests elsewhere assert that no process was left behind."""
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("forks.py"))],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
