@@ -123,10 +123,12 @@ def test_lie_18_a_generator_stopped_for_300_ms(
         spec, url=start_fake().url, requests=plain_requests("/"), machine=machine, core=None, on_progress=stop
     )
     assert stopped
-    assert run.lost.length_s.max() >= 0.25
+    # Neighbours may have stopped it for longer still, before its time or in it.
     (doubt,) = (caveat for caveat in run.caveats if caveat.code == "load.paused")
-    assert doubt.number == run.lost.length_s.max()
-    assert not clean_windows(run.lost, duration_s=2.0)[int(run.lost.start_s[run.lost.length_s.argmax()] / 0.1)]
+    longest = int(np.flatnonzero(run.lost.length_s == doubt.number)[0])
+    assert run.lost.length_s[longest] >= 0.25
+    at = min(int((run.lost.start_s[longest] + 0.1) / 0.1), 19)
+    assert not clean_windows(run.lost, duration_s=2.0)[at]
 
 
 @pytest.mark.parametrize(("slept_s", "is_told"), [(0.005, False), (5.0, True)])
