@@ -23,7 +23,8 @@ scheduled behind it. The last of these therefore runs when every request of this
 What does not follow it, and is simulated nowhere: a request over gRPC is read by gRPC's own thread and takes several
 steps of the loop to be enqueued, so one that has come while others are enqueued may miss their batch; and its answer is
 sent by that thread, after the answers of the turn. With inference in a thread turns go on while one runs, each
-enqueueing and refusing, and the next batch is formed when it has ended: of all that is there then.
+enqueueing and refusing, and the next batch is formed when it has ended: of all that is there then. `fit.simulate_fleet`
+follows that rule, with the timeouts, for inference on a core of its own; on one core that both share nothing does.
 
 Times are seconds on the monotonic clock.
 """
