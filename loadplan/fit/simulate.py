@@ -64,7 +64,7 @@ class Draws:
 class Noise:
     """The draws, scaled to one law."""
 
-    request: Times  # multipliers with mean 1
+    request: Times  # multipliers with mean 1; all three are of one size, a power of two
     response: Times
     service: Times
     pause_start_s: Times  # ascending; the last one is never
