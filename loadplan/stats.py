@@ -17,6 +17,7 @@ from loadplan.errors import InvalidMeasurement
 Samples = NDArray[np.floating]
 
 _CLUSTERS_AT_LEAST = 2.0
+_TAIL_Q, _FAR_RATIO = 0.99, 5.0  # a limit this many times the p99 is far from it
 _USUAL_TAIL_Q = 0.9
 _BATCHES_OF_HALF = 10
 _SLOW_START_NEEDS, _SLOW_START_LEAST = 100, 5
@@ -166,12 +167,17 @@ def share_above(samples: Samples, limit: float, *, confidence_ratio: float = 0.9
     clusters are few.
 
     Few clusters above the limit say little of d, and by chance too little just where their share looks small. So d
-    is never below that of the samples' own upper tenth, which is always seen. Samples stand in order of time;
-    infinity stands for what was never answered.
+    is never below that of the samples' own upper tenth, which is always seen. But a limit far above the whole tail is
+    not where that tenth decides anything: idle servers have slow and fast minutes of a fraction of a millisecond, which
+    would leave a limit of seconds unclear for ever. There d is that of "is above" alone. At the boundary itself no run
+    is that far from it. Samples stand in order of time; infinity stands for what was never answered.
     """
     _require(samples, "an interval of a share")
-    is_above, is_slow = samples > limit, samples > percentile(samples, _USUAL_TAIL_Q)
-    n_independent = min(effective_sample_size(indicator.astype(np.float64)) for indicator in (is_above, is_slow))
+    indicators = [samples > limit]
+    if limit < _FAR_RATIO * percentile(samples, _TAIL_Q):
+        indicators.append(samples > percentile(samples, _USUAL_TAIL_Q))
+    is_above = indicators[0]
+    n_independent = min(effective_sample_size(indicator.astype(np.float64)) for indicator in indicators)
     share = float(is_above.mean())
     tail = 0.5 - confidence_ratio / 2.0
     from scipy.special import betaincinv

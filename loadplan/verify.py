@@ -32,6 +32,8 @@ _SHORTEST_S = 8.0
 _LONGEST_S = 60.0
 _LONGEST_OF_CLASSES_S = 300.0  # a class of 1 % needs a hundred times as long as all requests together
 _REQUESTS_WANTED = 10 * n_samples_needed(0.99)
+# Where the limits are this many times the p99 that is expected, no cluster comes near them, and fewer requests show it.
+_FAR_RATIO, _REQUESTS_OF_FAR = 10.0, 2 * n_samples_needed(0.99)
 _WORST_FIRST: tuple[Outcome, ...] = ("missed", "unclear", "met")
 _SHOWN_LEAST_RATIO = 0.4  # of what slow arrivals do; below it a doubt is said
 
@@ -101,7 +103,10 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadS
         )
     rate = fleet.utilisation_ratio_degraded * setting_capacity(fit, setting).usable_capacity_rps
     arrivals = busiest(scenario.traffic.arrivals)
-    n_wanted = max(float(_REQUESTS_WANTED), requests_to_show(arrivals, rate_rps=rate))
+    tightest_s = min(limit.limit_s for slo in scenario.objectives for limit in slo.limits)
+    is_far = _FAR_RATIO * predict(fit, setting, rate_rps=rate).p99_interval.high < tightest_s
+    n_for_bound = _REQUESTS_OF_FAR if is_far else _REQUESTS_WANTED
+    n_wanted = max(float(n_for_bound), requests_to_show(arrivals, rate_rps=rate))
     of_all_s = min(max(_SHORTEST_S, n_wanted / rate), _LONGEST_S)
     duration_s = max(of_all_s, min(_n_for_classes(scenario) / rate, _LONGEST_OF_CLASSES_S))
     return LoadSpec(

@@ -160,7 +160,7 @@ def _state(n_replicas: int) -> NDArray[np.void]:
 def _controls(losses: Sequence[Loss]) -> NDArray[np.void]:
     """In order of time, closed by one that never comes."""
     events = []
-    for loss in losses:
+    for loss in sorted(losses, key=lambda loss: loss.at_s):  # at one time an earlier loss is over before a later one
         found_s = loss.at_s + loss.detected_after_s
         each = [
             (loss.at_s, kernel.IS_LOST),

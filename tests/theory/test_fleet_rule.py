@@ -88,12 +88,12 @@ class PlainFleet:
         for k, i in enumerate(self.order):
             at_s = float(offered.sent_s[i]) + self.before_s[k] + self.law.transfer_s
             self.at(at_s, REACHES, (0, k), self.reach, k)
-        for loss in fleet.losses:
+        for i, loss in enumerate(sorted(fleet.losses, key=lambda loss: loss.at_s)):
             found_s = loss.at_s + loss.detected_after_s
-            self.at(loss.at_s, CONTROL, (loss.replica, 0), self.lose, loss)
-            self.at(found_s, CONTROL, (loss.replica, 1), self.find_out, loss)
+            self.at(loss.at_s, CONTROL, (i, 0), self.lose, loss)
+            self.at(found_s, CONTROL, (i, 1), self.find_out, loss)
             if math.isfinite(loss.back_after_s):
-                self.at(found_s + loss.back_after_s, CONTROL, (loss.replica, 2), self.come_back, loss)
+                self.at(found_s + loss.back_after_s, CONTROL, (i, 2), self.come_back, loss)
 
     def at(self, at_s: float, rank: int, key: tuple[int, ...], call: Any, *arguments: Any) -> None:
         self.n_events += 1

@@ -209,5 +209,11 @@ def test_misses_in_one_cluster_say_less_than_the_same_number_scattered() -> None
     assert share_above(scattered, 1.0).interval.high < 0.01 < share_above(together, 1.0).interval.high
 
 
+def test_slow_minutes_of_a_millisecond_leave_no_doubt_about_a_limit_of_seconds() -> None:
+    """Half of the run 1 ms and half 2 ms: worth a few samples near 2 ms, but all 1,000 lie far below a second."""
+    moods = np.repeat([0.001, 0.002], 500) + np.random.default_rng(1).uniform(0.0, 1e-5, 1000)
+    assert share_above(moods, 1.0).interval.high < 0.01 < share_above(moods, 0.003).interval.high
+
+
 def test_what_was_never_answered_is_above_every_limit() -> None:
     assert share_above(np.full(10, np.inf), 1e9).interval.high == 1.0

@@ -182,10 +182,9 @@ def test_what_was_verified_stands_in_the_ledger_and_a_fit_can_rest_on_it(walked:
     said = place.loadplan("fit", copy, "--ledger", "--json")
     assert said.code == 0, said.err
     assert said.document["ledger"]["sha256"] == sha256_file(ledger)
-    stages = manifest_of(copy)["stages"]
-    assert isinstance(stages, list)
-    (fitted,) = (stage for stage in stages if stage["stage"] == "fit")
-    assert fitted["inputs"]["ledger"] == sha256_file(ledger)
+    inputs = manifest_of(copy)["fit"]["inputs"]
+    assert isinstance(inputs, dict)
+    assert inputs["ledger"] == sha256_file(ledger)
 
 
 def test_a_live_run_of_a_scenario_says_what_was_offered_and_answered(walked: tuple[Place, Said]) -> None:

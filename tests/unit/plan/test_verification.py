@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from loadplan.catalog.price import Catalog
+from loadplan.fit.capacity import predict
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
@@ -70,6 +71,21 @@ def test_the_run_offers_the_share_of_capacity_that_the_plan_uses_with_the_spares
     share = plan.recommended.utilisation_ratio_degraded
     assert spec.offered_rate_rps == pytest.approx(share * fit.capacities[0].usable_capacity_rps)
     assert spec.seed != scenario.load.seed
+
+
+def test_a_limit_far_from_what_is_predicted_takes_a_shorter_run(
+    plan: Plan, fit: CapacityFit, scenario: Scenario
+) -> None:
+    """Ten times as many requests as a p99 takes, for clusters, or twice as many where no cluster comes near."""
+    assert plan.recommended is not None
+    plan = replace(plan, recommended=replace(plan.recommended, utilisation_ratio_degraded=0.05))
+    far = verification_spec(plan, fit, scenario)
+    expected_s = predict(fit, fit.capacities[0].setting, rate_rps=far.offered_rate_rps).p99_interval.high
+    (objective,) = scenario.objectives
+    limits = tuple(replace(limit, limit_s=9.0 * expected_s) for limit in objective.limits)
+    near = verification_spec(plan, fit, replace(scenario, objectives=(replace(objective, limits=limits),)))
+    assert near.offered_rate_rps * near.duration_s == pytest.approx(4590.0)
+    assert far.offered_rate_rps * far.duration_s == pytest.approx(918.0)
 
 
 def test_the_run_drives_the_arrivals_that_the_plan_rests_on(plan: Plan, fit: CapacityFit, scenario: Scenario) -> None:
