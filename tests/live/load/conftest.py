@@ -49,17 +49,18 @@ class Fake:
 
 
 StartFake = Callable[..., Fake]
+StartProcess = Callable[..., tuple["subprocess.Popen[str]", int]]
 
 
 @pytest.fixture
-def start_fake() -> Iterator[StartFake]:
-    """`start_fake(service_s=0.002)` starts a fake server with that law; it ends with the test."""
+def start_process() -> Iterator[StartProcess]:
+    """`start_process(script, **law)` starts a server that prints its port first; it ends with the test."""
     with ExitStack() as stack:
 
-        def start(**law: object) -> Fake:
+        def start(script: Path, **law: object) -> tuple["subprocess.Popen[str]", int]:
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, str(_FAKE), json.dumps(law)],
+                    [sys.executable, str(script), json.dumps(law)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -67,9 +68,15 @@ def start_fake() -> Iterator[StartFake]:
             )
             stack.callback(process.kill)
             assert process.stdout is not None
-            return Fake(process, int(process.stdout.readline()))
+            return process, int(process.stdout.readline())
 
         yield start
+
+
+@pytest.fixture
+def start_fake(start_process: StartProcess) -> StartFake:
+    """`start_fake(service_s=0.002)` starts a fake server with that law; it ends with the test."""
+    return lambda **law: Fake(*start_process(_FAKE, **law))
 
 
 @pytest.fixture(scope="session")

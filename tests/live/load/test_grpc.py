@@ -1,10 +1,6 @@
 """Calls of gRPC to a server that others wrote: its limits are kept, and what it says of itself is heard."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,24 +19,9 @@ Drive = Callable[..., LoopResult]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(start_process: Callable[..., tuple[object, int]]) -> Start:
     """`start(service_s=0.05)` starts a server with that law and gives its port."""
-    with ExitStack() as stack:
-
-        def server(**law: object) -> int:
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, str(_FAKE), json.dumps(law)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            stack.callback(process.kill)
-            assert process.stdout is not None
-            return int(process.stdout.readline())
-
-        yield server
+    return lambda **law: start_process(_FAKE, **law)[1]
 
 
 def doubling(*, width: int = 3, factor: float = 2.0) -> PreparedRequests:
