@@ -73,9 +73,27 @@ def date_in(row: CsvRow, column: str) -> date:
         raise cell_error(row, column, f"{text!r} is not a date", "write it as 2026-11-24") from None
 
 
+def float_if_told(row: CsvRow, column: str) -> float | None:
+    """The number in a cell, above zero; None where the cell or the whole column is empty. Raises InputError."""
+    return float(decimal_in(row, column)) if row.cells.get(column) else None
+
+
+def count_in(row: CsvRow, column: str) -> int:
+    """The whole number in a cell, above zero. Raises InputError."""
+    number = decimal_in(row, column)
+    if number != number.to_integral_value():
+        raise cell_error(row, column, f"{number} is not a whole number", "write a whole number")
+    return int(number)
+
+
 def cell_error(row: CsvRow, column: str, what: str, fix: str) -> InputError:
     """The error for one cell: which file, line and column."""
-    return InputError(what=f"{column}: {what}", where=f"{row.file}, line {row.i_line}", fix=fix)
+    return InputError(what=f"{column}: {what}", where=place_of(row), fix=fix)
+
+
+def place_of(row: CsvRow) -> str:
+    """File and line of a row, as messages name them."""
+    return f"{row.file}, line {row.i_line}"
 
 
 def _read_text(path: Traversable) -> str:

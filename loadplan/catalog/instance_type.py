@@ -1,6 +1,7 @@
 """The machine shapes that can be bought, and what is known of their processors."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 
@@ -29,7 +30,7 @@ class InstanceType:
 
     provider: str
     name: str
-    architecture: str
+    architecture: str  # x86_64, arm64, or `unknown` where a price list doesn't tell
     n_vcpus: int
     memory_gib: float
     accelerator: str | None
@@ -37,4 +38,10 @@ class InstanceType:
     cpu_family: CpuFamily | None  # None: nothing is known of its processor
     baseline_ratio: float | None  # burstable types: share of a vCPU that is always there; None: not burstable
     source: str
-    accelerator_memory_gb: float | None = None  # nominal, of each; None: it has none
+    accelerator_memory_gb: float | None = None  # nominal, of each; None: it has none, or the source doesn't tell
+    vcpu_is: Literal["core", "thread"] | None = None  # None: not known
+    # What is left for pods where the provider's Kubernetes runs on it; None: nobody looked.
+    usable_vcpus: float | None = None
+    usable_memory_gib: float | None = None
+    # Burstable types: what a vCPU-hour above the baseline costs beside the price; None: not burstable, or not known.
+    surplus_usd_per_vcpu_hour: Decimal | None = None

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.catalog.instance_type import CpuFamily, InstanceType
+from loadplan.catalog.reference import NO_REFERENCES, References
 
 PurchaseKind = Literal["on_demand", "spot", "commit_1y", "commit_3y", "owned"]
 
@@ -21,7 +22,7 @@ class Offer:
     price_date: date  # the day the price was seen
     source: str
     quality: str  # `ok`, or what is doubtful about the figure
-    layer: str  # which catalogue layer it came from, such as `shipped 2026-11` or `--price`
+    layer: str  # which catalogue layer it came from: `shipped 2026-11`, `imported NAME`, `project FILE` or `--price`
 
     @property
     def name(self) -> str:
@@ -36,8 +37,9 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """All offers of one dated snapshot."""
+    """All offers of a dated snapshot with what was laid over it, each once."""
 
-    version: str
+    version: str  # of the snapshot, and the names of the layers over it
     offers: tuple[Offer, ...]
     cpu_families: tuple[CpuFamily, ...]  # what is known of processors, whether a type with them is offered or not
+    references: References = NO_REFERENCES  # power, grid, services paid by the request
