@@ -23,6 +23,8 @@ class Offer:
     source: str
     quality: str  # `ok`, or what is doubtful about the figure
     layer: str  # which catalogue layer it came from: `shipped 2026-11`, `imported NAME`, `project FILE` or `--price`
+    usd_per_month: Decimal | None = None  # paid by the month, whether it runs or not; None: paid by the hour
+    n_available: int | None = None  # no fleet takes more; None: as many as one likes
 
     @property
     def name(self) -> str:

@@ -13,10 +13,15 @@ from decimal import Decimal
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
+from loadplan.plan.availability import growth_caveats, n_missing, too_few_words
+from loadplan.plan.burstable import burst_caveats
 from loadplan.plan.candidate import Candidate, least_fleet
+from loadplan.plan.commitments import commitment_caveats
 from loadplan.plan.demand import Demand, read_demand
 from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
 from loadplan.plan.measuring import Chosen, worth_measuring
+from loadplan.plan.offers import listed
+from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
 from loadplan.plan.reasons import money, what_binds, why_lost, why_not_fewer, why_won
 from loadplan.plan.sizing import n_replicas_needed, usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
@@ -43,6 +48,7 @@ class Considered:
     assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
     certainty_ratio: float = 1.0  # the low end of a measured capacity over its middle
+    offers: tuple[Offer, ...] = ()  # all that may be bought, what is only bought beside others included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,7 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     """The plan: the cheapest fleet within the budget, or why there is none."""
     rules = scenario.plan
     demand = read_demand(scenario.traffic, horizon_months=rules.horizon_months)
+    considered = _without_too_few(considered, peak_rps=demand.peak_rps, rules=rules)
     ranked = _best_of_each_type(considered.candidates, peak_rps=demand.peak_rps, rules=rules)
     plan = Plan(
         feasible=False,
@@ -97,7 +104,47 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     )
     if _is_above_budget(ranked[0].fleet, rules):
         return _above_budget(plan, ranked[0].fleet, rules)
-    return _with_winner(plan, ranked, demand=demand, rules=rules)
+    plan = _with_winner(plan, ranked, demand=demand, rules=rules)
+    return _with_mix(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
+
+
+def _without_too_few(considered: Considered, *, peak_rps: float, rules: PlanRules) -> Considered:
+    """Without the candidates of which there are too few; the one that lacks least is the nearest miss."""
+    short = [(n_missing(one, peak_rps=peak_rps, rules=rules), one) for one in considered.candidates]
+    lacking = [(n, one) for n, one in short if n > 0]
+    if not lacking:
+        return considered
+    n, nearest = min(lacking, key=lambda pair: (pair[0], pair[1].offer.usd_per_hour, pair[1].offer.name))
+    words = too_few_words(nearest, n)
+    return replace(
+        considered,
+        candidates=tuple(one for n_short, one in short if n_short == 0),
+        near_miss=NearMiss(
+            candidate=nearest,
+            reason=f"meets every objective, but {words}",
+            binding_constraint=f"machines: of {nearest.offer.name} {words}; add some, or allow other kinds of purchase",
+        ),
+        not_offered=(*considered.not_offered, *listed((one.offer, too_few_words(one, n)) for n, one in lacking)),
+    )
+
+
+def _with_mix(plan: Plan, candidate: Candidate, offers: Sequence[Offer], *, demand: Demand, rules: PlanRules) -> Plan:
+    """The plan with the other ways to pay for its fleet, and what is doubtful about those that it rests on."""
+    mix = purchase_mix(candidate, offers, demand=demand, rules=rules)
+    if plan.recommended is None:
+        return plan
+    bought = [candidate.offer, *(item.offer for item in (mix.items if mix else ()))]
+    return replace(
+        plan,
+        purchase_mix=mix,
+        assumptions=(*plan.assumptions, *mix_assumptions(mix, rules)),
+        caveats=(
+            *plan.caveats,
+            *burst_caveats(plan.recommended),
+            *commitment_caveats(bought, rules),
+            *growth_caveats(candidate, plan.months),
+        ),
+    )
 
 
 def _best_of_each_type(candidates: Iterable[Candidate], *, peak_rps: float, rules: PlanRules) -> list[_Ranked]:

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 from loadplan.catalog.price import Offer
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import Setting
 from loadplan.fit.records import Binding
+from loadplan.plan.purchase_record import PurchaseMix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class ReplicaCapacity:
     # `provider/type`, else the GPU, whose profile it rests on; None: this machine, or none at all
     measured_on: str | None = None
     binding: Binding | None = None  # which limit it comes nearest to; None: not known, or all requests are of one kind
+    # Of a burstable type: its capacity is that at its baseline, or its price holds the surplus credits of full speed.
+    burst: Literal["baseline", "surplus"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,3 +119,4 @@ class Plan:
     assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
     worth_measuring: tuple[WorthMeasuring, ...] = ()  # by what it is expected to save, best first
+    purchase_mix: PurchaseMix | None = None  # of the recommended fleet; None: the scenario allows only one way to pay

@@ -13,9 +13,10 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
 from loadplan.plan.answer import Considered, NearMiss, answer
 from loadplan.plan.assumption import common_assumptions
+from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import NotOffered, Plan, ReplicaCapacity
-from loadplan.plan.offers import allowed_offers, listed, stale_price_caveats, why_not_plannable
+from loadplan.plan.offers import listed, offers_to_buy, price_assumptions, stale_price_caveats, why_not_plannable
 from loadplan.scenario.spec import Scenario
 
 _P99 = 0.99
@@ -35,7 +36,8 @@ def plan_on_given(capacities: Sequence[GivenCapacity], *, scenario: Scenario, ca
     candidates: list[Candidate] = []
     too_slow: list[tuple[Decimal, Offer, GivenCapacity]] = []
     limit_s = _p99_limit_s(scenario)
-    pairs, unmatched = _match(capacities, allowed_offers(catalog, scenario.plan))
+    offers = offers_to_buy(catalog, scenario.plan, as_of=as_of)
+    pairs, unmatched = _match(capacities, offers)
     for given, offer in pairs:
         reason = why_not_plannable(offer)
         if reason is not None:
@@ -44,17 +46,22 @@ def plan_on_given(capacities: Sequence[GivenCapacity], *, scenario: Scenario, ca
             too_slow.append((given.p99_s, offer, given))
             reasons.append((offer, f"{_described(given)}: its {_ms(given.p99_s)} are above the p99 of {_ms(limit_s)}"))
         else:
-            candidates.append(_candidate(offer, given))
+            candidates += ways_to_run(_candidate(offer, given), scenario)
     considered = Considered(
         candidates=tuple(candidates),
         near_miss=_near_miss(too_slow, limit_s),
         not_offered=(*listed(reasons), *unmatched),
-        assumptions=common_assumptions(scenario),
+        assumptions=(
+            *common_assumptions(scenario),
+            *price_assumptions(offers, scenario.plan),
+            *burst_assumptions(candidates),
+        ),
         caveats=(
             *_unknown_p99(capacities),
             *_unknown_classes(scenario),
             *stale_price_caveats((candidate.offer for candidate in candidates), as_of),
         ),
+        offers=offers,
     )
     return answer(considered, scenario=scenario, catalog=catalog)
 

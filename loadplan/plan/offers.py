@@ -1,13 +1,16 @@
 """Which offers of a catalogue a plan may choose from, why the others may not, and how old their prices are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from difflib import get_close_matches
 
 from loadplan.catalog.price import Catalog, Offer, PurchaseKind
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
-from loadplan.plan.fleet import NotOffered
+from loadplan.plan.commitments import assumed_commitments, discount_assumptions
+from loadplan.plan.fleet import Assumption, NotOffered
+from loadplan.plan.owned import owned_assumptions, owned_offers
 from loadplan.scenario.spec import PlanRules
 
 # Days after which a price is doubted. In aws us-east-1 9 of 33,570 on-demand prices changed between two of 37 snapshots
@@ -26,12 +29,32 @@ def allowed_offers(catalog: Catalog, rules: PlanRules) -> tuple[Offer, ...]:
     )
 
 
+def offers_to_buy(catalog: Catalog, rules: PlanRules, *, as_of: date) -> tuple[Offer, ...]:
+    """The allowed offers, commitments at an assumed discount where no price is known, and machines of one's own.
+
+    Raises:
+        InputError: where a machine of one's own is like a type that the catalogue doesn't know.
+    """
+    on_demand = allowed_offers(catalog, replace(rules, purchases=("on_demand",)))
+    return (
+        *allowed_offers(catalog, rules),
+        *assumed_commitments(on_demand, catalog.offers, rules),
+        *owned_offers(catalog, rules, as_of=as_of),
+    )
+
+
+def price_assumptions(offers: Sequence[Offer], rules: PlanRules) -> tuple[Assumption, ...]:
+    """What the prices of these offers rest on that nobody quoted."""
+    return (*discount_assumptions(offers, rules), *owned_assumptions(rules))
+
+
 def check_places(catalog: Catalog, rules: PlanRules) -> None:
-    """Hold the scenario's providers and regions to those that have prices, before anything is measured for them.
+    """Hold the scenario's providers, regions and types to those that have prices, before anything is measured for them.
 
     Raises:
         InputError: naming the first that has none, and the nearest that has.
     """
+    owned_offers(catalog, rules, as_of=date.min)
     known = {
         "plan.providers": (rules.providers, {offer.instance_type.provider for offer in catalog.offers}),
         "plan.regions": (rules.regions, {offer.region for offer in catalog.offers}),
@@ -50,10 +73,8 @@ def check_places(catalog: Catalog, rules: PlanRules) -> None:
 
 def why_not_plannable(offer: Offer) -> str | None:
     """Why no plan may rest on this offer, however its capacity is known; None where one may."""
-    baseline = offer.instance_type.baseline_ratio
-    if baseline is not None:
-        share = f"{100 * baseline:.0f} %"
-        return f"burstable: only {share} of each vCPU is always there, and planning at that share is not built yet"
+    if offer.purchase == "spot":
+        return "spot: only bought above a floor of replicas that stay; see the purchase mix"
     if offer.quality != "ok":
         return f"its price is doubtful ({offer.quality}); give one that you trust with --price"
     return None

@@ -7,6 +7,7 @@ Money is shown in whole cents, rates in requests per second. The decision a read
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Literal
 
 from loadplan.fit.records import Binding
 from loadplan.plan.candidate import Candidate
@@ -38,7 +39,7 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
 
 def why_won(fleet: Fleet, rivals: Sequence[Fleet], not_fewer: str) -> str:
     """The winner's line: of how many it is the cheapest, how close the next ones are, and why not fewer replicas."""
-    binds = what_binds(fleet.capacity.binding)
+    binds = what_binds(fleet.capacity.binding) + how_it_runs(fleet.capacity.burst)
     if not rivals:
         return f"the only instance type that meets every objective: {not_fewer}{binds}"
     n_near = sum(is_near_tie(rival, fleet) for rival in rivals)
@@ -55,7 +56,8 @@ def why_lost(fleet: Fleet, winner: Fleet, not_fewer: str) -> str:
     near = "near-tie: " if is_near_tie(fleet, winner) else ""
     n_replicas = fleet.items[0].n_replicas
     needs = f"needs {n_replicas} replica{'' if n_replicas == 1 else 's'}"
-    return f"{near}{money(dearer)} a month dearer ({_percent(share)}): {needs}, {not_fewer}"
+    runs = how_it_runs(fleet.capacity.burst)
+    return f"{near}{money(dearer)} a month dearer ({_percent(share)}): {needs}, {not_fewer}{runs}"
 
 
 def is_near_tie(fleet: Fleet, winner: Fleet) -> bool:
@@ -72,6 +74,17 @@ def what_binds(binding: Binding | None) -> str:
         return f"; the share of {of} that may fail binds"
     of = " of all requests" if binding.class_name is None else ""
     return f"; the {limit_words(binding.limit, binding.class_name)}{of} binds"
+
+
+def how_it_runs(burst: Literal["baseline", "surplus"] | None) -> str:
+    """What is to be known of a burstable fleet in its one line; nothing of any other."""
+    match burst:
+        case "baseline":
+            return "; planned at its baseline"
+        case "surplus":
+            return "; surplus credits are in its price"
+        case None:
+            return ""
 
 
 def limit_words(limit: LatencyLimit, class_name: str | None) -> str:

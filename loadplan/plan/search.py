@@ -16,6 +16,7 @@ from loadplan.fit.records import Binding, CapacityFit, SettingCapacity
 from loadplan.plan.accelerator import n_gpus
 from loadplan.plan.answer import Considered, NearMiss, answer
 from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions, gpu_assumptions
+from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import Plan, ReplicaCapacity
 from loadplan.plan.measured import (
@@ -28,7 +29,7 @@ from loadplan.plan.measured import (
     unused_types,
 )
 from loadplan.plan.memory import n_held, why_not_held
-from loadplan.plan.offers import allowed_offers, listed, stale_price_caveats, why_not_plannable
+from loadplan.plan.offers import listed, offers_to_buy, price_assumptions, stale_price_caveats, why_not_plannable
 from loadplan.plan.reasons import limit_words
 from loadplan.plan.roofline import NO_COSTS, Costs, computes_in_int8, has_peak_for, inference_ratio
 from loadplan.plan.transfer import (
@@ -114,7 +115,7 @@ def plan_fleet(
     objectives = scenario.objectives
     tables = {ground.label: _capacity_table(ground, objectives, costs, missed) for ground in grounds[:-1]}
     table_here = _capacity_table(grounds[-1], objectives, costs, missed)
-    offers = allowed_offers(catalog, scenario.plan)
+    offers = offers_to_buy(catalog, scenario.plan, as_of=as_of)
     reasons: list[tuple[Offer, str]] = []
     candidates: list[Candidate] = []
     misses: list[_Miss] = []
@@ -128,7 +129,8 @@ def plan_fleet(
         fitting = [core for core in cores if _n_server_processes(offer.instance_type, core) > 0]
         carrying = [core for core in fitting if core.there.low > 0.0]
         if carrying:
-            candidates.append(_candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type))))
+            best = _candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type)))
+            candidates += ways_to_run(best, scenario)
             continue
         misses += [_miss(offer, core, objectives) for core in fitting if core.here.curve and objectives]
         reasons.append((offer, reason or _why_none(offer.instance_type, cores, fits=bool(fitting))))
@@ -141,9 +143,12 @@ def plan_fleet(
             *common_assumptions(scenario),
             *extrapolation_assumptions(scenario, here, missed),
             *(gpu_assumptions() if any(has_gpu_settings(ground) for ground in grounds) else ()),
+            *price_assumptions(offers, scenario.plan),
+            *burst_assumptions(candidates),
         ),
         caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds, missed), *stale_price_caveats(prices, as_of)),
         certainty_ratio=_certainty_ratio(fit),
+        offers=offers,
     )
     return answer(considered, scenario=scenario, catalog=catalog)
 

@@ -33,7 +33,9 @@ def carried_rps(n_replicas: int, capacity_rps: float | Decimal, *, rules: PlanRu
 
 
 def usd_per_month(offer: Offer, n_replicas: int, *, rules: PlanRules) -> Decimal:
-    """Price x replicas x hours, exact; rounding to the cent is left to whoever shows it."""
+    """Price x replicas x hours, or x months, exact; rounding to the cent is left to whoever shows it."""
+    if offer.usd_per_month is not None:
+        return offer.usd_per_month * n_replicas
     return offer.usd_per_hour * n_replicas * rules.hours_per_month
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from loadplan.scenario.model_section import Model
+from loadplan.scenario.purchase_section import DiscountsSection, OwnedSection, SpotSection, ways_to_pay_mistakes
 from loadplan.scenario.section import (
     MAX_COUNT,
     MAX_MS,
@@ -27,9 +28,6 @@ from loadplan.scenario.traffic_section import TrafficSection
 # left out of the paths.
 NOT_YET: dict[str, str] = {
     "plan.today": "not supported yet; a plan is not compared with what runs now",
-}
-NOT_YET_WORDS: dict[str, frozenset[str]] = {
-    "plan.purchase": frozenset({"commit_1y", "commit_3y", "owned"}),
 }
 
 # Defaults of lists, which pydantic copies for every scenario.
@@ -149,7 +147,15 @@ class PlanSection(Section):
 
     providers: list[Name] = Field(default=DEFAULT_PROVIDERS, min_length=1, max_length=64)
     regions: list[Name] = Field(default=DEFAULT_REGIONS, min_length=1, max_length=256)
-    purchase: list[Literal["on_demand", "spot"]] = Field(default=["on_demand"], min_length=1, max_length=5)
+    purchase: list[Literal["on_demand", "spot", "commit_1y", "commit_3y", "owned"]] = Field(
+        default=["on_demand"],
+        min_length=1,
+        max_length=5,
+        description="spot is only bought above a floor of replicas that stay",
+    )
+    owned: list[OwnedSection] = Field(default=[], max_length=64, description="machines of one's own")
+    commitment_discounts: DiscountsSection = Field(default_factory=DiscountsSection)
+    spot: SpotSection = Field(default_factory=SpotSection)
     spare_replicas: int = Field(
         default=1, ge=0, le=MAX_COUNT, description="N+k: the objectives hold with this many gone"
     )
@@ -158,6 +164,13 @@ class PlanSection(Section):
     hours_per_month: int = Field(default=730, ge=1, le=744)
     horizon_months: int = Field(default=12, ge=1, le=120)
     budget_usd_per_month: float | None = Field(default=None, gt=0, le=1e12)
+
+    @model_validator(mode="after")
+    def _can_be_paid(self) -> Self:
+        wrong = ways_to_pay_mistakes(list(self.purchase), self.owned)
+        if wrong:
+            raise contradiction(*wrong)
+        return self
 
 
 class Document(Section):

@@ -18,6 +18,7 @@ from loadplan.scenario.document import QUANTILE_OF_KEY, Document, Objective, Pla
 from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
 from loadplan.scenario.model_section import Model, ParityLimit
 from loadplan.scenario.profiles import WEEK_PROFILES
+from loadplan.scenario.purchase_section import commitment_discounts, owned_machine, spot_rules
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.section import NAME_PATTERN
 from loadplan.scenario.spec import (
@@ -258,6 +259,9 @@ def _plan(plan: PlanSection) -> PlanRules:
         hours_per_month=plan.hours_per_month,
         horizon_months=plan.horizon_months,
         budget_usd_per_month=None if budget is None else Decimal(str(budget)),
+        owned=tuple(owned_machine(one) for one in plan.owned),
+        commitment_discounts=commitment_discounts(plan.commitment_discounts),
+        spot=spot_rules(plan.spot),
     )
 
 

@@ -6,6 +6,13 @@ from typing import Literal
 
 from loadplan.catalog.price import PurchaseKind
 from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.purchase_rules import (
+    ASSUMED_DISCOUNTS,
+    ASSUMED_SPOT,
+    CommitmentDiscounts,
+    OwnedMachine,
+    SpotRules,
+)
 from loadplan.slo import Slo
 
 ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "torch", "transformers", "onnx"]
@@ -139,6 +146,9 @@ class PlanRules:
     hours_per_month: int
     horizon_months: int
     budget_usd_per_month: Decimal | None
+    owned: tuple[OwnedMachine, ...] = ()
+    commitment_discounts: CommitmentDiscounts = ASSUMED_DISCOUNTS
+    spot: SpotRules = ASSUMED_SPOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,15 +160,6 @@ def test_a_region_in_the_row_holds_only_there(scenario: Scenario, offer: Offer) 
     assert result.recommended.items[0].offer.region == "east"
 
 
-def test_a_burstable_type_is_never_planned_at_full_speed(scenario: Scenario, offer: Offer) -> None:
-    burstable = priced(offer, "t3", "0.01")
-    burstable = replace(burstable, instance_type=replace(burstable.instance_type, baseline_ratio=0.3))
-    rows = [given("t3", "1000"), given("a", "1000")]
-    result = plan(scenario, [burstable, priced(offer, "a", "0.1")], rows)
-    assert bought(result.recommended)[0] == "a"
-    assert "only 30 % of each vCPU" in result.not_offered[0].reason
-
-
 def test_a_doubtful_price_can_not_win(scenario: Scenario, offer: Offer) -> None:
     doubtful = replace(priced(offer, "x", "0.01"), quality="suspect: mixed meters")
     result = plan(scenario, [doubtful, priced(offer, "a", "0.1")], [given("x", "1000"), given("a", "1000")])

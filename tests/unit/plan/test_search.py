@@ -141,7 +141,6 @@ def test_a_setting_that_needs_more_cores_than_there_are_is_passed_over(
     [
         pytest.param({"accelerator": "L4"}, "accelerator (L4)", id="an accelerator nobody measured"),
         pytest.param({"cpu_family": None}, "nothing is known of its processor", id="an unknown processor"),
-        pytest.param({"baseline_ratio": 0.2}, "burstable: only 20 %", id="a burstable type"),
     ],
 )
 def test_a_type_that_can_not_be_planned_with_is_not_offered_with_the_reason(

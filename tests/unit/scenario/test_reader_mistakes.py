@@ -68,7 +68,6 @@ from tests.unit.scenario.files import MINIMAL, mistakes
         ("p99_ms: 50", "p99_ms: 50, p95_ms: ", "4:18 objectives[0].p95_ms: has no value"),
         ("traffic:", "plan: {headroom_ratio: 1}\ntraffic:", "expected a number below 1, read '1'"),
         ("traffic:", "plan: {horizon_months: 0}\ntraffic:", "expected a number of 1 or more, read '0'"),
-        ("traffic:", "plan: {purchase: [commit_1y]}\ntraffic:", "'commit_1y' is not supported yet; expected"),
         ("traffic:", "plan: {regions: [eastus, eastus]}\ntraffic:", "'eastus' stands in this list twice"),
         ("traffic:", "name: ../etc\ntraffic:", "name: expected letters, digits"),
         ("traffic:", "schema: true\ntraffic:", "schema: expected 1, read 'true'"),

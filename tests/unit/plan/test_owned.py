@@ -1,0 +1,163 @@
+"""Machines of one's own: what they cost, worked out by hand to the cent, and how many there are."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from loadplan.catalog.capacities import GivenCapacity
+from loadplan.catalog.price import Catalog, Offer
+from loadplan.errors import InputError
+from loadplan.fit.records import CapacityFit
+from loadplan.plan.fleet import Plan
+from loadplan.plan.given import plan_on_given
+from loadplan.plan.owned import owned_cost
+from loadplan.plan.search import plan_fleet
+from loadplan.scenario.purchase_rules import OwnedMachine
+from loadplan.scenario.spec import Scenario
+
+AS_OF = date(2026, 11, 24)
+
+# (3,960 - 360) / 36 = 100.00; 100 W x 1.5 x 730 h = 109.5 kWh at 0.20 = 21.90; 10.00 and 8.10: 140.00 a month.
+RACK = OwnedMachine(
+    name="rack",
+    region="site",
+    like=None,
+    n_vcpus=4,
+    memory_gib=8.0,
+    n_available=6,
+    purchase_usd=Decimal(3960),
+    residual_usd=Decimal(360),
+    n_months=36,
+    power_watts=Decimal(100),
+    pue_ratio=Decimal("1.5"),
+    usd_per_kwh=Decimal("0.20"),
+    operations_usd_per_month=Decimal(10),
+    rack_usd_per_month=Decimal("8.10"),
+    is_sunk=False,
+)
+
+
+def allowing(scenario: Scenario, *machines: OwnedMachine, peak_rps: float = 2400.0, growth: float = 0.0) -> Scenario:
+    """2,400 requests per second take 3 + 1 replicas of 1,000."""
+    return replace(
+        scenario,
+        traffic=replace(scenario.traffic, peak_rps=peak_rps, growth_per_month_ratio=growth),
+        plan=replace(scenario.plan, purchases=("on_demand", "owned"), owned=machines),
+    )
+
+
+def given(provider: str, name: str) -> GivenCapacity:
+    return GivenCapacity(
+        provider=provider,
+        region=None,
+        instance_type=name,
+        batch_size=None,
+        usable_capacity_rps=Decimal(1000),
+        p99_s=Decimal("0.01"),
+    )
+
+
+def plan(scenario: Scenario, offers: Sequence[Offer]) -> Plan:
+    rows = [given("own", "rack"), *(given("aws", offer.instance_type.name) for offer in offers)]
+    catalog = Catalog(version="test", offers=tuple(offers), cpu_families=())
+    return plan_on_given(rows, scenario=scenario, catalog=catalog, as_of=AS_OF)
+
+
+def test_a_month_is_purchase_less_residual_and_power_and_hands_and_rack() -> None:
+    cost = owned_cost(RACK, hours_per_month=730)
+    parts = (cost.purchase_usd, cost.power_usd, cost.operations_usd, cost.rack_usd)
+    assert parts == (Decimal(100), Decimal("21.90"), Decimal(10), Decimal("8.10"))
+    assert cost.total_usd == Decimal("140.00")
+
+
+@pytest.mark.parametrize(
+    ("is_sunk", "winner", "usd"),
+    [
+        pytest.param(False, "aws/east/h.xlarge/on_demand", "292.00", id="to be bought: 4 x 140.00 = 560.00 loses"),
+        pytest.param(True, "own/site/rack/owned", "160.00", id="paid for already: 4 x 40.00 wins"),
+    ],
+)
+def test_owned_hardware_wins_only_when_sunk(
+    scenario: Scenario, offer: Offer, is_sunk: bool, winner: str, usd: str
+) -> None:
+    result = plan(allowing(scenario, replace(RACK, is_sunk=is_sunk)), [offer])
+    assert result.recommended is not None
+    assert result.recommended.items[0].offer.name == winner
+    assert result.recommended.usd_per_month == Decimal(usd)
+
+
+def test_a_month_of_a_price_that_no_hour_divides_is_exact_all_the_same(scenario: Scenario, offer: Offer) -> None:
+    # 1 / 730 has no end in decimals; four machines at 1.00 a month cost 4.00 all the same.
+    cheap = replace(
+        RACK, is_sunk=True, power_watts=Decimal(0), operations_usd_per_month=Decimal(1), rack_usd_per_month=Decimal(0)
+    )
+    fleet = plan(allowing(scenario, cheap), [offer]).recommended
+    assert fleet is not None
+    assert fleet.usd_per_month == Decimal(4)
+
+
+def test_no_fleet_takes_more_machines_than_there_are(scenario: Scenario, offer: Offer) -> None:
+    few = replace(RACK, is_sunk=True, n_available=3)
+    result = plan(allowing(scenario, few), [offer])
+    assert result.recommended is not None
+    assert result.recommended.items[0].offer.name == "aws/east/h.xlarge/on_demand"
+    assert ("own/site/rack/owned", "4 are needed, and there are 3") in [
+        (one.offer_name, one.reason) for one in result.not_offered
+    ]
+
+
+def test_as_many_as_are_needed_are_enough(scenario: Scenario, offer: Offer) -> None:
+    result = plan(allowing(scenario, replace(RACK, is_sunk=True, n_available=4)), [offer])
+    assert result.recommended is not None
+    assert result.recommended.items[0].offer.purchase == "owned"
+
+
+def test_where_there_is_nothing_else_the_machines_that_lack_are_the_nearest_miss(scenario: Scenario) -> None:
+    result = plan(allowing(scenario, replace(RACK, n_available=3)), [])
+    assert not result.feasible
+    assert result.nearest_miss is not None
+    assert result.nearest_miss.items[0].n_replicas == 4
+    assert result.binding_constraint == (
+        "machines: of own/site/rack/owned 4 are needed, and there are 3; add some, or allow other kinds of purchase"
+    )
+
+
+def test_growth_beyond_the_machines_there_are_is_told(scenario: Scenario, offer: Offer) -> None:
+    # 2,400, 2,880, 3,456 requests per second take 4, 5, 6 replicas of 1,000.
+    result = plan(allowing(scenario, replace(RACK, is_sunk=True, n_available=5), growth=0.2), [offer])
+    assert [month.n_replicas for month in result.months] == [4, 5, 6]
+    assert [(caveat.code, caveat.number) for caveat in result.caveats] == [("plan.runs_out", 3.0)]
+
+
+def test_the_parts_of_the_cost_are_assumptions_of_the_plan(scenario: Scenario, offer: Offer) -> None:
+    found = {one.name: one.value for one in plan(allowing(scenario, RACK), [offer]).assumptions}
+    assert found["rack: purchase, less residual, over 36 months"] == 100.0
+    assert found["rack: power, 100 W x PUE 1.5 at 0.20 USD per kWh"] == 21.9
+
+
+def test_one_that_is_like_a_type_carries_what_that_type_carries(
+    scenario: Scenario, fit: CapacityFit, catalog: Catalog, offer: Offer
+) -> None:
+    like = replace(RACK, like="aws/h.xlarge", n_vcpus=None, memory_gib=None, is_sunk=True)
+    result = plan_fleet(fit=fit, scenario=allowing(scenario, like), catalog=catalog, as_of=AS_OF)
+    assert result.recommended is not None
+    assert result.recommended.items[0].offer.name == "own/site/rack/owned"
+    assert result.recommended.capacity.usable_capacity_rps == result.runners_up[0].capacity.usable_capacity_rps
+    assert result.runners_up[0].items[0].offer == offer
+
+
+def test_one_that_is_like_nothing_known_names_the_nearest(scenario: Scenario, offer: Offer) -> None:
+    with pytest.raises(InputError, match=r"rack is like 'aws/h\.xlarg'") as caught:
+        plan(allowing(scenario, replace(RACK, like="aws/h.xlarg")), [offer])
+    assert "did you mean aws/h.xlarge?" in caught.value.fix
+
+
+def test_machines_of_ones_own_are_left_out_unless_allowed(scenario: Scenario, offer: Offer) -> None:
+    question = allowing(scenario, replace(RACK, is_sunk=True))
+    result = plan(replace(question, plan=replace(question.plan, purchases=("on_demand",))), [offer])
+    assert result.recommended is not None
+    assert result.recommended.items[0].offer.purchase == "on_demand"
+    assert not result.runners_up
