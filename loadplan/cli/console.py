@@ -178,6 +178,11 @@ def result(text: str, document: Mapping[str, object], *, as_json: bool) -> None:
         print(text)
 
 
+def note(text: str) -> None:
+    """What a person wants to know beside the result, on standard error."""
+    print(text, file=sys.stderr)
+
+
 def exit_code(failure: LoadplanError | None, *, debug: bool) -> int:
     """0, or the code of what went wrong, said once on standard error."""
     if failure is None:

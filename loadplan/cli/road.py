@@ -42,7 +42,7 @@ AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help=
 
 def register(app: typer.Typer) -> None:
     """Hang these commands into the tree."""
-    for command in (run, export, fit, plan, verify, report, budget):
+    for command in (run, export, fit, plan, verify, report):
         app.command()(command)
 
 
@@ -169,25 +169,4 @@ def report(
     with console.watching(quiet=quiet or as_json) as observer:
         path = report_again(run, observer=observer)
     console.result(str(path), {"schema": "loadplan.report/1", "report": str(path)}, as_json=as_json)
-    return console.exit_code(None, debug=debug)
-
-
-def budget(run: RunArgument, as_json: JsonOption = False, debug: DebugOption = False) -> int:
-    """The budget of a run's plan as CSV on standard output: one line per month."""
-    from loadplan.pipeline.artifacts import read_findings
-    from loadplan.report.budget import budget_csv
-    from loadplan.store.run_folder import read_run_folder
-    from loadplan.verify import nothing_feasible
-
-    planned = read_findings(read_run_folder(run)).plan
-    if planned is None:
-        raise InputError(
-            what="the run has no plan yet",
-            where=str(run),
-            fix="run `loadplan run` on the scenario again; it goes on where it was",
-        )
-    if not planned.feasible:
-        raise nothing_feasible(planned)
-    text = budget_csv(planned)
-    console.result(text.rstrip("\n"), {"schema": "loadplan.budget/1", "csv": text}, as_json=as_json)
     return console.exit_code(None, debug=debug)

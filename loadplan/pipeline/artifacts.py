@@ -33,6 +33,7 @@ VERDICT = "verify.json"
 VERIFICATION = "load/verification.parquet"
 REPORT = "report.html"
 BUDGET = "budget.csv"
+BUDGET_SHEET = "budget.xlsx"
 
 
 def write_bench(path: Path, run: BenchRun) -> None:

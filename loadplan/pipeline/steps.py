@@ -25,6 +25,7 @@ from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
 from loadplan.pipeline.bench_request import bench_request, limit_that_decides_s
 from loadplan.pipeline.benchmark import BenchPiece, benchmark
+from loadplan.pipeline.budget import origin_of, write_budget
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.elsewhere import elsewhere_inputs, graph_costs, measured_elsewhere
 from loadplan.pipeline.ledger import append_verification
@@ -34,7 +35,6 @@ from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
-from loadplan.report.budget import budget_csv
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.scenario.payload_file import load_payloads, save_payloads
@@ -316,8 +316,8 @@ def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
         write_text(path / artifacts.REPORT, render_report(known, provenance))
         if known.plan is None:
             return Made(paths=[artifacts.REPORT], outcome=str(path / artifacts.REPORT))
-        write_text(path / artifacts.BUDGET, budget_csv(known.plan))
-        return Made(paths=[artifacts.REPORT, artifacts.BUDGET], outcome=str(path / artifacts.REPORT))
+        names = [artifacts.REPORT, *write_budget(path, known.plan, known.scenario, origin=origin_of(road.folder))]
+        return Made(paths=names, outcome=str(path / artifacts.REPORT))
 
     once(road, "report", {"provenance": digest(provenance), "plotly": version("plotly")}, make)
     return path / artifacts.REPORT

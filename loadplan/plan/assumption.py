@@ -23,7 +23,9 @@ def common_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
         _assumption("hours per month", scenario.plan.hours_per_month, "h", "scenario: plan.hours_per_month"),
         _assumption("growth per month", scenario.traffic.growth_per_month_ratio, "ratio", "scenario: traffic"),
         _assumption("share of the traffic that the balancer gives each of n replicas", 1.0, "1/n", "assumed: even"),
-        _assumption("load balancer, disk, data transfer", 0.0, "USD per month", "excluded: machines only"),
+        _assumption(
+            "load balancer, disk, control plane, data transfer", 0.0, "USD per month", "excluded: machines only"
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.report.bill import bill_at, cost_range_text
-from loadplan.report.budget import budget_csv
+from loadplan.report.budget.rows import budget_csv
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Download, Facts, Figure, Fold, Section, Table, number, text
@@ -55,7 +55,7 @@ def _prices(plan: Plan, fleet: Fleet, rules: PlanRules) -> Facts:
             ("a month is", f"{plan.hours_per_month} hours (given)"),
             ("interval", cost_range_text(plan, fleet, rules)),
             ("oldest price compared", f"{plan.oldest_price_date or 'none'}, catalogue {plan.catalog_version}"),
-            ("left out", "load balancer, disk, data transfer, taxes, discounts"),
+            ("left out", "load balancer, disk, control plane, data transfer, taxes, discounts"),
         )
     )
 

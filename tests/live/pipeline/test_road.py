@@ -61,7 +61,9 @@ def test_every_artefact_is_in_the_manifest_with_its_hash_and_its_inputs(walked: 
         for artifact in artifacts:
             assert sha256_file(run / artifact["path"]) == artifact["sha256"]
             hashes[artifact["path"]] = artifact["sha256"]
-    assert {"bench.parquet", "fit.json", "plan.json", "verify.json", "report.html", "budget.csv"} <= set(hashes)
+    assert {"bench.parquet", "fit.json", "plan.json", "verify.json", "report.html", "budget.csv", "budget.xlsx"} <= set(
+        hashes
+    )
     inputs = stages["fit"]["inputs"]
     assert isinstance(inputs, dict)
     assert inputs["bench.parquet"] == hashes["bench.parquet"]
@@ -251,8 +253,14 @@ def test_a_second_run_of_the_same_question_is_refused_while_the_first_works(tmp_
 def test_sha256_of_the_budget_is_the_same_on_every_writing(walked: tuple[Place, Said]) -> None:
     place, first = walked
     run = run_of(first)
-    before = {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in ("report.html", "budget.csv")}
+    before = {
+        name: hashlib.sha256((run / name).read_bytes()).hexdigest()
+        for name in ("report.html", "budget.csv", "budget.xlsx")
+    }
     (run / "report.html").unlink()
     assert place.loadplan("report", run).code == 0
-    after = {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in ("report.html", "budget.csv")}
+    after = {
+        name: hashlib.sha256((run / name).read_bytes()).hexdigest()
+        for name in ("report.html", "budget.csv", "budget.xlsx")
+    }
     assert after == before

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from loadplan.plan.fleet import Plan
-from loadplan.report.budget import budget_csv
+from loadplan.report.budget.rows import budget_csv
 from loadplan.scenario.spec import Scenario
 
 
@@ -58,6 +58,7 @@ def test_a_row_names_the_offer_its_evidence_and_its_price(plan: Plan) -> None:
         "price_date": "2026-11-01",
         "price_source": "test",
         "price_layer": "shipped test",
+        "line": "machines",
     }
 
 

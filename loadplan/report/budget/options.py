@@ -1,0 +1,58 @@
+"""The fleets that the workbook can choose from, and the table of what so many replicas of each carry.
+
+Rates are requests per second. The decision a reader would question: the table reaches to four times the largest peak
+of the horizon, within a limit of rows; beyond its end the sheet says so instead of prolonging it.
+"""
+
+import math
+from dataclasses import dataclass
+
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.sizing import as_written
+
+_REACH = 4.0  # times the largest peak
+_LEAST_ROWS, _MOST_ROWS = 20, 2000
+_REACH_OF_THE_CHOSEN = 2.0  # that the recommended fleet gets, however many rows it takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The recommended fleet, then the runners-up, in the plan's order."""
+
+    fleets: tuple[Fleet, ...]
+    # By fleet, by replicas left when the spares are gone, from 1 on: what they carry with no headroom kept.
+    carried_rps: tuple[tuple[float, ...], ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Replicas in the longest fleet of the table."""
+        return len(self.carried_rps[0])
+
+
+def read_options(plan: Plan) -> Options:
+    """The fleets of one offer that the plan names; it has to be feasible, or there are none."""
+    fleets = [] if plan.recommended is None else [plan.recommended, *plan.runners_up]
+    uniform = tuple(fleet for fleet in fleets if len(fleet.items) == 1 and fleet.capacity.usable_capacity_rps_low > 0.0)
+    peaks = [plan.peak_rps, *(month.peak_rps for month in plan.months)]
+    n_rows = _n_rows(uniform, max(peaks) / (1.0 - plan.headroom_ratio))
+    table = tuple(tuple(carried_by(fleet, i + 1) for i in range(n_rows)) for fleet in uniform)
+    return Options(fleets=uniform, carried_rps=table)
+
+
+def carried_by(fleet: Fleet, n_left: int) -> float:
+    """What so many replicas of a fleet's offer carry, by the figure that the planner sizes on."""
+    return float(n_left * as_written(sizing_rps(fleet)))
+
+
+def sizing_rps(fleet: Fleet) -> float:
+    """The low end of a replica's capacity: as it was given, else with nine digits, as the planner sizes."""
+    low_rps = fleet.capacity.usable_capacity_rps_low
+    return low_rps if fleet.capacity.basis == "given" else float(f"{low_rps:.9g}")
+
+
+def _n_rows(fleets: tuple[Fleet, ...], load_rps: float) -> int:
+    if not fleets:
+        return 0
+    wanted = max(math.ceil(_REACH * load_rps / sizing_rps(fleet)) for fleet in fleets)
+    for_the_chosen = math.ceil(_REACH_OF_THE_CHOSEN * load_rps / sizing_rps(fleets[0]))
+    return max(_LEAST_ROWS, min(wanted, _MOST_ROWS), for_the_chosen)

@@ -1,0 +1,178 @@
+"""The workbook's formulas, computed by programs of others, against the planner; and what its cells may hold."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadplan.catalog.price import Catalog
+from loadplan.fit.records import CapacityFit
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.search import plan_fleet
+from loadplan.report.budget.lines import NO_LINES, budget_lines
+from loadplan.report.budget.text_sheets import Origin
+from loadplan.report.budget.workbook import budget_workbook
+from loadplan.scenario.spec import Scenario
+from tests.unit.report.spreadsheet import Computed, Values, computed_by_office, office, read_formulas, read_values
+
+PEAK, GROWTH, HEADROOM, SPARES, MINIMUM, HOURS = (f"Assumptions!B{row}" for row in range(4, 10))
+LOAD_BALANCER = "Assumptions!B10"
+CHOSEN = "Options!I2"
+ORIGIN = Origin(run="20261126T040000Z-0123456789", created_at="2026-11-26T04:00:00+00:00", version="1.0")
+PEAKS = (*(1200.0 * 1.21**i for i in range(-8, 8)), 0.5, 1152.0, 1152.5, 4608.0)
+Plans = Callable[[float], Plan]
+
+
+@pytest.fixture(scope="module")
+def file(plan: Plan, scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("budget") / "budget.xlsx"
+    path.write_bytes(budget_workbook(plan, scenario, origin=ORIGIN, lines=budget_lines(NO_LINES)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def computed(file: Path) -> Computed:
+    return Computed(file)
+
+
+@pytest.fixture(scope="module")
+def plan_at(fit: CapacityFit, scenario: Scenario, catalog: Catalog) -> Plans:
+    def at(peak_rps: float) -> Plan:
+        asked = replace(scenario, traffic=replace(scenario.traffic, peak_rps=peak_rps))
+        return plan_fleet(fit=fit, scenario=asked, catalog=catalog, as_of=date(2026, 11, 20))
+
+    return at
+
+
+def cells(values: Values, sheet: str, column: str, n_rows: int) -> list[Any]:
+    return [values[f"{sheet}!{column}{row}"] for row in range(4, 4 + n_rows)]
+
+
+def fleets(plan: Plan) -> list[Fleet]:
+    assert plan.recommended is not None
+    return [plan.recommended, *plan.runners_up]
+
+
+def options_of(values: Values, n_options: int) -> dict[str, tuple[int, str, int]]:
+    """Replicas, cost to the cent and rank, by offer."""
+    columns = [cells(values, "Options", column, n_options) for column in "BFGI"]
+    return {offer: (int(n), f"{usd:.2f}", int(rank)) for offer, n, usd, rank in zip(*columns, strict=True)}
+
+
+def planned(plan: Plan) -> dict[str, tuple[int, str, int]]:
+    return {
+        fleet.items[0].offer.name: (fleet.items[0].n_replicas, f"{fleet.usd_per_month:.2f}", rank)
+        for rank, fleet in enumerate(fleets(plan), 1)
+    }
+
+
+def assert_same_as_planned(values: Values, plan: Plan) -> None:
+    assert options_of(values, len(fleets(plan))) == planned(plan)
+    months = plan.months
+    assert cells(values, "Months", "C", len(months)) == [month.n_replicas for month in months]
+    assert cells(values, "Months", "F", len(months)) == pytest.approx([float(month.usd) for month in months], abs=1e-4)
+    assert plan.recommended is not None
+    assert values["Summary!B5"] == plan.recommended.items[0].offer.name
+    assert values["Summary!B8"] == pytest.approx(float(sum(month.usd for month in months)), abs=1e-4)
+
+
+def test_every_formula_shows_the_value_that_it_computes(file: Path, computed: Computed) -> None:
+    stored, now = read_values(file), computed.values({})
+    assert len(read_formulas(file)) > 50
+    for name in read_formulas(file):
+        told = now[name].item() if hasattr(now[name], "item") else now[name]
+        assert told == (pytest.approx(stored[name]) if isinstance(told, float | int) else stored[name]), name
+
+
+@pytest.mark.parametrize("peak_rps", [PEAKS[3], 1152.5])
+def test_another_peak_gives_the_replicas_and_the_cost_of_another_plan(
+    computed: Computed, plan_at: Plans, peak_rps: float
+) -> None:
+    assert_same_as_planned(computed.values({PEAK: peak_rps}), plan_at(peak_rps))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("peak_rps", PEAKS)
+def test_at_twenty_peaks_the_sheet_says_what_the_planner_says(
+    computed: Computed, plan_at: Plans, peak_rps: float
+) -> None:
+    assert_same_as_planned(computed.values({PEAK: peak_rps}), plan_at(peak_rps))
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(office() is None, reason="LibreOffice is not installed: apt-get install libreoffice-calc-nogui")
+def test_libreoffice_computes_the_same_at_twenty_peaks(file: Path, plan_at: Plans, tmp_path: Path) -> None:
+    changes: list[Mapping[str, float]] = [{PEAK: peak_rps} for peak_rps in PEAKS]
+    for peak_rps, values in zip(PEAKS, computed_by_office(file, changes, tmp_path), strict=True):
+        assert_same_as_planned(values, plan_at(peak_rps))
+
+
+def test_the_other_yellow_cells_count_as_well(computed: Computed, plan: Plan) -> None:
+    # The winner's replica carries 1,440; 2,400 / (1,440 x 0.5) = 3.3: 4 and 3 spares, at 0.10 USD and 700 hours.
+    values = computed.values({HEADROOM: 0.5, SPARES: 3, HOURS: 700, GROWTH: 0.0, LOAD_BALANCER: 20})
+    assert values["Options!F4"] == 7
+    assert float(values["Options!G4"]) == pytest.approx(490)
+    assert [float(usd) for usd in cells(values, "Months", "F", 12)] == pytest.approx([510.0] * 12)
+    assert computed.values({MINIMUM: 9})["Options!F4"] == 9
+
+
+def test_the_months_of_another_option_can_be_looked_at(computed: Computed, plan: Plan) -> None:
+    other = plan.runners_up[0]
+    values = computed.values({CHOSEN: 2})
+    assert values["Summary!B5"] == other.items[0].offer.name
+    assert values["Months!C4"] == other.items[0].n_replicas
+    assert float(values["Months!D4"]) == pytest.approx(float(other.usd_per_month))
+
+
+def test_a_peak_beyond_the_table_is_told_and_not_guessed(computed: Computed) -> None:
+    values = computed.values({PEAK: 1e9})
+    told = [values[name] for name in ("Options!F4", "Options!G4", "Months!C4", "Months!F15", "Summary!B8")]
+    assert told == ["beyond the table"] * 5
+    assert "plan again" in values["Summary!B9"]
+
+
+def test_lines_besides_the_machines_are_named_when_they_are_left_out(file: Path) -> None:
+    values = read_values(file)
+    assert [values[f"Assumptions!A{row}"] for row in range(10, 14)] == [
+        "load balancer", "disk", "control plane", "data transfer"
+    ]  # fmt: skip
+    assert {values[f"Assumptions!E{row}"] for row in range(10, 14)} == {
+        "excluded: the catalogue has prices of machines only"
+    }
+    left_out = next(values[f"Summary!B{row}"] for row in range(10, 30) if values[f"Summary!A{row}"] == "left out")
+    assert "load balancer, disk, control plane, data transfer" in left_out
+
+
+def test_a_line_that_was_given_is_on_every_months_bill(plan: Plan, scenario: Scenario, tmp_path: Path) -> None:
+    lines = budget_lines({"disk": Decimal("12.5"), "load balancer": Decimal(20)})
+    (tmp_path / "b.xlsx").write_bytes(budget_workbook(plan, scenario, origin=ORIGIN, lines=lines))
+    values = read_values(tmp_path / "b.xlsx")
+    # Four replicas at 73 USD, and 32.50 besides.
+    assert values["Months!F4"] == pytest.approx(292 + 32.5)
+    assert values["Assumptions!E11"] == "assumed: given with --line"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1", " =1"], ids=repr)
+def test_no_text_becomes_a_formula(plan: Plan, scenario: Scenario, tmp_path: Path, name: str) -> None:
+    assert plan.recommended is not None
+    item = plan.recommended.items[0]
+    offer = replace(item.offer, region=name, source=name, instance_type=replace(item.offer.instance_type, name=name))
+    hostile = replace(plan, recommended=replace(plan.recommended, items=(replace(item, offer=offer),), reason=name))
+    own = replace(scenario, name=name)
+    (tmp_path / "b.xlsx").write_bytes(budget_workbook(hostile, own, origin=ORIGIN, lines=budget_lines(NO_LINES)))
+    (tmp_path / "a.xlsx").write_bytes(budget_workbook(plan, scenario, origin=ORIGIN, lines=budget_lines(NO_LINES)))
+    assert read_formulas(tmp_path / "b.xlsx") == read_formulas(tmp_path / "a.xlsx")
+    values = read_values(tmp_path / "b.xlsx")
+    assert values["Sources!D4"] == f"'{name}"
+    assert values["Options!M4"] == f"'{name}"
+
+
+def test_the_same_plan_gives_the_same_bytes(plan: Plan, scenario: Scenario) -> None:
+    lines = budget_lines(NO_LINES)
+    assert budget_workbook(plan, scenario, origin=ORIGIN, lines=lines) == budget_workbook(
+        plan, scenario, origin=ORIGIN, lines=lines
+    )
