@@ -88,7 +88,7 @@ def test_every_formula_shows_the_value_that_it_computes(file: Path, computed: Co
         assert told == (pytest.approx(stored[name]) if isinstance(told, float | int) else stored[name]), name
 
 
-@pytest.mark.parametrize("peak_rps", [PEAKS[3], 1152.5])
+@pytest.mark.parametrize("peak_rps", [PEAKS[3], 1152.0])
 def test_another_peak_gives_the_replicas_and_the_cost_of_another_plan(
     computed: Computed, plan_at: Plans, peak_rps: float
 ) -> None:
