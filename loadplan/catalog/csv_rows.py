@@ -44,6 +44,12 @@ def read_rows(path: Traversable, columns: Sequence[str]) -> tuple[CsvRow, ...]:
         ) from error
 
 
+def read_header(path: Traversable) -> tuple[str, ...]:
+    """The names of a CSV file's columns, to tell whose file it is. Raises InputError when it can't be read."""
+    lines = _read_text(path).splitlines()
+    return tuple(name.strip() for name in next(csv.reader(lines[:1]), []))
+
+
 def text_in(row: CsvRow, column: str) -> str:
     """The text of a cell that must not be empty. Raises InputError."""
     text = row.cells[column]

@@ -26,13 +26,13 @@ from loadplan.errors import InputError
 SHIPPED_VERSION = "2026-11"
 UNKNOWN_ARCHITECTURE = "unknown"
 
-_NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
+NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
 
 
 def load_catalog(
     *,
     as_of: date,
-    overrides: Mapping[str, Decimal] = _NO_PRICES,
+    overrides: Mapping[str, Decimal] = NO_PRICES,
     snapshot: Traversable | None = None,
     imported: Sequence[Traversable] = (),
     project: Traversable | None = None,

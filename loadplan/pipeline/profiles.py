@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from loadplan.catalog.price import Catalog, Offer
+from loadplan.catalog.reader import UNKNOWN_ARCHITECTURE
 from loadplan.errors import InputError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.capacity import with_capacities
@@ -147,7 +148,8 @@ def _offer_of(type_name: str, catalog: Catalog, path: Path) -> Offer:
 def _require_same_shape(machine: Machine, offer: Offer, path: Path) -> None:
     named = offer.instance_type
     architecture = _ARCHITECTURES.get(machine.architecture, machine.architecture)
-    if (machine.n_cores, architecture) != (named.n_vcpus, named.architecture):
+    is_other = named.architecture not in (architecture, UNKNOWN_ARCHITECTURE)
+    if machine.n_cores != named.n_vcpus or is_other:
         raise InputError(
             what=f"it was measured on {machine.n_cores} logical cores of {architecture}; {offer.type_name} has "
             f"{named.n_vcpus} of {named.architecture}",

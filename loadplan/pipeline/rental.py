@@ -13,9 +13,9 @@ from pathlib import Path
 
 from loadplan import __version__
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
 from loadplan.errors import InputError
+from loadplan.pipeline.catalogue import catalog_for
 from loadplan.plan.measuring import ASSUMED_MINUTES, measured_minutes, measuring_usd
 from loadplan.plan.offers import allowed_offers
 from loadplan.scenario.reader import read_scenario
@@ -73,7 +73,7 @@ def rental_for(target: Path, type_name: str) -> Rental:
     """
     file = Path(read_run_folder(target).require("scenario").inputs["file"]) if target.is_dir() else target
     scenario = read_scenario(file)
-    catalog = load_catalog(as_of=utc_now().date())
+    catalog = catalog_for(scenario, scenario_file=file, as_of=utc_now().date())
     return rental(type_name, scenario=scenario, folder=file.absolute().parent, file=file.name, catalog=catalog)
 
 

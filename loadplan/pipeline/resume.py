@@ -8,16 +8,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import read_machine
 from loadplan.pipeline import artifacts, steps
 from loadplan.pipeline.artifacts import read_findings
+from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.ledger import read_ledger
 from loadplan.pipeline.observer import Nobody, Observer
-from loadplan.pipeline.profiles import ProfileFile, read_profiles
+from loadplan.pipeline.profiles import GivenProfile, ProfileFile, read_profiles
 from loadplan.pipeline.road import disappointment
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
@@ -65,9 +65,8 @@ def plan_again(
     Raises:
         InputError: when the folder holds no fit, a price names no known machine, or a profile can't be used.
     """
-    given = read_profiles(profiles, load_catalog(as_of=as_of or utc_now().date(), overrides=prices)) if profiles else ()
     with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (reopened, known):
-        road = replace(reopened, profiles=given)
+        road = replace(reopened, profiles=_profiles_for(reopened, profiles))
         fitted = _need(known.fit, "fit", run)
         planned = steps.plan(road, fitted)
         steps.drop_other_verification(road, fitted, planned)
@@ -130,6 +129,13 @@ def _reopened(
             prices=prices,
         )
         yield road, known
+
+
+def _profiles_for(road: Road, files: Sequence[ProfileFile]) -> tuple[GivenProfile, ...]:
+    if not files:
+        return ()
+    file = Path(road.scenario_file)
+    return read_profiles(files, catalog_for(road.scenario, scenario_file=file, as_of=road.as_of, prices=road.prices))
 
 
 def _need(found: T | None, stage: StageName, run: Path) -> T:

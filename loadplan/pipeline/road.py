@@ -9,11 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from loadplan.catalog.capacities import read_capacities
-from loadplan.catalog.reader import load_catalog
 from loadplan.clock import utc_now
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.machine import read_machine
 from loadplan.pipeline import question, steps
+from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.plan.fleet import Plan
@@ -119,7 +119,7 @@ def open_road(
         scenario = replace(scenario, bench=replace(scenario.bench, exhaustive=True))
     machine = read_machine()
     now = utc_now()
-    check_places(load_catalog(as_of=now.date()), scenario.plan)
+    check_places(catalog_for(scenario, scenario_file=scenario_file, as_of=now.date()), scenario.plan)
     model = question.model_bytes(question.need_model(scenario))
     digest = hashlib.sha256(
         "\n".join((question.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
@@ -149,11 +149,11 @@ def plan_given(
     Raises:
         InputError: when the scenario, the capacities or a price can't be used.
     """
-    day = as_of or utc_now().date()
+    day, scenario = as_of or utc_now().date(), read_scenario(scenario_file)
     return plan_on_given(
         read_capacities(capacities_file),
-        scenario=read_scenario(scenario_file),
-        catalog=load_catalog(as_of=day, overrides=prices),
+        scenario=scenario,
+        catalog=catalog_for(scenario, scenario_file=scenario_file, as_of=day, prices=prices),
         as_of=day,
     )
 

@@ -8,7 +8,6 @@ from itertools import count
 from pathlib import Path
 
 from loadplan.bench.records import BenchRun
-from loadplan.catalog.reader import load_catalog
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
@@ -26,6 +25,7 @@ from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, writ
 from loadplan.pipeline.bench_request import bench_request, limit_that_decides_s
 from loadplan.pipeline.benchmark import BenchPiece, benchmark
 from loadplan.pipeline.budget import origin_of, write_budget
+from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.elsewhere import elsewhere_inputs, graph_costs, measured_elsewhere
 from loadplan.pipeline.ledger import append_verification
@@ -217,7 +217,7 @@ def fit(
 def plan(road: Road, fitted: CapacityFit) -> Plan:
     """The cheapest fleet over today's catalogue."""
     scenario, path = road.scenario, road.folder.path
-    catalog = load_catalog(as_of=road.as_of, overrides=road.prices)
+    catalog = catalog_for(scenario, scenario_file=Path(road.scenario_file), as_of=road.as_of, prices=road.prices)
     inputs = {
         **made_by(road, "fit"),
         "traffic": digest(scenario.traffic),

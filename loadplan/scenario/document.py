@@ -164,6 +164,9 @@ class PlanSection(Section):
     hours_per_month: int = Field(default=730, ge=1, le=744)
     horizon_months: int = Field(default=12, ge=1, le=120)
     budget_usd_per_month: float | None = Field(default=None, gt=0, le=1e12)
+    prices: str | None = Field(
+        default=None, min_length=1, description="CSV of the project's own prices, over the catalogue's"
+    )
 
     @model_validator(mode="after")
     def _can_be_paid(self) -> Self:

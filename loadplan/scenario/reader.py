@@ -80,7 +80,7 @@ def read_scenario(path: Path) -> Scenario:
         ),
         bench=_bench(document),
         load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),
-        plan=_plan(document.plan),
+        plan=_plan(document.plan, folder=folder, where=where),
         target=_target(document, folder=folder, where=where, default_model=document.name or path.stem),
     )
 
@@ -247,8 +247,10 @@ def _batch_sizes(document: Document) -> tuple[int, ...]:
     return (*(size for size in _BATCH_LADDER if size < largest), largest)
 
 
-def _plan(plan: PlanSection) -> PlanRules:
+def _plan(plan: PlanSection, *, folder: Path, where: str) -> PlanRules:
     budget = plan.budget_usd_per_month
+    if plan.prices is not None:
+        _inside(plan.prices, folder, where, key="plan.prices")
     return PlanRules(
         providers=tuple(plan.providers),
         regions=tuple(plan.regions),
@@ -262,6 +264,7 @@ def _plan(plan: PlanSection) -> PlanRules:
         owned=tuple(owned_machine(one) for one in plan.owned),
         commitment_discounts=commitment_discounts(plan.commitment_discounts),
         spot=spot_rules(plan.spot),
+        price_file=plan.prices,
     )
 
 

@@ -149,6 +149,7 @@ class PlanRules:
     owned: tuple[OwnedMachine, ...] = ()
     commitment_discounts: CommitmentDiscounts = ASSUMED_DISCOUNTS
     spot: SpotRules = ASSUMED_SPOT
+    price_file: str | None = None  # the project's own prices, beside the scenario's file; None: it has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
