@@ -14,6 +14,7 @@ from loadplan.bench.compare import BenchComparison
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
 from loadplan.cli.class_documents import class_documents, class_verdict_document, objective_document
 from loadplan.cli.figures import Document, figure, interval, summary
+from loadplan.cli.purchase_documents import mix_document
 from loadplan.cli.resource_documents import probe_document, resource_documents
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
@@ -232,6 +233,7 @@ def plan_document(plan: Plan) -> Document:
         "runners_up": [{**_fleet(fleet), "reason": fleet.reason} for fleet in plan.runners_up],
         "nearest_miss": None if plan.nearest_miss is None else _fleet(plan.nearest_miss),
         "binding_constraint": plan.binding_constraint,
+        "purchase_mix": mix_document(plan.purchase_mix),
         "worth_measuring": [_worth_measuring(one) for one in plan.worth_measuring],
         "peak_rps": plan.peak_rps,
         "oldest_price_date": None if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),

@@ -7,6 +7,8 @@ import numpy as np
 from loadplan.bench.doubts import column_name, counted
 from loadplan.bench.records import BenchRun
 from loadplan.bench.resources import column_resources
+from loadplan.catalog.price import Offer
+from loadplan.cli.purchase_documents import mix_text
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.ledger import N_ENTRIES_LEAST, LedgerFigure
@@ -63,6 +65,8 @@ def plan_lines(plan: Plan) -> list[str]:
     for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
         text = f"{fleet_name(other)}, ${other.usd_per_month:,.2f}: {other.reason}"
         lines.append(_line("not" if i == 0 else "", text))
+    mixed = mix_text(plan.purchase_mix)
+    lines += [] if mixed is None else [_line("or pay", mixed)]
     lines += [_line("measure", _worth_measuring(one)) for one in plan.worth_measuring[:1]]
     return lines
 
@@ -344,9 +348,14 @@ def fleet_name(fleet: Fleet) -> str:
 def _prices(fleet: Fleet) -> str:
     """Such as `$0.0620 an hour each, seen 2026-06-18 (shipped 2026-11)`."""
     return " + ".join(
-        f"${item.offer.usd_per_hour:,.4f} an hour each, seen {item.offer.price_date} ({item.offer.layer})"
-        for item in fleet.items
+        f"{_price(item.offer)} each, seen {item.offer.price_date} ({item.offer.layer})" for item in fleet.items
     )
+
+
+def _price(offer: Offer) -> str:
+    if offer.usd_per_month is not None:
+        return f"${offer.usd_per_month:,.2f} a month"
+    return f"${offer.usd_per_hour:,.4f} an hour"
 
 
 def _holds(plan: Plan, fleet: Fleet) -> str:

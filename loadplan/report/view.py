@@ -7,6 +7,7 @@ here is known better; a whole number stays whole, so that what was given reads a
 import unicodedata
 from decimal import Decimal
 
+from loadplan.catalog.price import Offer
 from loadplan.execution import ExecutionConfig, Setting
 from loadplan.plan.fleet import Fleet
 from loadplan.scenario.spec import Scenario
@@ -15,6 +16,7 @@ from loadplan.stats import Interval
 from loadplan.units import SECONDS_PER_MS
 
 UNKNOWN = "unknown"
+_DECIMALS_OF_LISTS = 14  # of a price; the longest on record has 13
 # Characters that change how the text around them is read: a name must not turn the sentence that it stands in.
 _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
@@ -64,6 +66,20 @@ def percent(ratio: float) -> str:
 def usd(amount: Decimal) -> str:
     """Cents and parted thousands."""
     return f"${amount:,.2f}"
+
+
+def price_each(offer: Offer) -> str:
+    """Such as `$0.1785 an hour`, or `$140.00 a month` where it is paid by the month."""
+    if offer.usd_per_month is not None:
+        return f"{usd(offer.usd_per_month)} a month"
+    return f"${price_per_hour(offer):f} an hour"
+
+
+def price_per_hour(offer: Offer) -> Decimal:
+    """The price as its list wrote it; one that was worked out has six decimals."""
+    # No list writes more decimals than these, so more of them come from a division.
+    is_written = offer.usd_per_hour == round(offer.usd_per_hour, _DECIMALS_OF_LISTS)
+    return offer.usd_per_hour if is_written else round(offer.usd_per_hour, 6)
 
 
 def rate(rate_rps: float) -> str:

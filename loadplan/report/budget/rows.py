@@ -11,6 +11,7 @@ from decimal import Decimal
 from loadplan.plan.fleet import FleetItem, MonthCost, Plan
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine
+from loadplan.report.view import price_per_hour
 
 _HEADER = (
     "month",  # 0 is the first month of the horizon
@@ -61,7 +62,7 @@ def _machines(plan: Plan, month: MonthCost, item: FleetItem, evidence: str) -> l
         safe_text(offer.instance_type.name),
         offer.purchase,
         str(month.n_replicas),
-        str(offer.usd_per_hour),
+        str(price_per_hour(offer)),
         str(plan.hours_per_month),
         str(month.usd.quantize(_CENT)),
         evidence,

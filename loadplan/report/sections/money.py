@@ -8,7 +8,7 @@ from loadplan.report.budget.rows import budget_csv
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Download, Facts, Figure, Fold, Section, Table, number, text
-from loadplan.report.view import counted, digits, fleet_name, percent, rate, usd
+from loadplan.report.view import counted, digits, fleet_name, percent, price_each, rate, usd
 from loadplan.scenario.spec import PlanRules
 
 # From a quarter of the planned peak to twice it; only the steps are kept.
@@ -48,7 +48,7 @@ def _prices(plan: Plan, fleet: Fleet, rules: PlanRules) -> Facts:
         offer = item.offer
         doubt = "" if offer.quality == "ok" else f"; doubt: {offer.quality}"
         seen = f"seen {offer.price_date}, {offer.source} ({offer.layer}){doubt}"
-        rows.append(("price", f"{offer.name}: ${offer.usd_per_hour:f} an hour each, {seen}"))
+        rows.append(("price", f"{offer.name}: {price_each(offer)} each, {seen}"))
     return Facts(
         rows=(
             *rows,
