@@ -16,6 +16,7 @@ from loadplan.cli.class_documents import class_documents, class_verdict_document
 from loadplan.cli.figures import Document, figure, interval, summary
 from loadplan.cli.purchase_documents import mix_document
 from loadplan.cli.resource_documents import probe_document, resource_documents
+from loadplan.cli.scaling_documents import scaling_document
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.ledger import N_ENTRIES_LEAST, WANTED_COVERAGE_RATIO, LedgerFindings
@@ -235,6 +236,7 @@ def plan_document(plan: Plan) -> Document:
         "binding_constraint": plan.binding_constraint,
         "purchase_mix": mix_document(plan.purchase_mix),
         "worth_measuring": [_worth_measuring(one) for one in plan.worth_measuring],
+        "scaling": scaling_document(plan.scaling),
         "peak_rps": plan.peak_rps,
         "oldest_price_date": None if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),
         "catalog": plan.catalog_version,

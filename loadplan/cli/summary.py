@@ -9,6 +9,7 @@ from loadplan.bench.records import BenchRun
 from loadplan.bench.resources import column_resources
 from loadplan.catalog.price import Offer
 from loadplan.cli.purchase_documents import mix_text
+from loadplan.cli.scaling_documents import scaling_text
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.ledger import N_ENTRIES_LEAST, LedgerFigure
@@ -67,6 +68,8 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(_line("not" if i == 0 else "", text))
     mixed = mix_text(plan.purchase_mix)
     lines += [] if mixed is None else [_line("or pay", mixed)]
+    following = scaling_text(plan.scaling)
+    lines += [] if following is None else [_line("scale", following)]
     lines += [_line("measure", _worth_measuring(one)) for one in plan.worth_measuring[:1]]
     return lines
 

@@ -50,6 +50,7 @@ from loadplan.fit.service_time import (
     served_laws,
     service_time_caveats,
 )
+from loadplan.fit.start_times import with_start_times
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.fit.worlds import (
     LONGER_AT_MOST,
@@ -120,7 +121,7 @@ def fit_capacity(
         arrivals=busiest(scenario.traffic.arrivals),
         rows_per_request=scenario.traffic.rows_per_request,
         classes=scenario.traffic.classes,
-        service_times=with_server_memory(service_times, benched.starts, useful),
+        service_times=with_start_times(with_server_memory(service_times, benched.starts, useful), benched.starts),
         overhead=laws.best,
         plausible=laws.plausible,
         capacities=(),

@@ -26,6 +26,15 @@ class LengthRatios:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartTimes:
+    """How a process of an execution started in the benchmark: medians over its starts, the file in the page cache."""
+
+    load_s: float  # opening all its sessions
+    first_inference_s: float
+    n_starts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceTimeFit:
     """S(b): the time of one inference of b rows, as a table that is interpolated, never a line."""
 
@@ -38,6 +47,7 @@ class ServiceTimeFit:
     process_ratio: tuple[float, ...] = ()  # standard deviation of ln(mean of a process): how much one is off another
     by_length: tuple[LengthRatios, ...] = ()  # ascending length; empty: no length was timed on its own
     server_bytes: int | None = None  # resident memory of one server process at its most; None: nobody looked
+    start: StartTimes | None = None  # None: no start was measured
     extrapolated_at_most: float = 2.0  # times the largest batch timed, up to which the last step may be prolonged
 
 

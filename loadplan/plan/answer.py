@@ -23,6 +23,7 @@ from loadplan.plan.measuring import Chosen, worth_measuring
 from loadplan.plan.offers import listed
 from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
 from loadplan.plan.reasons import money, what_binds, why_lost, why_not_fewer, why_won
+from loadplan.plan.scaling import compare_scaling
 from loadplan.plan.sizing import n_replicas_needed, usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
 
@@ -182,6 +183,7 @@ def _with_winner(plan: Plan, ranked: Sequence[_Ranked], *, demand: Demand, rules
             f"{winner.fleet.items[0].n_replicas} replicas: {not_fewer[0]}{what_binds(winner.fleet.capacity.binding)}"
         ),
         months=_months(winner.candidate, demand=demand, rules=rules),
+        scaling=compare_scaling(winner.candidate, [one.candidate for one in rivals], demand=demand, rules=rules),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from loadplan.catalog.price import Offer
+from loadplan.fit.records import StartTimes
 from loadplan.plan.fleet import Fleet, FleetItem, ReplicaCapacity
 from loadplan.plan.sizing import n_replicas_needed, usd_per_month
 from loadplan.plan.transfer import PredictedP99
@@ -23,6 +24,7 @@ class Candidate:
     capacity: ReplicaCapacity
     sizing_rps: float | Decimal  # the capacity of one replica that is counted on, above zero
     predict_p99: Callable[[float], PredictedP99 | None]  # from the rate of one replica
+    start: StartTimes | None = None  # of a server process where it was measured; None: no start was
 
 
 def least_fleet(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> Fleet:

@@ -10,6 +10,7 @@ from loadplan.caveat import Basis, Caveat
 from loadplan.execution import Setting
 from loadplan.fit.records import Binding
 from loadplan.plan.purchase_record import PurchaseMix
+from loadplan.plan.scaling_records import Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,5 +119,6 @@ class Plan:
     catalog_version: str
     assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
+    scaling: Scaling | None = None  # None: nothing is feasible
     worth_measuring: tuple[WorthMeasuring, ...] = ()  # by what it is expected to save, best first
     purchase_mix: PurchaseMix | None = None  # of the recommended fleet; None: the scenario allows only one way to pay

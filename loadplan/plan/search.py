@@ -12,7 +12,7 @@ from functools import cache, partial
 from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Basis, Caveat
-from loadplan.fit.records import Binding, CapacityFit, SettingCapacity
+from loadplan.fit.records import Binding, CapacityFit, SettingCapacity, StartTimes
 from loadplan.plan.accelerator import n_gpus
 from loadplan.plan.answer import Considered, NearMiss, answer
 from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions, gpu_assumptions
@@ -75,6 +75,7 @@ class _CoreCapacity:
     measured_on: str | None  # the type or the GPU whose profile this rests on; None: the machine at hand
     binding: Binding | None  # where there are classes
     server_bytes: int | None  # memory of one server process; None: nobody looked
+    start: StartTimes | None  # of one server process; None: no start was measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +267,7 @@ def _core_capacity(
         measured_on=None if ground.is_here else ground.label,
         binding=capacity.binding if ground.fit.classes else None,
         server_bytes=None if law is None else law.server_bytes,
+        start=None if law is None else law.start,
     )
 
 
@@ -316,6 +318,7 @@ def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
         ),
         sizing_rps=float(f"{sizing_rps:.9g}"),  # the noise of binary floats must not buy a replica
         predict_p99=partial(_replica_p99, core, n_processes),
+        start=core.start,
     )
 
 

@@ -4,9 +4,9 @@ Rates are requests per second, money is `Decimal` in USD. The decision a reader 
 in exact fractions of the figures as written, because binary floats make ceil(2.1 / (3 x 0.7)) two instead of one.
 """
 
-import math
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from loadplan.catalog.price import Offer
 from loadplan.scenario.spec import PlanRules
@@ -17,8 +17,11 @@ def n_replicas_for_peak(peak_rps: float, capacity_rps: float | Decimal, *, rules
 
     The capacity is that of one replica and above zero.
     """
-    carrying = as_written(peak_rps) / (as_written(capacity_rps) * (1 - as_written(rules.headroom_ratio)))
-    return math.ceil(carrying) + rules.n_spare_replicas
+    peak, capacity, headroom = map(as_written, (peak_rps, capacity_rps, rules.headroom_ratio))
+    # In whole numbers: fractions are cut at every step, and every hour of a week is counted for every offer.
+    numerator = peak.numerator * capacity.denominator * headroom.denominator
+    denominator = peak.denominator * capacity.numerator * (headroom.denominator - headroom.numerator)
+    return -(-numerator // denominator) + rules.n_spare_replicas
 
 
 def n_replicas_needed(peak_rps: float, capacity_rps: float | Decimal, *, rules: PlanRules) -> int:
@@ -39,6 +42,7 @@ def usd_per_month(offer: Offer, n_replicas: int, *, rules: PlanRules) -> Decimal
     return offer.usd_per_hour * n_replicas * rules.hours_per_month
 
 
+@lru_cache(maxsize=65_536, typed=True)  # the hours of a week are counted for every offer
 def as_written(number: float | Decimal) -> Fraction:
     """The exact fraction of a number's shortest decimal form: 0.7 is 7/10."""
     return Fraction(str(number))

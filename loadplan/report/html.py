@@ -38,6 +38,7 @@ from loadplan.report.sections.measured import measured_section
 from loadplan.report.sections.money import money_section
 from loadplan.report.sections.paying import paying_section
 from loadplan.report.sections.same_model import same_model_section
+from loadplan.report.sections.scaling import scaling_section
 from loadplan.report.view import digits, plain
 
 N_WEAK_POINTS = 3
@@ -109,6 +110,7 @@ def _sections(known: Findings, provenance: Provenance) -> Iterable[Section | Non
     yield holding_section(known)
     yield money_section(known)
     yield paying_section(known)
+    yield scaling_section(known)
     yield measured_section(known)
     yield live_run_section(known)
     yield cost_model_section(known)

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from loadplan.scenario.model_section import Model
 from loadplan.scenario.purchase_section import DiscountsSection, OwnedSection, SpotSection, ways_to_pay_mistakes
+from loadplan.scenario.scaling_section import ScalingSection, StartUpSection
 from loadplan.scenario.section import (
     MAX_COUNT,
     MAX_MS,
@@ -167,6 +168,8 @@ class PlanSection(Section):
     prices: str | None = Field(
         default=None, min_length=1, description="CSV of the project's own prices, over the catalogue's"
     )
+    start_up: StartUpSection = Field(default_factory=StartUpSection, description="how soon a new replica serves")
+    scaling: ScalingSection = Field(default_factory=ScalingSection, description="replicas that follow the week")
 
     @model_validator(mode="after")
     def _can_be_paid(self) -> Self:

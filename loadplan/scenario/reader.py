@@ -20,6 +20,7 @@ from loadplan.scenario.model_section import Model, ParityLimit
 from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.scenario.purchase_section import commitment_discounts, owned_machine, spot_rules
 from loadplan.scenario.rows_law import always
+from loadplan.scenario.scaling_section import resolve_scaling, resolve_start_up
 from loadplan.scenario.section import NAME_PATTERN
 from loadplan.scenario.spec import (
     BenchBudget,
@@ -265,6 +266,8 @@ def _plan(plan: PlanSection, *, folder: Path, where: str) -> PlanRules:
         commitment_discounts=commitment_discounts(plan.commitment_discounts),
         spot=spot_rules(plan.spot),
         price_file=plan.prices,
+        start_up=resolve_start_up(plan.start_up),
+        scaling=resolve_scaling(plan.scaling),
     )
 
 

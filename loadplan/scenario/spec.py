@@ -19,6 +19,7 @@ ModelSourceKind = Literal["sklearn", "xgboost", "lightgbm", "torch", "transforme
 QualityMetric = Literal["accuracy", "auc", "mae", "ndcg"]
 HttpMethod = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 TargetProtocol = Literal["json", "v2", "v2_binary", "v2_grpc"]
+ScalingPolicy = Literal["static", "scheduled", "reactive"]
 StageName = Literal["scenario", "export", "bench", "load", "fit", "plan", "verify", "report"]
 
 
@@ -134,6 +135,25 @@ class LoadBudget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartUpRules:
+    """What passes until a new replica serves, as far as the scenario says it; None: measured, or assumed."""
+
+    node_s: float | None = None
+    image_s: float | None = None
+    load_s: float | None = None
+    warm_up_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalingRules:
+    """Which way of scaling the months are shown for, and how the reactive one decides."""
+
+    policy: ScalingPolicy = "static"
+    target_ratio: float | None = None  # share of a replica's usable capacity; None: 1 - headroom
+    stabilisation_s: float = 300.0  # replicas go only after so long without need of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRules:
     """What the fleet must respect."""
 
@@ -150,6 +170,8 @@ class PlanRules:
     commitment_discounts: CommitmentDiscounts = ASSUMED_DISCOUNTS
     spot: SpotRules = ASSUMED_SPOT
     price_file: str | None = None  # the project's own prices, beside the scenario's file; None: it has none
+    start_up: StartUpRules = StartUpRules()
+    scaling: ScalingRules = ScalingRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,12 @@ from loadplan.report.budget.rows import budget_csv
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Download, Facts, Figure, Fold, Section, Table, number, text
-from loadplan.report.view import counted, digits, fleet_name, percent, price_each, rate, usd
+from loadplan.report.view import counted, digits, fleet_name, price_each, rate, usd
 from loadplan.scenario.spec import PlanRules
 
 # From a quarter of the planned peak to twice it; only the steps are kept.
 _PEAK_SHARES = tuple(i / 200 for i in range(50, 401))
 _N_RIVALS = 2
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def money_section(known: Findings) -> Section | None:
@@ -35,7 +34,6 @@ def money_section(known: Findings) -> Section | None:
         blocks.append(figure)
     if is_growing:
         blocks.append(_cost_over_months(plan))
-    blocks.append(_week(known, plan, fleet))
     blocks.append(
         Download(name="budget.csv", media_type="text/csv", text=budget_csv(plan), label="Download the months as CSV")
     )
@@ -118,38 +116,6 @@ def _steps(plan: Plan, fleet: Fleet, rules: PlanRules, *, hue: int) -> Series:
         hue=hue,
         is_dashed=hue > 0,
         labels=labels,
-    )
-
-
-def _week(known: Findings, plan: Plan, fleet: Fleet) -> Figure:
-    """Demand in each hour of the week under what the fleet carries, which is bought for all of them."""
-    demand = [share * plan.peak_rps for share in known.scenario.traffic.week_shares]
-    n_left = fleet.items[0].n_replicas - plan.n_spare_replicas
-    carried_rps = n_left * fleet.capacity.usable_capacity_rps_low
-    hours = [float(hour) for hour in range(len(demand))]
-    return Figure(
-        name="demand-over-week",
-        title="What does the week need?",
-        sentence=(
-            f"On average {rate(plan.mean_rps)}, {percent(plan.mean_rps / plan.peak_rps)} of the peak (given), under a "
-            f"fleet that carries {rate(carried_rps)} in every hour with the spares gone ({fleet.capacity.basis}, low "
-            "end)."
-        ),
-        chart=Chart(
-            x=Axis(title="hour of the week, UTC", ticks=[(24.0 * i, day) for i, day in enumerate(_DAYS)]),
-            y=Axis(title="requests/s", starts_at_zero=True),
-            series=(
-                Series(name="demand", x=hours, y=demand, style="step"),
-                Series(
-                    name="carried, spares gone",
-                    x=[hours[0], hours[-1]],
-                    y=[carried_rps, carried_rps],
-                    style="step",
-                    hue=2,
-                    is_dashed=True,
-                ),
-            ),
-        ),
     )
 
 
