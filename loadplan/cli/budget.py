@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from loadplan.cli import console
-from loadplan.cli.options import DebugOption, JsonOption, RunArgument
+from loadplan.cli.options import AsOfOption, DebugOption, JsonOption, RunArgument, parse_date
 
 LinesOption = Annotated[
     list[str] | None,
@@ -27,15 +27,20 @@ def budget(
     run: RunArgument,
     line: LinesOption = None,
     output: FolderOption = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> int:
     """The budget of a run's plan: its months as CSV on standard output, and a workbook that computes."""
+    from loadplan.clock import utc_now
     from loadplan.pipeline.artifacts import BUDGET
     from loadplan.pipeline.budget import BUDGET_FOLDER, read_planned, write_budget
+    from loadplan.plan.offers import bought, require_recent_prices
     from loadplan.report.budget.lines import parse_lines
 
+    day = parse_date(as_of) or utc_now().date()
     given, planned = parse_lines(line or []), read_planned(run)
+    require_recent_prices(bought(planned.plan), as_of=day)
     folder = output or run / BUDGET_FOLDER
     names = write_budget(folder, planned.plan, planned.scenario, origin=planned.origin, given=given)
     text = (folder / BUDGET).read_text(encoding="utf-8")

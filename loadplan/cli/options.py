@@ -21,6 +21,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The day prices are judged on.")]
+
 DEFAULT_OUTPUT = Path("results")
 
 

@@ -8,6 +8,7 @@ import typer
 from loadplan.cli import console
 from loadplan.cli.options import (
     DEFAULT_OUTPUT,
+    AsOfOption,
     DebugOption,
     FreshOption,
     JsonOption,
@@ -37,7 +38,6 @@ LedgerOption = Annotated[
 PriceOption = Annotated[
     list[str] | None, typer.Option("--price", metavar="P/R/TYPE=X", help="Your own USD per hour; may be repeated.")
 ]
-AsOfOption = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="The day prices are judged on.")]
 
 
 def register(app: typer.Typer) -> None:

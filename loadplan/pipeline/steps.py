@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from loadplan.bench.records import BenchRun
+from loadplan.catalog.staleness import too_old_offers
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
@@ -34,6 +35,7 @@ from loadplan.pipeline.question import model_bytes, need_model, portable
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.plan.fleet import Plan
+from loadplan.plan.offers import bought
 from loadplan.plan.search import plan_fleet
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
@@ -314,7 +316,8 @@ def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
 
     def make() -> Made:
         write_text(path / artifacts.REPORT, render_report(known, provenance))
-        if known.plan is None:
+        # A bill on prices that are too old for one would be read all the same.
+        if known.plan is None or too_old_offers(bought(known.plan), road.as_of):
             return Made(paths=[artifacts.REPORT], outcome=str(path / artifacts.REPORT))
         names = [artifacts.REPORT, *write_budget(path, known.plan, known.scenario, origin=origin_of(road.folder))]
         return Made(paths=names, outcome=str(path / artifacts.REPORT))

@@ -20,7 +20,7 @@ from loadplan.plan.commitments import commitment_caveats
 from loadplan.plan.demand import Demand, read_demand
 from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
 from loadplan.plan.measuring import Chosen, worth_measuring
-from loadplan.plan.offers import listed
+from loadplan.plan.offers import doubtful_price_caveats, listed
 from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
 from loadplan.plan.reasons import money, what_binds, why_lost, why_not_fewer, why_won
 from loadplan.plan.scaling import compare_scaling
@@ -106,7 +106,8 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     if _is_above_budget(ranked[0].fleet, rules):
         return _above_budget(plan, ranked[0].fleet, rules)
     plan = _with_winner(plan, ranked, demand=demand, rules=rules)
-    return _with_mix(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
+    plan = _with_mix(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
+    return _with_doubts_of_prices(plan, ranked)
 
 
 def _without_too_few(considered: Considered, *, peak_rps: float, rules: PlanRules) -> Considered:
@@ -146,6 +147,17 @@ def _with_mix(plan: Plan, candidate: Candidate, offers: Sequence[Offer], *, dema
             *growth_caveats(candidate, plan.months),
         ),
     )
+
+
+def _with_doubts_of_prices(plan: Plan, ranked: Sequence[_Ranked]) -> Plan:
+    """The plan with what is doubtful about the prices that it rests on, so that none of them wins in silence."""
+    trusted = next((one.fleet for one in ranked if one.candidate.offer.quality == "ok"), None)
+    words = None if trusted is None else f"{trusted.items[0].offer.name} at {money(trusted.usd_per_month)} a month"
+    bought = [
+        ranked[0].candidate.offer,
+        *(item.offer for item in (plan.purchase_mix.items if plan.purchase_mix else ())),
+    ]
+    return replace(plan, caveats=(*plan.caveats, *doubtful_price_caveats(bought, words)))
 
 
 def _best_of_each_type(candidates: Iterable[Candidate], *, peak_rps: float, rules: PlanRules) -> list[_Ranked]:

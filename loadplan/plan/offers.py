@@ -5,17 +5,14 @@ from dataclasses import replace
 from datetime import date
 from difflib import get_close_matches
 
-from loadplan.catalog.price import Catalog, Offer, PurchaseKind
+from loadplan.catalog.price import Catalog, Offer
+from loadplan.catalog.staleness import age_days, age_limits, stale_offers, too_old_offers
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.plan.commitments import assumed_commitments, discount_assumptions
-from loadplan.plan.fleet import Assumption, NotOffered
+from loadplan.plan.fleet import Assumption, NotOffered, Plan
 from loadplan.plan.owned import owned_assumptions, owned_offers
 from loadplan.scenario.spec import PlanRules
-
-# Days after which a price is doubted. In aws us-east-1 9 of 33,570 on-demand prices changed between two of 37 snapshots
-# of 2023-09 to 2026-07; spot prices are set anew about every two weeks.
-_STALE_AFTER_DAYS: dict[PurchaseKind, int] = {"on_demand": 90, "spot": 3, "commit_1y": 90, "commit_3y": 90}
 
 
 def allowed_offers(catalog: Catalog, rules: PlanRules) -> tuple[Offer, ...]:
@@ -75,8 +72,6 @@ def why_not_plannable(offer: Offer) -> str | None:
     """Why no plan may rest on this offer, however its capacity is known; None where one may."""
     if offer.purchase == "spot":
         return "spot: only bought above a floor of replicas that stay; see the purchase mix"
-    if offer.quality != "ok":
-        return f"its price is doubtful ({offer.quality}); give one that you trust with --price"
     return None
 
 
@@ -89,23 +84,61 @@ def listed(reasons: Iterable[tuple[Offer, str]]) -> tuple[NotOffered, ...]:
 def stale_price_caveats(offers: Iterable[Offer], as_of: date) -> tuple[Caveat, ...]:
     """One caveat when prices that were compared are older than their kind allows, with the oldest one's age."""
     compared = list(offers)
-    stale = [offer for offer in compared if _age_days(offer, as_of) > _STALE_AFTER_DAYS.get(offer.purchase, 90)]
+    stale = stale_offers(compared, as_of)
     if not stale:
         return ()
-    oldest = min(stale, key=lambda offer: (offer.price_date, offer.name))
-    age_days = _age_days(oldest, as_of)
+    age = age_days(stale[0], as_of)
+    n_refused = len(too_old_offers(compared, as_of))
+    refused = f"; {n_refused} of them are so old that no budget may rest on them" if n_refused else ""
     return (
         Caveat(
             code="catalog.stale",
             what=(
                 f"{len(stale)} of the {len(compared)} prices compared are older than their kind should be; the oldest,"
-                f" of {oldest.name}, was seen {age_days} days before {as_of}"
+                f" of {stale[0].name}, was seen {age} days before {as_of}{refused}"
             ),
             fix="look up today's price of the recommended fleet and give it with --price",
-            number=float(age_days),
+            number=float(age),
         ),
     )
 
 
-def _age_days(offer: Offer, as_of: date) -> int:
-    return (as_of - offer.price_date).days
+def bought(plan: Plan) -> tuple[Offer, ...]:
+    """The offers of a plan's fleet; none where nothing is feasible."""
+    return () if plan.recommended is None else tuple(item.offer for item in plan.recommended.items)
+
+
+def doubtful_price_caveats(offers: Iterable[Offer], trusted: str | None) -> tuple[Caveat, ...]:
+    """One caveat for each doubtful price that a plan rests on.
+
+    Args:
+        offers: what the plan buys.
+        trusted: the best fleet with prices that nobody doubts, and what it costs, in words; None: there is none.
+    """
+    instead = "no other fleet has a price without doubt" if trusted is None else f"without it the answer is {trusted}"
+    return tuple(
+        Caveat(
+            code="catalog.doubtful_price",
+            what=f"the price of {offer.name}, on which this plan rests, is doubtful ({offer.quality}); {instead}",
+            fix=f"look it up and give it with --price {offer.name}=USD per hour",
+        )
+        for offer in dict.fromkeys(offers)
+        if offer.quality != "ok"
+    )
+
+
+def require_recent_prices(offers: Iterable[Offer], *, as_of: date) -> None:
+    """Hold a budget to prices that are not too old for it.
+
+    Raises:
+        InputError: naming the oldest that is, its age, and what its kind may be old.
+    """
+    old = too_old_offers(offers, as_of)
+    if old:
+        limit = age_limits(old[0]).refuse_after_days
+        raise InputError(
+            what=f"the price of {old[0].name} was seen {age_days(old[0], as_of)} days before {as_of}; a budget "
+            f"rests on prices of its kind for {limit} days at most",
+            where=old[0].layer,
+            fix=f"plan again with today's price: `loadplan plan RUN --price {old[0].name}=USD per hour`",
+        )

@@ -160,11 +160,16 @@ def test_a_region_in_the_row_holds_only_there(scenario: Scenario, offer: Offer) 
     assert result.recommended.items[0].offer.region == "east"
 
 
-def test_a_doubtful_price_can_not_win(scenario: Scenario, offer: Offer) -> None:
+def test_a_doubtful_price_wins_only_with_a_caveat_that_names_the_fleet_without_it(
+    scenario: Scenario, offer: Offer
+) -> None:
     doubtful = replace(priced(offer, "x", "0.01"), quality="suspect: mixed meters")
     result = plan(scenario, [doubtful, priced(offer, "a", "0.1")], [given("x", "1000"), given("a", "1000")])
-    assert bought(result.recommended)[0] == "a"
-    assert "suspect: mixed meters" in result.not_offered[0].reason
+    assert bought(result.recommended)[0] == "x"
+    (caveat,) = [one for one in result.caveats if one.code == "catalog.doubtful_price"]
+    assert "suspect: mixed meters" in caveat.what
+    # Two at 0.1 USD an hour for 730 hours: one carries 1,000 less a fifth, one is spare.
+    assert "the answer is aws/east/a/on_demand at" in caveat.what
 
 
 def test_a_row_without_a_price_is_named(scenario: Scenario, offer: Offer) -> None:
