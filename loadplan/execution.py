@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 # Begins the key under which a model's file names a word that its text input of that name knows.
 EXAMPLE_TEXT_KEY = "loadplan.example_text."
 
 # The variant whose file holds the graph as ONNX Runtime left it after its own optimisations.
 OPTIMISED_OFFLINE = "fp32_optimised"
+
+# How a request finds its replica. `round_robin` passes over replicas that are known to be lost. `least_outstanding`
+# takes the one with the fewest requests that it has not answered, the next in turn of several. `per_connection` ties
+# each of the clients' connections to a replica, dealt at random, so that shares are unequal. `shared_queue` is no
+# balancer but one queue, of which every process takes a batch when it is free.
+Balancing = Literal["random", "round_robin", "least_outstanding", "per_connection", "shared_queue"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

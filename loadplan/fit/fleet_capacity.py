@@ -7,14 +7,15 @@ per second.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from loadplan.errors import InputError
-from loadplan.execution import Setting
-from loadplan.fit.fleet_records import Balancing, Fate, Fleet, FleetNoise, Loss
+from loadplan.execution import Balancing, Setting
+from loadplan.fit.fleet_kernel import DEAL
+from loadplan.fit.fleet_records import Fate, Fleet, FleetNoise, Loss
 from loadplan.fit.rate_search import highest_rps, is_met
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.service_time import find_law
@@ -47,7 +48,7 @@ def planned_fleet(fit: CapacityFit, setting: Setting, *, n_replicas: int, balanc
     Raises:
         InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were.
     """
-    return _fleet(_best_world(fit, setting), setting, n_replicas, balancing)
+    return fleet_in(_best_world(fit, setting), setting, n_replicas, balancing)
 
 
 def usable_fleet_rps(
@@ -59,8 +60,35 @@ def usable_fleet_rps(
         InputError: as `planned_fleet`.
     """
     world = _best_world(fit, setting)
-    fleet = _fleet(world, setting, n_replicas, balancing)
+    fleet = fleet_in(world, setting, n_replicas, balancing)
     noise = _noise(fit, setting, fleet)
+    return highest_rps(saturated_fleet_rps(world, setting, fleet, noise), holds_in(world, fleet, noise, objectives))
+
+
+def saturated_fleet_rps(world: World, setting: Setting, fleet: Fleet, noise: FleetNoise) -> float:
+    """The rate of all requests at which the queue of the process with the largest share grows without end.
+
+    A run of a second or two doesn't show it: the limits may allow a longer wait than the queue reaches by then.
+    """
+    return saturated_rps(world, setting) / _largest_share(fleet, noise)
+
+
+def _largest_share(fleet: Fleet, noise: FleetNoise) -> float:
+    """Of all requests in the long run, what the process gets that gets most: connections are dealt as by the kernel."""
+    if fleet.balancing == "shared_queue":
+        return 1.0 / fleet.n_processes
+    deal = noise.multipliers[DEAL]
+    n, per, connections = fleet.n_replicas, fleet.serving.n_server_processes, np.arange(fleet.n_connections)
+    if fleet.balancing == "per_connection":
+        replica = (deal[connections % deal.size] * n).astype(np.int64)
+    else:  # each replica has as many connections
+        replica, connections = np.repeat(np.arange(n), fleet.n_connections), np.tile(connections, n)
+    process = (deal[((replica + 1) * fleet.n_connections + connections) % deal.size] * per).astype(np.int64)
+    return float(np.bincount(replica * per + process).max()) / connections.size
+
+
+def holds_in(world: World, fleet: Fleet, noise: FleetNoise, objectives: Sequence[Slo]) -> Callable[[float], bool]:
+    """Whether every objective holds at a rate of all requests together, in a world's run of this fleet."""
 
     def holds(rate_rps: float) -> bool:
         sent_s = sent_s_at(world, rate_rps)
@@ -68,7 +96,7 @@ def usable_fleet_rps(
         waits = waits_of(world, sent_s, run.done_s)
         return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
 
-    return highest_rps(fleet.n_processes * saturated_rps(world, setting), holds)
+    return holds
 
 
 def bear_losses(
@@ -137,7 +165,8 @@ def _best_world(fit: CapacityFit, setting: Setting) -> World:
     return worlds_of(fit, setting.execution, setting.serving.max_batch_size)[0]
 
 
-def _fleet(world: World, setting: Setting, n_replicas: int, balancing: Balancing) -> Fleet:
+def fleet_in(world: World, setting: Setting, n_replicas: int, balancing: Balancing) -> Fleet:
+    """Replicas by the law of a world, of which nothing goes wrong yet."""
     return Fleet(
         n_replicas=n_replicas,
         balancing=balancing,

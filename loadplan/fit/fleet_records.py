@@ -7,20 +7,13 @@ own with a queue of its own, as `loadplan serve --processes` starts them. Second
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.execution import ServingConfig
+from loadplan.execution import Balancing, ServingConfig
 from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import Draws, Rows, Times
-
-# How a request finds its replica. `round_robin` passes over replicas that are known to be lost. `least_outstanding`
-# takes the one with the fewest requests that it has not answered, the next in turn of several. `per_connection` ties
-# each of the clients' connections to a replica, dealt at random, so that shares are unequal. `shared_queue` is no
-# balancer but one queue, of which every process takes a batch when it is free.
-Balancing = Literal["random", "round_robin", "least_outstanding", "per_connection", "shared_queue"]
 
 
 class Fate(IntEnum):

@@ -11,6 +11,9 @@ from loadplan.slo import Slo, attainment
 HIGHEST_RATIO = 0.98
 GRID_RATIOS = (0.02, 0.2, 0.4, 0.6, 0.75, 0.87, HIGHEST_RATIO)
 _N_BISECTIONS = 6  # to 0.3 % of the saturated rate
+_STEP = 1.08  # away from a guess, until it is between two rates
+_N_HALVINGS = 3  # of a step, to 1 %
+_LEAST_OF_GUESS = 0.1
 
 
 def highest_rps(saturated_rps: float, holds: Callable[[float], bool]) -> float:
@@ -23,6 +26,26 @@ def highest_rps(saturated_rps: float, holds: Callable[[float], bool]) -> float:
         middle = (low + high) / 2.0
         low, high = (middle, high) if holds(middle * saturated_rps) else (low, middle)
     return low * saturated_rps
+
+
+def highest_near_rps(guess_rps: float, most_rps: float, holds: Callable[[float], bool]) -> float:
+    """As `highest_rps`, from a guess on and to 1 %, up to `most_rps`; 0 where it says no down to a tenth of it."""
+    low_rps = high_rps = min(guess_rps, most_rps)
+    if holds(low_rps):
+        while high_rps == low_rps:
+            if low_rps >= most_rps:
+                return most_rps
+            high_rps = min(_STEP * low_rps, most_rps)
+            low_rps = high_rps if holds(high_rps) else low_rps
+    else:
+        while not holds(low_rps := high_rps / _STEP):
+            high_rps = low_rps
+            if low_rps < _LEAST_OF_GUESS * guess_rps:
+                return 0.0
+    for _ in range(_N_HALVINGS):
+        middle_rps = (low_rps + high_rps) / 2.0
+        low_rps, high_rps = (middle_rps, high_rps) if holds(middle_rps) else (low_rps, middle_rps)
+    return low_rps
 
 
 def is_met(slo: Slo, times_s: NDArray[np.float64]) -> bool:

@@ -6,7 +6,7 @@ The records stand alone: a planner reads them without simulating anything.
 from dataclasses import dataclass
 
 from loadplan.caveat import Basis, Caveat
-from loadplan.execution import ExecutionConfig, Setting
+from loadplan.execution import Balancing, ExecutionConfig, Setting
 from loadplan.fit.ledger import LedgerFindings
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Arrivals
@@ -120,6 +120,25 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetCapacity:
+    """The highest rate of all requests together at which every objective holds, of equal replicas behind a balancer."""
+
+    n_server_processes: int  # of each replica
+    n_replicas: int
+    usable_capacity_rps: float
+    usable_capacity_rps_low: float
+    usable_capacity_rps_high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balancer:
+    """How the requests of the fleets in a fit find their process."""
+
+    balancing: Balancing
+    connections_per_process: int  # on average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingCapacity:
     """The highest offered rate at which every objective holds, of one server process with this setting."""
 
@@ -130,6 +149,8 @@ class SettingCapacity:
     saturated_rps: float  # the rate at which the queue grows without end
     curve: tuple[PredictedLatency, ...]  # from idle to the usable capacity, ascending rate
     binding: Binding | None = None  # None: every limit holds up to the highest rate that is looked at
+    # By processes of a replica, then by replicas, ascending; none: it isn't the best setting of its device.
+    fleets: tuple[FleetCapacity, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,4 +171,5 @@ class CapacityFit:
     probe: ProbeResult | None = None
     classes: tuple[RequestClass, ...] = ()  # of the requests that it is about; none: they are all of one kind
     ledger: LedgerFindings | None = None  # what widened the intervals; None: no ledger was asked
+    balancer: Balancer | None = None  # of the fleets; None: no fleet was simulated
     begun_at: str | None = None  # the run at whose costs the search for this one's began; None: at the usual ones

@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import InputError
+from loadplan.execution import Balancing
 from loadplan.fit import fleet_kernel as kernel
-from loadplan.fit.fleet_records import Balancing, Fleet, FleetDraws, FleetNoise, FleetRun, Loss, Offered
+from loadplan.fit.fleet_records import Fleet, FleetDraws, FleetNoise, FleetRun, Loss, Offered
 from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import LONGEST_PAUSE, N_DRAWS, NEVER_S, Rows, Times, draw, scale, scale_pauses
 

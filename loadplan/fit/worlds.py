@@ -5,7 +5,7 @@ which are the same at every rate. Seconds; requests per second.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -180,6 +180,11 @@ def sent_s_at(world: World, rate_rps: float) -> Times:
     n = n_simulated(world.arrivals, world.n_requests, rate_rps=rate_rps)
     rng = np.random.default_rng(world.arrival_seed)
     return schedule(world.arrivals, rate_rps=rate_rps, duration_s=n / rate_rps, rng=rng)
+
+
+def with_length(world: World, n_requests: int, rng: np.random.Generator) -> World:
+    """The same law with other arrivals, of so many requests, or more where they take longer to show what they do."""
+    return replace(world, n_requests=n_requests, unit_s=_unit_arrivals(world.arrivals, n_requests, rng))
 
 
 def as_long_as(sent_s: Times, values: NDArray[Value]) -> NDArray[Value]:

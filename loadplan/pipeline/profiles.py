@@ -11,6 +11,7 @@ from loadplan.catalog.reader import UNKNOWN_ARCHITECTURE
 from loadplan.errors import InputError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.capacity import with_capacities
+from loadplan.fit.fleet_ladder import with_fleets
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import Machine
 from loadplan.pipeline.artifacts import read_findings
@@ -212,7 +213,7 @@ def _fit_for(given: GivenProfile, scenario: Scenario, variants: set[str], model_
             where=where,
             fix="measure there again with this scenario",
         )
-    return with_capacities(replace(facts.fit, service_times=laws), scenario)
+    return with_fleets(with_capacities(replace(facts.fit, service_times=laws), scenario), scenario)
 
 
 def _classes(classes: Sequence[RequestClass]) -> str:

@@ -15,6 +15,7 @@ from loadplan.export.isolated import export_isolated
 from loadplan.export.runner import ExportStep
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.fleet_ladder import with_fleets
 from loadplan.fit.ledger import LedgerFindings
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.useful_runs import reasons_against
@@ -191,6 +192,7 @@ def fit(
         **made_by(road, "bench", "load"),
         "objectives": digest(scenario.objectives),
         "serving": digest(scenario.serving),
+        "balancer": digest((scenario.fleet.balancing, scenario.fleet.connections_per_process)),
         "traffic": digest((scenario.traffic.arrivals, scenario.traffic.rows_per_request, scenario.traffic.classes)),
         "seed": str(scenario.load.seed),
         **{name: version(name) for name in ("numpy", "scipy", "numba")},
@@ -202,7 +204,7 @@ def fit(
         server, n_bytes = server_of(versions()), payload_bytes(load_payloads(path / artifacts.PAYLOADS), rows)
         known = read_profile(server, benched.machine, n_bytes)
         first = None if known is None else known.overhead
-        fitted = fit_capacity(benched, loads, scenario, ledger=ledger, first=first)
+        fitted = with_fleets(fit_capacity(benched, loads, scenario, ledger=ledger, first=first), scenario)
         fitted = replace(fitted, begun_at=None if known is None else known.run)
         keep_profile(fitted, server=server, n_bytes=n_bytes, run=path.name)
         write_record(path / artifacts.FIT, fitted, schema="loadplan.fit/1")
@@ -224,7 +226,7 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
         **made_by(road, "fit"),
         "traffic": digest(scenario.traffic),
         "objectives": digest(scenario.objectives),
-        "rules": digest(scenario.plan),
+        "rules": digest((scenario.plan, scenario.fleet)),
         "catalog": digest(catalog),
         "as_of": road.as_of.isoformat(),
         **elsewhere_inputs(road),

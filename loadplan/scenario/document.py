@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from loadplan.scenario.fleet_section import FleetSection
 from loadplan.scenario.model_section import Model
 from loadplan.scenario.purchase_section import DiscountsSection, OwnedSection, SpotSection, ways_to_pay_mistakes
 from loadplan.scenario.scaling_section import ScalingSection, StartUpSection
@@ -198,6 +199,7 @@ class Document(Section):
     bench: BenchSection = Field(default_factory=BenchSection)
     load: LoadSection = Field(default_factory=LoadSection)
     plan: PlanSection = Field(default_factory=PlanSection)
+    fleet: FleetSection = Field(default_factory=FleetSection)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

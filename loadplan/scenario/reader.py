@@ -15,6 +15,7 @@ from loadplan.errors import InputError
 from loadplan.scenario.arrivals_section import resolve_arrivals
 from loadplan.scenario.class_mix import pooled_rows
 from loadplan.scenario.document import QUANTILE_OF_KEY, Document, Objective, PlanSection
+from loadplan.scenario.fleet_section import resolve_fleet
 from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
 from loadplan.scenario.model_section import Model, ParityLimit
 from loadplan.scenario.profiles import WEEK_PROFILES
@@ -83,6 +84,7 @@ def read_scenario(path: Path) -> Scenario:
         load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),
         plan=_plan(document.plan, folder=folder, where=where),
         target=_target(document, folder=folder, where=where, default_model=document.name or path.stem),
+        fleet=resolve_fleet(document.fleet),
     )
 
 

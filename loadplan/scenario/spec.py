@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.catalog.price import PurchaseKind
+from loadplan.execution import Balancing
 from loadplan.scenario.arrivals import Arrivals
 from loadplan.scenario.purchase_rules import (
     ASSUMED_DISCOUNTS,
@@ -175,6 +176,27 @@ class PlanRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LossRules:
+    """How the loss of a replica is found out, and how long it may be felt. The defaults are assumed."""
+
+    # So long the balancer still sends to it. Assumed: a probe every five seconds that may fail once.
+    detected_after_s: float = 10.0
+    noticed_after_s: float = 1.0  # by the client of a request that it held or is sent; 0: its connection is reset
+    n_retries: int = 1  # after the first attempt
+    retry_backoff_s: float = 0.1  # before the second attempt, doubled for each that follows
+    recovers_within_s: float = 30.0  # from the loss until every objective holds again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetRules:
+    """What lies between callers and replicas. The defaults are assumed."""
+
+    balancing: Balancing = "round_robin"
+    connections_per_process: int = 32  # on average, of each server process; nginx and others keep so many open
+    loss: LossRules = LossRules()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A running service of the user's own, and how it is asked."""
 
@@ -203,3 +225,4 @@ class Scenario:
     load: LoadBudget
     plan: PlanRules
     target: Service | None = None  # None: the embedded server
+    fleet: FleetRules = FleetRules()

@@ -16,8 +16,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.execution import ServingConfig
-from loadplan.fit.fleet_records import Balancing, Fleet
+from loadplan.execution import Balancing, ServingConfig
+from loadplan.fit.fleet_records import Fleet
 from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import draw, scale, simulate
 from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadplan.execution import ServingConfig
-from loadplan.fit.fleet_records import Balancing, Fleet
+from loadplan.execution import Balancing, ServingConfig
+from loadplan.fit.fleet_records import Fleet
 from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import Noise, draw, scale, simulate
 from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from loadplan.errors import InputError
-from loadplan.execution import ServingConfig
-from loadplan.fit.fleet_records import Balancing, Fate, Fleet, Loss, Offered, Retries
+from loadplan.execution import Balancing, ServingConfig
+from loadplan.fit.fleet_records import Fate, Fleet, Loss, Offered, Retries
 from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import scale, simulate
 from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet

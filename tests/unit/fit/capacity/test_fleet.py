@@ -10,9 +10,10 @@ from scipy.optimize import brentq
 
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError
+from loadplan.execution import Balancing
 from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.fleet_capacity import LossEffect, bear_losses, planned_fleet, usable_fleet_rps
-from loadplan.fit.fleet_records import Balancing, Loss, Retries
+from loadplan.fit.fleet_records import Loss, Retries
 from loadplan.fit.records import CapacityFit, OverheadFit
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario
