@@ -82,7 +82,7 @@ check: install
 
 check-docker: install
 	@$(PIP_INSTALL) --editable ".[cpu,sklearn,dev,images]"
-	@$(BIN)/python -m pytest -rs tests/live/images
+	@$(BIN)/python -m pytest -rs tests/live/images tests/unit/manifests
 
 bench: install
 	@for script in tests/performance/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from loadplan import __version__
 from loadplan.errors import InputError
+from loadplan.export.artifact import ExportRun
 from loadplan.pipeline import artifacts
 from loadplan.plan.fleet import Plan
 from loadplan.report.budget.lines import NO_LINES, BudgetLine, budget_lines
 from loadplan.report.budget.rows import budget_csv
 from loadplan.report.budget.text_sheets import Origin
 from loadplan.report.budget.workbook import budget_workbook
-from loadplan.report.findings import Findings
 from loadplan.scenario.spec import Scenario
+from loadplan.store.codec import read_record
 from loadplan.store.files import write_bytes, write_text
 from loadplan.store.run_folder import RunFolder, read_run_folder
 from loadplan.verify import nothing_feasible
@@ -29,7 +30,7 @@ class Planned:
 
     scenario: Scenario
     plan: Plan
-    findings: Findings
+    exported: ExportRun | None  # None: nothing was exported
     origin: Origin
 
 
@@ -38,19 +39,30 @@ def read_planned(run: Path) -> Planned:
 
     Raises:
         InputError: when the folder is no run, or the run has no plan yet.
+        EnvironmentFault: when a file of it was damaged.
         ObjectiveMissed: when no fleet is feasible, so that there is nothing to buy.
     """
     folder = read_run_folder(run)
-    known = artifacts.read_findings(folder)
-    if known.plan is None:
+    folder.require("scenario")
+    if folder.entry("plan") is None:
         raise InputError(
             what="the run has no plan yet",
             where=str(run),
             fix="run `loadplan run` on the scenario again; it goes on where it was",
         )
-    if not known.plan.feasible:
-        raise nothing_feasible(known.plan)
-    return Planned(scenario=known.scenario, plan=known.plan, findings=known, origin=origin_of(folder))
+    folder.require("plan")
+    planned = read_record(run / artifacts.PLAN, Plan, schema="loadplan.plan/1")
+    if not planned.feasible:
+        raise nothing_feasible(planned)
+    asked = read_record(run / artifacts.SCENARIO, Scenario, schema="loadplan.scenario/1")
+    return Planned(scenario=asked, plan=planned, exported=_exported(folder), origin=origin_of(folder))
+
+
+def _exported(folder: RunFolder) -> ExportRun | None:
+    if folder.entry("export") is None:
+        return None
+    folder.require("export")
+    return read_record(folder.path / artifacts.EXPORT, ExportRun, schema="loadplan.export/1")
 
 
 def origin_of(folder: RunFolder) -> Origin:

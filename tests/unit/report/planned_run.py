@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loadplan.export.artifact import ExportRun
 from loadplan.machine import Machine
 from loadplan.pipeline import artifacts
 from loadplan.plan.fleet import Plan
@@ -14,7 +15,9 @@ from loadplan.store.run_folder import open_run_folder
 NOW = datetime(2026, 11, 26, 4, tzinfo=UTC)
 
 
-def write_run(results: Path, *, scenario: Scenario, machine: Machine, plan: Plan | None) -> Path:
+def write_run(
+    results: Path, *, scenario: Scenario, machine: Machine, plan: Plan | None, export: ExportRun | None = None
+) -> Path:
     """The folder's path; without a plan the run was stopped before it."""
     with open_run_folder(results, name="digits", run_hash="0123456789", now=NOW) as folder:
         write_record(folder.path / artifacts.SCENARIO, scenario, schema="loadplan.scenario/1")
@@ -24,6 +27,9 @@ def write_run(results: Path, *, scenario: Scenario, machine: Machine, plan: Plan
         if plan is not None:
             write_record(folder.path / artifacts.PLAN, plan, schema="loadplan.plan/1")
             made["plan"] = [artifacts.PLAN]
+        if export is not None:
+            write_record(folder.path / artifacts.EXPORT, export, schema="loadplan.export/1")
+            made["export"] = [artifacts.EXPORT]
         for stage, paths in made.items():
             folder.finish(
                 StageEntry(
