@@ -19,7 +19,7 @@ from loadplan.load.records import Outcome, RequestLog
 
 # With two full batches waiting, the next batch is full whatever arrives.
 _BATCHES_WAITING = 2
-_REQUESTS_WAITING_LEAST = 16
+REQUESTS_WAITING_LEAST = 16
 # What comes in a few clusters of the bursts that are driven: where many of a burst are refused, the pace of the answers
 # says little about what the server carries, for it spends its time on reading what it refuses.
 _BATCHES_QUEUED_LEAST = 4
@@ -35,7 +35,7 @@ def requests_in_full_batch(max_batch_size: int, rows_per_request: float) -> int:
 def backlog_of(setting: Setting, rows_per_request: float) -> int:
     """Requests that must be under way for the server to be certainly saturated, with so many rows each on average."""
     n_requests = requests_in_full_batch(setting.serving.max_batch_size, rows_per_request)
-    return max(_REQUESTS_WAITING_LEAST, _BATCHES_WAITING * n_requests)
+    return max(REQUESTS_WAITING_LEAST, _BATCHES_WAITING * n_requests)
 
 
 def queue_rows(max_batch_size: int, rows_per_request: float) -> int:

@@ -16,7 +16,14 @@ from loadplan.load.loop_order import LoopOrder
 from loadplan.load.records import AskAgain, LoadSpec
 from loadplan.load.requests import PreparedRequests, wire_head, wire_messages
 from loadplan.load.target import find_target
-from loadplan.scenario.arrivals import Callers, GammaArrivals, MarkovArrivals, described
+from loadplan.scenario.arrivals import (
+    Callers,
+    GammaArrivals,
+    MarkovArrivals,
+    ReplayArrivals,
+    TraceArrivals,
+    described,
+)
 from loadplan.scenario.class_mix import draw_classes
 from loadplan.scenario.traffic import schedule
 
@@ -24,6 +31,7 @@ from loadplan.scenario.traffic import schedule
 # opened as the backlog asks for them, which costs the server more than a request does.
 _WARM_CONNECTIONS_S = 0.02
 _WARM_CONNECTIONS_MOST = 64
+_TOGETHER_S = 2e-3  # what a recording has within this time is under way at once
 # Each of these carries many requests at once; several, so that all processes behind one port get their share.
 _WARM_SHARED_CONNECTIONS = 8
 _WARM_CONNECTIONS_PER_CLUSTER = 4.0
@@ -68,7 +76,9 @@ def prepare_job(
             payload=_payloads(requests, due_s.size, rng=payload_rng, class_rng=class_rng),
             messages=wire_messages(requests, host=target.host),
             timeout_s=spec.timeout_s,
-            n_warm_connections=_n_warm_connections(spec) if requests.wire == "http/1.1" else _WARM_SHARED_CONNECTIONS,
+            n_warm_connections=_n_warm_connections(spec, due_s)
+            if requests.wire == "http/1.1"
+            else _WARM_SHARED_CONNECTIONS,
             wire=requests.wire,
             head=wire_head(requests, host=target.host),
             again=_again(spec),
@@ -121,11 +131,14 @@ def _shuffled_rounds(n_requests: int, *, n_payloads: int, rng: np.random.Generat
     return np.concatenate([*rounds, np.empty(0)]).astype(np.int32)[:n_requests]
 
 
-def _n_warm_connections(spec: LoadSpec) -> int:
+def _n_warm_connections(spec: LoadSpec, due_s: NDArray[np.float64]) -> int:
     if isinstance(spec.arrivals, Callers):
         return min(spec.arrivals.n_callers, _WARM_CONNECTIONS_OF_CLUSTERS_MOST)
     busiest_rps = spec.offered_rate_rps * (spec.arrivals.busy_ratio if isinstance(spec.arrivals, MarkovArrivals) else 1)
     usual = min(_WARM_CONNECTIONS_MOST, max(2, math.ceil(busiest_rps * _WARM_CONNECTIONS_S)))
+    if isinstance(spec.arrivals, TraceArrivals | ReplayArrivals):
+        n_together = np.searchsorted(due_s, due_s + _TOGETHER_S) - np.arange(due_s.size)
+        return max(usual, min(int(n_together.max(initial=0)), _WARM_CONNECTIONS_OF_CLUSTERS_MOST))
     if not isinstance(spec.arrivals, GammaArrivals) or spec.arrivals.cv <= 1.0:
         return usual
     # Gamma gaps of coefficient of variation cv come in clusters of cv² on average.

@@ -44,6 +44,9 @@ _N_REQUESTS_WANTED = 1000  # of a held-out run, for a p99 of its own
 _LONGEST_S = 10.0
 _SECONDS_OF_RUN_AND_START = 2.5  # a run is not begun that would end after the time that was given
 
+# A server works longer on requests that come over more connections in turn, and this many is what all other runs have.
+_CONNECTIONS_USUAL = 64
+
 _CALIBRATION = "calibration/"
 
 T = TypeVar("T")
@@ -222,7 +225,8 @@ class Runs:
                 setting = setting_of(prepared.scenario, one.max_batch_size)
                 rows = prepared.scenario.traffic.rows_per_request.mean
                 # While a batch is computed enough others wait that the next is full whatever the callers do.
-                callers = Callers(n_callers=backlog_of(setting, rows) * 3 // 2, think_time_s=0.0)
+                n_callers = max(backlog_of(setting, rows) * 3 // 2, _CONNECTIONS_USUAL)
+                callers = Callers(n_callers=n_callers, think_time_s=0.0)
                 spec = _spec(one.name, callers, 0.0, self.design.saturated_s, i_round, setting, purpose="ad_hoc")
                 self.once(_saturation_name(one, i_round), prepared, spec)
 

@@ -10,8 +10,9 @@ from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.scenario.arrivals import ConstantArrivals
+from loadplan.scenario.arrivals import ConstantArrivals, TraceArrivals, n_recorded
 from loadplan.scenario.spec import RowsPerRequest, Scenario
+from loadplan.scenario.traffic import schedule
 
 MakeBench = Callable[..., BenchRun]
 MakeScenario = Callable[..., Scenario]
@@ -188,15 +189,34 @@ def test_a_slow_model_gets_runs_long_enough_for_three_hundred_requests_but_for_h
     )
 
 
-@pytest.mark.parametrize(("size", "n_rows", "n_clustered"), [(1, 1, 64), (32, 1, 128), (32, 8, 64), (64, 1, 256)])
-def test_bursts_come_in_clusters_of_twice_the_backlog_that_is_to_be_seen(
-    make_bench: MakeBench, make_scenario: MakeScenario, size: int, n_rows: int, n_clustered: int
+@pytest.mark.parametrize(("size", "n_rows", "n_together"), [(1, 1, 48), (32, 1, 192), (32, 8, 48), (64, 1, 384)])
+def test_bursts_are_three_times_the_backlog_that_is_to_be_seen_and_all_of_one_size(
+    make_bench: MakeBench, make_scenario: MakeScenario, size: int, n_rows: int, n_together: int
 ) -> None:
-    """Gaps of the gamma law come in clusters of cv² requests; two full batches are a backlog, and never below 64."""
+    """Two full batches are a backlog, and never fewer than 16; between bursts the server is idle for most of the time.
+
+    At 0.4 of its capacity a burst of n is worked off in 0.4 n of the n mean gaps until the next; its requests come in
+    a twentieth of a mean gap each.
+    """
     scenario = make_scenario(max_batch_sizes=(size,), n_rows=n_rows)
     spec = following(make_bench({1: 1e-3, 64: 2e-3}), scenario, [])
-    assert spec.arrivals.process == "gamma"
-    assert spec.arrivals.cv**2 == pytest.approx(n_clustered)
+    due_s = schedule(
+        spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=np.random.default_rng(1)
+    )
+    ends = np.flatnonzero(np.diff(due_s) * spec.offered_rate_rps > 1.0)
+    whole = np.diff(ends)  # the first and the last may be cut
+    assert set(whole) == {n_together}
+    lasts = (due_s[ends[1:]] - due_s[ends[:-1] + 1]) * spec.offered_rate_rps
+    assert lasts == pytest.approx(0.05 * (n_together - 1))
+
+
+def test_where_a_run_holds_few_requests_it_still_has_four_bursts(
+    make_bench: MakeBench, make_scenario: MakeScenario
+) -> None:
+    """Three times the backlog of 64 would be 192 of the 300 requests."""
+    spec = following(make_bench({1: 0.02, 32: 0.64}), make_scenario(max_batch_sizes=(32,)), [])
+    assert isinstance(spec.arrivals, TraceArrivals)
+    assert n_recorded(spec.arrivals.recording) == 75
 
 
 def test_a_fast_model_gets_runs_as_long_as_the_scenario_says(bench: BenchRun, make_scenario: MakeScenario) -> None:
@@ -209,7 +229,7 @@ def test_all_runs_but_the_bursts_are_poisson_whatever_the_scenarios_arrivals(
     scenario, runs = make_scenario(arrivals=ConstantArrivals()), list[LoadRun]()
     while (spec := next_run(bench, scenario, runs)) is not None:
         runs.append(answer(spec, 1e-3 if spec.purpose == "saturation" else None))
-    assert [run.spec.arrivals.process for run in runs] == ["gamma"] * 2 + ["poisson"] * 3
+    assert [run.spec.arrivals.process for run in runs] == ["trace"] * 2 + ["poisson"] * 3
 
 
 def test_all_runs_use_what_the_embedded_server_is_planned_with(
