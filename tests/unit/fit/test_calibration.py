@@ -200,6 +200,7 @@ def test_bursts_are_three_times_the_backlog_that_is_to_be_seen_and_all_of_one_si
     """
     scenario = make_scenario(max_batch_sizes=(size,), n_rows=n_rows)
     spec = following(make_bench({1: 1e-3, 64: 2e-3}), scenario, [])
+    assert isinstance(spec.arrivals, TraceArrivals)
     due_s = schedule(
         spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=np.random.default_rng(1)
     )
