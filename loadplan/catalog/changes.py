@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
-from loadplan.catalog.price import Offer
+from loadplan.catalog.price import Catalog, Offer
+from loadplan.catalog.price_list import PriceList
+from loadplan.catalog.validation import offers_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,19 @@ def price_changes(before: Iterable[Offer], after: Iterable[Offer]) -> tuple[Pric
         for name in sorted(old.keys() | new.keys())
         if _usd(old.get(name)) != _usd(new.get(name))
     )
+
+
+def changes_by_list(catalog: Catalog, listed: PriceList, *, as_of: date) -> tuple[PriceChange, ...]:
+    """What an import of this list would change; offers that it doesn't name stay as they are.
+
+    Args:
+        catalog: as it is now.
+        listed: a validated list.
+        as_of: today.
+    """
+    priced = offers_of(listed, as_of=as_of)
+    names = {offer.name for offer in priced}
+    return price_changes((offer for offer in catalog.offers if offer.name in names), priced)
 
 
 def _usd(offer: Offer | None) -> Decimal | None:

@@ -95,7 +95,7 @@ def sieve(found: Iterable[PriceRow | Unusable]) -> PriceList:
             kept.append(row)
         else:
             left_out.append(unusable)
-    return PriceList(rows=tuple(kept), findings=_counted(left_out))
+    return PriceList(rows=tuple(kept), findings=counted(left_out))
 
 
 _LOCAL_ZONE = "a local zone: it has few types, prices of its own and no spares"
@@ -118,8 +118,8 @@ def _joined(zones: list[PriceRow]) -> PriceRow | Unusable:
         return first
     if first.purchase != "spot" or len({row.shape for row in zones}) > 1:
         return Unusable(reason="several prices or machines under one name", where=first.where)
-    note = f"median of {len(zones)} zones, {min(prices)} to {max(prices)}"
-    return replace(first, price_per_hour=median(row.price_per_hour for row in zones), note=note)
+    source = f"{first.source} (median of {len(zones)} zones, {min(prices)} to {max(prices)})"
+    return replace(first, price_per_hour=median(row.price_per_hour for row in zones), source=source)
 
 
 def _false_spot(row: PriceRow, rows: Mapping[str, PriceRow]) -> Unusable | None:
@@ -131,7 +131,8 @@ def _false_spot(row: PriceRow, rows: Mapping[str, PriceRow]) -> Unusable | None:
     return Unusable(reason="spot above on demand", where=row.where)
 
 
-def _counted(left_out: Iterable[Unusable]) -> tuple[Finding, ...]:
+def counted(left_out: Iterable[Unusable]) -> tuple[Finding, ...]:
+    """One finding for each reason, with how many rows it is and where the first of them stands."""
     places: dict[str, list[str]] = defaultdict(list)
     for one in left_out:
         places[one.reason].append(one.where)

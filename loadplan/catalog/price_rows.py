@@ -37,8 +37,8 @@ SENTINEL_USD_PER_HOUR = Decimal(700)
 _REQUIRED = ("provider", "region", "instance_type", "currency", "price_per_hour", "source", "date_seen")
 _WRITTEN = (
     "provider", "region", "instance_type", "purchase", "currency", "usd_per_unit", "price_per_hour", "quality", "note",
-    "architecture", "n_vcpus", "memory_gib", "accelerator", "n_accelerators", "accelerator_memory_gb", "source",
-    "date_seen",
+    "architecture", "n_vcpus", "memory_gib", "accelerator", "n_accelerators", "accelerator_memory_gb",
+    "baseline_ratio", "source", "date_seen",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ class Shape:
     accelerator: str | None
     n_accelerators: float  # may be a fraction
     accelerator_memory_gb: float | None
+    baseline_ratio: float | None = None  # burstable types: share of a vCPU that is always there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +209,7 @@ def _shape_in(row: CsvRow) -> Shape:
         accelerator=accelerator,
         n_accelerators=(float_if_told(row, "n_accelerators") or 1.0) if accelerator else 0.0,
         accelerator_memory_gb=float_if_told(row, "accelerator_memory_gb") if accelerator else None,
+        baseline_ratio=float_if_told(row, "baseline_ratio"),
     )
 
 
@@ -227,7 +229,7 @@ def _cells(row: PriceRow) -> tuple[str, ...]:
         f"{row.price_per_hour:f}",
         row.quality,
         row.note,
-        *(("", "", "", "", "", "") if shape is None else _shape_cells(shape)),
+        *(("",) * 7 if shape is None else _shape_cells(shape)),
         row.source,
         row.date_seen.isoformat(),
     )
@@ -241,4 +243,5 @@ def _shape_cells(shape: Shape) -> tuple[str, ...]:
         shape.accelerator or "",
         f"{shape.n_accelerators:.12g}",
         "" if shape.accelerator_memory_gb is None else f"{shape.accelerator_memory_gb:.12g}",
+        "" if shape.baseline_ratio is None else f"{shape.baseline_ratio:.12g}",
     )

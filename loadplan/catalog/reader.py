@@ -19,7 +19,7 @@ from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer, PurchaseKind
 from loadplan.catalog.price_rows import PURCHASES, PriceRow, Shape, read_price_rows
 from loadplan.catalog.rules import doubts_of, without_false_spot
-from loadplan.catalog.series import architecture_of, series_of
+from loadplan.catalog.series import architecture_of, is_burstable, series_of
 from loadplan.catalog.snapshot import Snapshot, read_snapshot
 from loadplan.errors import InputError
 
@@ -115,7 +115,7 @@ def described_type(row: PriceRow, families: Mapping[str, CpuFamily]) -> Instance
     """A type that the snapshot doesn't know, as its row describes it; its processor is that of its series.
 
     Raises:
-        InputError: when the row doesn't describe the machine.
+        InputError: when the row doesn't describe the machine, or not what a burstable one has for good.
     """
     shape = row.shape
     if shape is None:
@@ -124,6 +124,12 @@ def described_type(row: PriceRow, families: Mapping[str, CpuFamily]) -> Instance
             where=row.where,
             fix="describe it with the columns architecture, n_vcpus, memory_gib, accelerator, n_accelerators and "
             "accelerator_memory_gb",
+        )
+    if shape.baseline_ratio is None and is_burstable(row.provider, row.instance_type):
+        raise InputError(
+            what=f"instance_type: {row.type_name} is burstable, and nothing says which share of a vCPU is always there",
+            where=row.where,
+            fix="write the share into a column baseline_ratio, such as 0.2",
         )
     family = families.get(_series(row.provider, row.instance_type))
     return InstanceType(
@@ -136,7 +142,7 @@ def described_type(row: PriceRow, families: Mapping[str, CpuFamily]) -> Instance
         n_accelerators=shape.n_accelerators,
         accelerator_memory_gb=shape.accelerator_memory_gb,
         cpu_family=family,
-        baseline_ratio=None,
+        baseline_ratio=shape.baseline_ratio,
         source=row.source,
         vcpu_is=None if family is None else family.vcpu_is,
     )

@@ -1,4 +1,4 @@
-"""What the name of an instance type tells by its provider's own rules: its series, and its architecture.
+"""What a type's name tells by its provider's own rules: its series, its architecture, whether it is burstable.
 
 A series holds the sizes of one machine: `c7i`, `n4-highcpu`, `Standard_D*as_v6`. Sizes of a series are alike, so their
 prices can be held against each other, and what is known of the processor of one holds for all.
@@ -14,6 +14,20 @@ _AWS_ARM = re.compile(r"^(a1|[a-z]+\d+g[a-z]*)$")
 # Azure's lower-case letters behind the size are features, `p` is Arm: Standard_D4ps_v6.
 _AZURE_ARM = re.compile(r"^Standard_[A-Z]+\d+(-\d+)?[a-z]*p[a-z]*(_|$)")
 _GCP_ARM = ("t2a-", "c4a-", "n4a-")
+
+
+# Paid for a share of each vCPU, with credits for more: t3.medium, Standard_B2s, e2-small.
+_BURSTABLE = {
+    "aws": re.compile(r"t\d[a-z]*\."),
+    "azure": re.compile(r"Standard_B\d"),
+    "gcp": re.compile(r"(f1|g1)-|e2-(micro|small|medium)$"),
+}
+
+
+def is_burstable(provider: str, name: str) -> bool:
+    """Whether the name says that a type has less than whole vCPUs for good."""
+    rule = _BURSTABLE.get(provider)
+    return rule is not None and rule.match(name) is not None
 
 
 def series_of(provider: str, name: str) -> str:

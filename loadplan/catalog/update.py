@@ -22,6 +22,7 @@ from loadplan.catalog.imported import keep
 from loadplan.catalog.price_list import Finding, PriceList
 from loadplan.catalog.price_rows import PriceRow
 from loadplan.catalog.skypilot import Origin
+from loadplan.catalog.validation import validated
 from loadplan.errors import EnvironmentFault, InputError
 
 SOURCE_URL = "https://dstack-gpu-pricing.s3.eu-west-1.amazonaws.com/v2"
@@ -62,17 +63,24 @@ def update_catalog(
     seen = _date_of(version, url, today)
     archive = _fetched(f"{url}/{version}/catalog.zip", _MAX_BYTES)
     listed = _read_archive(archive, version=version, seen=seen, providers=providers, url=url)
-    return Update(version=version, path=keep(listed, LIST_NAME, folder=folder), listed=listed)
+    checked = validated(listed, as_of=today)
+    return Update(version=version, path=keep(checked, LIST_NAME, folder=folder), listed=checked)
 
 
 def _fetched(url: str, max_bytes: int) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 -- the scheme was looked at
             data = bytes(answer.read(max_bytes + 1))
+            n_missing = answer.length or 0  # reading so many at most says nothing of a connection that broke off
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _fault(f"the prices can't be fetched: {error}", url) from error
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise _fault(f"the prices can't be fetched: {error}", url) from error
     if len(data) > max_bytes:
         raise _fault(f"the answer is larger than {max_bytes:,} bytes", url)
+    if n_missing:
+        raise _fault(f"the prices can't be fetched: the connection broke off {n_missing:,} bytes before the end", url)
     return data
 
 

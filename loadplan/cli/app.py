@@ -9,7 +9,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from loadplan.cli import budget, compare, console, manifests, measure, profile, road, show
+from loadplan.cli import budget, catalog, compare, console, manifests, measure, profile, road, show
 from loadplan.errors import EnvironmentFault, InputError, Interrupted, LoadplanError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ manifests.register(app)
 measure.register(app)
 compare.register(app)
 profile.register(app)
+catalog.register(app)
 show.register(app)
 
 

@@ -74,14 +74,14 @@ def _profile_file(text: str) -> "ProfileFile":
     return ProfileFile(path=Path(name), type_name=type_name)
 
 
-def parse_date(text: str | None) -> date | None:
+def parse_date(text: str | None, *, option: str = "--as-of") -> date | None:
     """A day such as 2026-11-24. Raises InputError for anything else."""
     if text is None:
         return None
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise InputError(what=f"{text!r} is no date", where="--as-of", fix="write it like 2026-11-24") from None
+        raise InputError(what=f"{text!r} is no date", where=option, fix="write it like 2026-11-24") from None
 
 
 def parse_pointer(text: str) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from loadplan.scenario.spec import Scenario
 from tests.unit.report.planned_run import write_run
 
 Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day on which the prices of the plan are young enough for a budget, whenever this is run."""
+    monkeypatch.setattr("loadplan.clock.utc_now", lambda: datetime(2026, 11, 24, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -75,4 +82,11 @@ def test_where_nothing_is_feasible_there_is_no_bill(
     run = write_run(tmp_path, scenario=poor, machine=machine, plan=make_plan(poor))
     assert run_command_line(["budget", str(run)]) == 1
     assert capsys.readouterr().out == ""
+    assert not (run / "budget").exists()
+
+
+def test_no_bill_rests_on_a_price_that_is_too_old(run: Path, capsys: Capture) -> None:
+    assert run_command_line(["budget", str(run), "--as-of", "2028-01-01"]) == 2
+    said = capsys.readouterr().err
+    assert "days before 2028-01-01; a budget rests on prices of its kind for 365 days at most" in said
     assert not (run / "budget").exists()
