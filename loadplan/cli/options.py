@@ -54,6 +54,21 @@ def parse_prices(texts: Sequence[str]) -> dict[str, Decimal]:
     return prices
 
 
+def parse_today(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """Offers and replicas of each, from `OFFER=N`. Raises InputError for anything else, or an offer named twice."""
+    running: dict[str, int] = {}
+    for text in texts:
+        name, _, count = (part.strip() for part in text.partition("="))
+        if name.count("/") != 3 or not count.isdecimal() or int(count) == 0 or name in running:
+            raise InputError(
+                what=f"{text!r} is no fleet" if name not in running else f"{name} is named twice",
+                where="--today",
+                fix="write provider/region/type/purchase=replicas once, such as aws/us-east-1/c7i.large/on_demand=4",
+            )
+        running[name] = int(count)
+    return tuple(running.items())
+
+
 def parse_profiles(texts: Sequence[str]) -> tuple["ProfileFile", ...]:
     """Each `FILE` or `FILE=provider/type`; what is a file by its whole name has no type in it."""
     return tuple(_profile_file(text) for text in texts)

@@ -19,6 +19,7 @@ from loadplan.cli.options import (
     parse_date,
     parse_prices,
     parse_profiles,
+    parse_today,
 )
 from loadplan.errors import InputError
 from loadplan.scenario.spec import StageName
@@ -37,6 +38,9 @@ LedgerOption = Annotated[
 ]
 PriceOption = Annotated[
     list[str] | None, typer.Option("--price", metavar="P/R/TYPE=X", help="Your own USD per hour; may be repeated.")
+]
+TodayOption = Annotated[
+    list[str] | None, typer.Option("--today", metavar="OFFER=N", help="What runs now, for the difference; repeatable.")
 ]
 
 
@@ -111,6 +115,7 @@ def plan(
     profiles: ProfilesOption = None,
     price: PriceOption = None,
     as_of: AsOfOption = None,
+    today: TodayOption = None,
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -124,6 +129,7 @@ def plan(
     from loadplan.pipeline.road import run as run_road
 
     prices, day, files = parse_prices(price or []), parse_date(as_of), parse_profiles(profiles or [])
+    running = parse_today(today or [])
     if capacities is not None and files:
         raise InputError(
             what="--capacities and --profiles are two ways to know a capacity",
@@ -132,14 +138,14 @@ def plan(
         )
     with console.watching(quiet=quiet or as_json) as observer:
         if capacities is not None:
-            planned = plan_given(target, capacities, as_of=day, prices=prices)
+            planned = plan_given(target, capacities, as_of=day, prices=prices, today=running)
         elif target.is_dir():
-            planned = plan_again(target, as_of=day, prices=prices, profiles=files, observer=observer)
+            planned = plan_again(target, as_of=day, prices=prices, profiles=files, today=running, observer=observer)
         else:
             end = run_road(target, results=output, until="fit", observer=observer)
             if end.failure is not None:
                 return console.exit_code(end.failure, debug=debug)
-            planned = plan_again(end.folder, as_of=day, prices=prices, profiles=files, observer=observer)
+            planned = plan_again(end.folder, as_of=day, prices=prices, profiles=files, today=running, observer=observer)
     console.result("\n".join(plan_lines(planned)), plan_document(planned), as_json=as_json)
     return 0 if planned.feasible else 1
 

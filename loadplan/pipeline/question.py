@@ -8,6 +8,10 @@ from loadplan.export import model_file, onnx_file
 from loadplan.scenario.spec import ModelSource, Scenario
 from loadplan.store import codec
 
+# Names of offers and how many replicas of each run now.
+Today = tuple[tuple[str, int], ...]
+NOTHING_TODAY: Today = ()
+
 
 def need_model(scenario: Scenario) -> ModelSource:
     """The model that the scenario names. Raises InputError where it names none."""
@@ -18,6 +22,11 @@ def need_model(scenario: Scenario) -> ModelSource:
             fix="add a model, or plan on given capacities with `loadplan plan SCENARIO --capacities FILE.csv`",
         )
     return scenario.model
+
+
+def with_today(scenario: Scenario, today: Today) -> Scenario:
+    """The same question with another fleet running today; with none named, the scenario's own."""
+    return replace(scenario, plan=replace(scenario.plan, today=today)) if today else scenario
 
 
 def model_bytes(source: ModelSource) -> bytes:

@@ -12,7 +12,7 @@ from loadplan.clock import utc_now
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import read_machine
-from loadplan.pipeline import artifacts, steps
+from loadplan.pipeline import artifacts, question, steps
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.ledger import read_ledger
@@ -56,17 +56,20 @@ def plan_again(
     as_of: date | None = None,
     prices: Mapping[str, Decimal] = NO_PRICES,
     profiles: Sequence[ProfileFile] = (),
+    today: question.Today = question.NOTHING_TODAY,
     observer: Observer | None = None,
 ) -> Plan:
     """Plan on the run's own fit with the prices of today, or of `as_of`, and the user's own over them.
 
-    Offers of the types that `profiles` were measured on are planned on what was measured there.
+    Offers of the types that `profiles` were measured on are planned on what was measured there. `today` is what runs
+    now, in place of what the scenario says of it.
 
     Raises:
         InputError: when the folder holds no fit, a price names no known machine, or a profile can't be used.
     """
     with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (reopened, known):
-        road = replace(reopened, profiles=_profiles_for(reopened, profiles))
+        scenario = question.with_today(reopened.scenario, today)
+        road = replace(reopened, profiles=_profiles_for(reopened, profiles), scenario=scenario)
         fitted = _need(known.fit, "fit", run)
         planned = steps.plan(road, fitted)
         steps.drop_other_verification(road, fitted, planned)

@@ -16,9 +16,11 @@ from loadplan.pipeline import question, steps
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.stage import NO_PRICES, Road
+from loadplan.plan.around import plan_with_outlook
 from loadplan.plan.fleet import Plan
-from loadplan.plan.given import plan_on_given
+from loadplan.plan.given import searching_given
 from loadplan.plan.offers import check_places
+from loadplan.plan.today import check_today
 from loadplan.report.findings import Findings
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import Scenario, StageName
@@ -119,7 +121,9 @@ def open_road(
         scenario = replace(scenario, bench=replace(scenario.bench, exhaustive=True))
     machine = read_machine()
     now = utc_now()
-    check_places(catalog_for(scenario, scenario_file=scenario_file, as_of=now.date()), scenario.plan)
+    catalog = catalog_for(scenario, scenario_file=scenario_file, as_of=now.date())
+    check_places(catalog, scenario.plan)
+    check_today(catalog, scenario.plan)
     model = question.model_bytes(question.need_model(scenario))
     digest = hashlib.sha256(
         "\n".join((question.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
@@ -143,19 +147,19 @@ def plan_given(
     *,
     as_of: date | None = None,
     prices: Mapping[str, Decimal] = NO_PRICES,
+    today: question.Today = question.NOTHING_TODAY,
 ) -> Plan:
     """Plan on capacities that were measured elsewhere; nothing is measured and no run folder is made.
+
+    `today`: what runs now, in place of what the scenario says of it.
 
     Raises:
         InputError: when the scenario, the capacities or a price can't be used.
     """
-    day, scenario = as_of or utc_now().date(), read_scenario(scenario_file)
-    return plan_on_given(
-        read_capacities(capacities_file),
-        scenario=scenario,
-        catalog=catalog_for(scenario, scenario_file=scenario_file, as_of=day, prices=prices),
-        as_of=day,
-    )
+    day, scenario = as_of or utc_now().date(), question.with_today(read_scenario(scenario_file), today)
+    catalog = catalog_for(scenario, scenario_file=scenario_file, as_of=day, prices=prices)
+    search = searching_given(read_capacities(capacities_file), catalog=catalog, as_of=day)
+    return plan_with_outlook(search, scenario=scenario, catalog=catalog)
 
 
 def disappointment(known: Findings) -> LoadplanError | None:

@@ -35,9 +35,10 @@ from loadplan.pipeline.overhead_cache import keep_profile, payload_bytes, read_p
 from loadplan.pipeline.question import model_bytes, need_model, portable
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
+from loadplan.plan.around import plan_with_outlook
 from loadplan.plan.fleet import Plan
 from loadplan.plan.offers import bought
-from loadplan.plan.search import plan_fleet
+from loadplan.plan.search import searching
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.scenario.payload_file import load_payloads, save_payloads
@@ -233,14 +234,14 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
     }
 
     def make() -> Made:
-        planned = plan_fleet(
+        search = searching(
             fit=fitted,
-            scenario=scenario,
             catalog=catalog,
             as_of=road.as_of,
             measured=measured_elsewhere(road),
             costs=graph_costs(road),
         )
+        planned = plan_with_outlook(search, scenario=scenario, catalog=catalog)
         write_record(path / artifacts.PLAN, planned, schema="loadplan.plan/1")
         return Made(paths=[artifacts.PLAN], outcome=_plan_outcome(planned))
 

@@ -1,12 +1,12 @@
 """From everything that could carry the traffic to one plan: the cheapest fleet, those that lost, or the nearest miss.
 
-Money is exact `Decimal` in USD. Ties are broken everywhere by fewer replicas, then more headroom, then name, so the
-order of the catalogue never shows. The decision a reader would question: of each instance type only its best fleet is
-ranked, or ten sizes and regions of one machine would fill the list of runners-up.
+Money is exact `Decimal` in USD. The decisions a reader would question: of each instance type only its best fleet is
+ranked, or ten regions of one machine would fill the list of runners-up; and a fleet of several types is recommended
+only where the scenario allows it, because whoever runs it has two kinds of machine to look after.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -20,9 +20,11 @@ from loadplan.plan.commitments import commitment_caveats
 from loadplan.plan.demand import Demand, read_demand
 from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
 from loadplan.plan.measuring import Chosen, worth_measuring
+from loadplan.plan.mixed import cheapest_mixed, months_of
 from loadplan.plan.offers import doubtful_price_caveats, listed
 from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
-from loadplan.plan.reasons import money, what_binds, why_lost, why_not_fewer, why_won
+from loadplan.plan.ranking import Ranked, best_of_each_type
+from loadplan.plan.reasons import money, what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
 from loadplan.plan.scaling import compare_scaling
 from loadplan.plan.sizing import n_replicas_needed, usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
@@ -52,10 +54,8 @@ class Considered:
     offers: tuple[Offer, ...] = ()  # all that may be bought, what is only bought beside others included
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ranked:
-    candidate: Candidate
-    fleet: Fleet
+# Finds what could carry the traffic of a question.
+Search = Callable[[Scenario], Considered]
 
 
 def _why_none(not_offered: Sequence[NotOffered]) -> str:
@@ -71,8 +71,9 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     """The plan: the cheapest fleet within the budget, or why there is none."""
     rules = scenario.plan
     demand = read_demand(scenario.traffic, horizon_months=rules.horizon_months)
+    every = considered.candidates
     considered = _without_too_few(considered, peak_rps=demand.peak_rps, rules=rules)
-    ranked = _best_of_each_type(considered.candidates, peak_rps=demand.peak_rps, rules=rules)
+    ranked = best_of_each_type(considered.candidates, peak_rps=demand.peak_rps, rules=rules)
     plan = Plan(
         feasible=False,
         recommended=None,
@@ -106,7 +107,10 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     if _is_above_budget(ranked[0].fleet, rules):
         return _above_budget(plan, ranked[0].fleet, rules)
     plan = _with_winner(plan, ranked, demand=demand, rules=rules)
-    plan = _with_mix(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
+    mixed = None
+    if rules.instance_types == "several":
+        mixed = _with_several_types(plan, every, demand=demand, rules=rules)
+    plan = mixed or _with_ways_to_pay(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
     return _with_doubts_of_prices(plan, ranked)
 
 
@@ -130,7 +134,31 @@ def _without_too_few(considered: Considered, *, peak_rps: float, rules: PlanRule
     )
 
 
-def _with_mix(plan: Plan, candidate: Candidate, offers: Sequence[Offer], *, demand: Demand, rules: PlanRules) -> Plan:
+def _with_several_types(
+    plan: Plan, candidates: Sequence[Candidate], *, demand: Demand, rules: PlanRules
+) -> Plan | None:
+    """The cheapest fleet of several types in the place of the best of one; None where that saves nothing.
+
+    How it could follow the week, or be paid in other ways, is worked out for fleets of one type alone.
+    """
+    mix, uniform = cheapest_mixed(candidates, peak_rps=demand.peak_rps, rules=rules), plan.recommended
+    if mix is None or uniform is None or mix.usd_per_month >= uniform.usd_per_month:
+        return None
+    mix = replace(mix, reason=why_mixed(mix, uniform))
+    beaten = replace(uniform, reason=why_lost_to_mix(uniform, mix))
+    return replace(
+        plan,
+        recommended=mix,
+        runners_up=(beaten, *plan.runners_up)[:_N_RUNNERS_UP],
+        binding_constraint=f"the peak with the largest replicas gone: {mix.reason}",
+        months=months_of(mix, candidates, demand=demand, rules=rules),
+        scaling=None,
+    )
+
+
+def _with_ways_to_pay(
+    plan: Plan, candidate: Candidate, offers: Sequence[Offer], *, demand: Demand, rules: PlanRules
+) -> Plan:
     """The plan with the other ways to pay for its fleet, and what is doubtful about those that it rests on."""
     mix = purchase_mix(candidate, offers, demand=demand, rules=rules)
     if plan.recommended is None:
@@ -149,35 +177,18 @@ def _with_mix(plan: Plan, candidate: Candidate, offers: Sequence[Offer], *, dema
     )
 
 
-def _with_doubts_of_prices(plan: Plan, ranked: Sequence[_Ranked]) -> Plan:
+def _with_doubts_of_prices(plan: Plan, ranked: Sequence[Ranked]) -> Plan:
     """The plan with what is doubtful about the prices that it rests on, so that none of them wins in silence."""
     trusted = next((one.fleet for one in ranked if one.candidate.offer.quality == "ok"), None)
     words = None if trusted is None else f"{trusted.items[0].offer.name} at {money(trusted.usd_per_month)} a month"
     bought = [
-        ranked[0].candidate.offer,
+        *(item.offer for item in (plan.recommended.items if plan.recommended else ())),
         *(item.offer for item in (plan.purchase_mix.items if plan.purchase_mix else ())),
     ]
     return replace(plan, caveats=(*plan.caveats, *doubtful_price_caveats(bought, words)))
 
 
-def _best_of_each_type(candidates: Iterable[Candidate], *, peak_rps: float, rules: PlanRules) -> list[_Ranked]:
-    """The best fleet of each instance type, best first."""
-    best: dict[str, _Ranked] = {}
-    for candidate in candidates:
-        one = _Ranked(candidate=candidate, fleet=least_fleet(candidate, peak_rps=peak_rps, rules=rules))
-        known = best.get(candidate.offer.type_name)
-        if known is None or _rank(one.fleet) < _rank(known.fleet):
-            best[candidate.offer.type_name] = one
-    return sorted(best.values(), key=lambda one: _rank(one.fleet))
-
-
-def _rank(fleet: Fleet) -> tuple[Decimal, int, float, str]:
-    """Cheaper first; then fewer replicas, more headroom, name."""
-    item = fleet.items[0]
-    return fleet.usd_per_month, item.n_replicas, fleet.utilisation_ratio, item.offer.name
-
-
-def _with_winner(plan: Plan, ranked: Sequence[_Ranked], *, demand: Demand, rules: PlanRules) -> Plan:
+def _with_winner(plan: Plan, ranked: Sequence[Ranked], *, demand: Demand, rules: PlanRules) -> Plan:
     winner, *rivals = ranked
     not_fewer = [
         why_not_fewer(one.candidate, one.fleet, peak_rps=demand.peak_rps, rules=rules)

@@ -9,16 +9,9 @@ from loadplan.catalog.price import Offer
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import Setting
 from loadplan.fit.records import Binding
+from loadplan.plan.outlook import Outlook
 from loadplan.plan.purchase_record import PurchaseMix
 from loadplan.plan.scaling_records import Scaling
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetItem:
-    """So many replicas of one offer."""
-
-    offer: Offer
-    n_replicas: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +33,21 @@ class ReplicaCapacity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FleetItem:
+    """So many replicas of one offer."""
+
+    offer: Offer
+    n_replicas: int
+    capacity: ReplicaCapacity | None = None  # of one replica of it; None: the fleet is of one kind and says it itself
+    traffic_share: float = 1.0  # of all requests, in proportion to what its replicas carry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """A candidate answer."""
 
     items: tuple[FleetItem, ...]
-    capacity: ReplicaCapacity  # of one replica
+    capacity: ReplicaCapacity  # of one replica; of several kinds, of the one that carries most of the traffic
     usd_per_hour: Decimal
     usd_per_month: Decimal
     utilisation_ratio: float  # peak / capacity of all replicas, by the low end, on which fleets are sized
@@ -72,6 +75,7 @@ class MonthCost:
     peak_rps: float
     n_replicas: int
     usd: Decimal
+    n_of_each: tuple[int, ...] = ()  # in the order of the recommended fleet's items; empty: it has one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,7 @@ class Plan:
     catalog_version: str
     assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
-    scaling: Scaling | None = None  # None: nothing is feasible
+    scaling: Scaling | None = None  # None: nothing is feasible, or the fleet is of several types
+    outlook: Outlook | None = None  # what lies around it; None: nobody looked
     worth_measuring: tuple[WorthMeasuring, ...] = ()  # by what it is expected to save, best first
     purchase_mix: PurchaseMix | None = None  # of the recommended fleet; None: the scenario allows only one way to pay

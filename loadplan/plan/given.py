@@ -11,7 +11,7 @@ from decimal import Decimal
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
-from loadplan.plan.answer import Considered, NearMiss, answer
+from loadplan.plan.answer import Considered, NearMiss, Search, answer
 from loadplan.plan.assumption import common_assumptions
 from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
@@ -32,11 +32,26 @@ def plan_on_given(capacities: Sequence[GivenCapacity], *, scenario: Scenario, ca
         catalog: the prices.
         as_of: the day on which the age of prices is judged.
     """
+    search = searching_given(capacities, catalog=catalog, as_of=as_of)
+    return answer(search(scenario), scenario=scenario, catalog=catalog)
+
+
+def searching_given(capacities: Sequence[GivenCapacity], *, catalog: Catalog, as_of: date) -> Search:
+    """What finds every usable row with every allowed offer that it speaks of; see `plan_on_given`."""
+
+    def search(question: Scenario) -> Considered:
+        return _considered(capacities, question, offers_to_buy(catalog, question.plan, as_of=as_of), as_of)
+
+    return search
+
+
+def _considered(
+    capacities: Sequence[GivenCapacity], scenario: Scenario, offers: tuple[Offer, ...], as_of: date
+) -> Considered:
     reasons = []
     candidates: list[Candidate] = []
     too_slow: list[tuple[Decimal, Offer, GivenCapacity]] = []
     limit_s = _p99_limit_s(scenario)
-    offers = offers_to_buy(catalog, scenario.plan, as_of=as_of)
     pairs, unmatched = _match(capacities, offers)
     for given, offer in pairs:
         reason = why_not_plannable(offer)
@@ -47,7 +62,7 @@ def plan_on_given(capacities: Sequence[GivenCapacity], *, scenario: Scenario, ca
             reasons.append((offer, f"{_described(given)}: its {_ms(given.p99_s)} are above the p99 of {_ms(limit_s)}"))
         else:
             candidates += ways_to_run(_candidate(offer, given), scenario)
-    considered = Considered(
+    return Considered(
         candidates=tuple(candidates),
         near_miss=_near_miss(too_slow, limit_s),
         not_offered=(*listed(reasons), *unmatched),
@@ -63,7 +78,6 @@ def plan_on_given(capacities: Sequence[GivenCapacity], *, scenario: Scenario, ca
         ),
         offers=offers,
     )
-    return answer(considered, scenario=scenario, catalog=catalog)
 
 
 def _match(

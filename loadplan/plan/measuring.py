@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 
-import numpy as np
-
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.calibration import N_RUNS_EXPECTED
 from loadplan.plan.candidate import Candidate
+from loadplan.plan.chance import capacity_quantiles_rps
 from loadplan.plan.fleet import Fleet, WorthMeasuring
 from loadplan.plan.reasons import money
 from loadplan.plan.sizing import n_replicas_needed, usd_per_month
@@ -29,7 +28,6 @@ from loadplan.scenario.spec import PlanRules, Scenario
 ASSUMED_MINUTES = 15
 _N_MOST = 3
 _N_QUANTILES = 100
-_Z_OF_THE_ENDS = 1.6449  # of the 5th and the 95th percentile
 _CENT = Decimal("0.01")
 
 
@@ -83,7 +81,10 @@ def _worth(
         n_replicas = n_replicas_needed(chosen.peak_rps, float(f"{capacity_rps:.9g}"), rules=rules)
         return usd_per_month(offer, n_replicas, rules=rules)
 
-    costs = [cost(certainty_ratio * capacity_rps) for capacity_rps in _capacities_rps(candidate)]
+    costs = [
+        cost(certainty_ratio * capacity_rps)
+        for capacity_rps in capacity_quantiles_rps(candidate.capacity, n=_N_QUANTILES)
+    ]
     savings = [max(chosen.fleet.usd_per_month - each, Decimal(0)) for each in costs]
     minutes = measured_minutes(scenario) + ASSUMED_MINUTES
     saved = (sum(savings, Decimal(0)) / len(savings)).quantize(_CENT, rounding=ROUND_HALF_UP)
@@ -105,18 +106,6 @@ def _worth(
             f"costs {money(chosen.fleet.usd_per_month)}"
         ),
     )
-
-
-def _capacities_rps(candidate: Candidate) -> list[float]:
-    """Quantiles of what a replica carries, equally likely."""
-    from scipy.special import ndtri
-
-    known = candidate.capacity
-    middle = known.usable_capacity_rps
-    below = math.log(middle / known.usable_capacity_rps_low) / _Z_OF_THE_ENDS
-    above = math.log(known.usable_capacity_rps_high / middle) / _Z_OF_THE_ENDS
-    z = ndtri((np.arange(_N_QUANTILES) + 0.5) / _N_QUANTILES)
-    return [float(value) for value in middle * np.exp(np.where(z < 0.0, below, above) * z)]
 
 
 def _rented(offer: Offer, catalog: Catalog) -> Offer:

@@ -60,6 +60,22 @@ def why_lost(fleet: Fleet, winner: Fleet, not_fewer: str) -> str:
     return f"{near}{money(dearer)} a month dearer ({_percent(share)}): {needs}, {not_fewer}{runs}"
 
 
+def why_mixed(mix: Fleet, uniform: Fleet) -> str:
+    """What a fleet of several types saves."""
+    saved = uniform.usd_per_month - mix.usd_per_month
+    return (
+        f"{money(saved)} a month ({_percent(saved / uniform.usd_per_month)}) cheaper than the best fleet of one type, "
+        "requests shared in proportion to what each replica carries"
+    )
+
+
+def why_lost_to_mix(uniform: Fleet, mix: Fleet) -> str:
+    """The line of the best fleet of one type where several types are allowed and cheaper."""
+    dearer = uniform.usd_per_month - mix.usd_per_month
+    near = "near-tie: " if is_near_tie(uniform, mix) else ""
+    return f"{near}{money(dearer)} a month dearer ({_percent(dearer / mix.usd_per_month)}): the best fleet of one type"
+
+
 def is_near_tie(fleet: Fleet, winner: Fleet) -> bool:
     """Whether a fleet costs at most 5 % more than the winner."""
     return fleet.usd_per_month <= winner.usd_per_month * (1 + NEAR_TIE_RATIO)

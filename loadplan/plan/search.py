@@ -5,7 +5,7 @@ best setting is the one with the highest low end of its capacity, since that end
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, partial
 
@@ -14,7 +14,7 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Basis, Caveat
 from loadplan.fit.records import Binding, CapacityFit, SettingCapacity, StartTimes
 from loadplan.plan.accelerator import n_gpus
-from loadplan.plan.answer import Considered, NearMiss, answer
+from loadplan.plan.answer import Considered, NearMiss, Search, answer
 from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions, gpu_assumptions
 from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
@@ -110,13 +110,40 @@ def plan_fleet(
         measured: what was fitted on machines of other types; their offers rest on it, all others are extrapolated.
         costs: what the graph of each variant asks of a machine; narrows what is extrapolated.
     """
+    search = searching(fit=fit, catalog=catalog, as_of=as_of, measured=measured, costs=costs)
+    return answer(search(scenario), scenario=scenario, catalog=catalog)
+
+
+def searching(
+    *,
+    fit: CapacityFit,
+    catalog: Catalog,
+    as_of: date,
+    measured: Sequence[MeasuredType] = (),
+    costs: Costs = NO_COSTS,
+) -> Search:
+    """What finds every allowed offer's best setting for a question, or why it has none; see `plan_fleet`."""
     grounds = find_grounds(fit, measured, catalog)
     missed = transfer_misses(grounds, costs)
-    here = grounds[-1].family
+
+    def search(question: Scenario) -> Considered:
+        found = _considered(question, offers_to_buy(catalog, question.plan, as_of=as_of), grounds, costs, missed)
+        prices = [candidate.offer for candidate in found.candidates]
+        return replace(
+            found,
+            not_offered=(*found.not_offered, *unused_types(measured, found.offers)),
+            caveats=(*found.caveats, *stale_price_caveats(prices, as_of)),
+        )
+
+    return search
+
+
+def _considered(
+    scenario: Scenario, offers: tuple[Offer, ...], grounds: Sequence[Ground], costs: Costs, missed: TransferMisses
+) -> Considered:
     objectives = scenario.objectives
     tables = {ground.label: _capacity_table(ground, objectives, costs, missed) for ground in grounds[:-1]}
     table_here = _capacity_table(grounds[-1], objectives, costs, missed)
-    offers = offers_to_buy(catalog, scenario.plan, as_of=as_of)
     reasons: list[tuple[Offer, str]] = []
     candidates: list[Candidate] = []
     misses: list[_Miss] = []
@@ -135,23 +162,21 @@ def plan_fleet(
             continue
         misses += [_miss(offer, core, objectives) for core in fitting if core.here.curve and objectives]
         reasons.append((offer, reason or _why_none(offer.instance_type, cores, fits=bool(fitting))))
-    prices = [candidate.offer for candidate in candidates]
-    considered = Considered(
+    return Considered(
         candidates=tuple(candidates),
         near_miss=_near_miss(misses),
-        not_offered=(*listed(reasons), *unused_types(measured, offers)),
+        not_offered=listed(reasons),
         assumptions=(
             *common_assumptions(scenario),
-            *extrapolation_assumptions(scenario, here, missed),
+            *extrapolation_assumptions(scenario, grounds[-1].family, missed),
             *(gpu_assumptions() if any(has_gpu_settings(ground) for ground in grounds) else ()),
             *price_assumptions(offers, scenario.plan),
             *burst_assumptions(candidates),
         ),
-        caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds, missed), *stale_price_caveats(prices, as_of)),
-        certainty_ratio=_certainty_ratio(fit),
+        caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds, missed)),
+        certainty_ratio=_certainty_ratio(grounds[-1].fit),
         offers=offers,
     )
-    return answer(considered, scenario=scenario, catalog=catalog)
 
 
 def _certainty_ratio(fit: CapacityFit) -> float:

@@ -19,18 +19,13 @@ from loadplan.scenario.section import (
     Contradiction,
     LimitMs,
     Name,
+    OfferName,
     PositiveInt,
     Section,
     contradiction,
 )
 from loadplan.scenario.target_section import ServiceSection, TargetKey
 from loadplan.scenario.traffic_section import TrafficSection
-
-# Keys and words of later versions: said to be missing, rather than mistaken for a misspelling. List positions are
-# left out of the paths.
-NOT_YET: dict[str, str] = {
-    "plan.today": "not supported yet; a plan is not compared with what runs now",
-}
 
 # Defaults of lists, which pydantic copies for every scenario.
 DEFAULT_THREADS = [1, 2]
@@ -171,6 +166,12 @@ class PlanSection(Section):
     )
     start_up: StartUpSection = Field(default_factory=StartUpSection, description="how soon a new replica serves")
     scaling: ScalingSection = Field(default_factory=ScalingSection, description="replicas that follow the week")
+    instance_types: Literal["one", "several"] = Field(
+        default="one", description="of which a fleet may be made; several where that is cheaper"
+    )
+    today: dict[OfferName, PositiveInt] = Field(
+        default={}, max_length=64, description="what runs now, {provider/region/type/purchase: replicas}"
+    )
 
     @model_validator(mode="after")
     def _can_be_paid(self) -> Self:

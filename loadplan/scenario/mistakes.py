@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from loadplan.errors import InputError
-from loadplan.scenario.document import NOT_YET, Document
+from loadplan.scenario.document import Document
 from loadplan.scenario.section import TAG_MARK
 from loadplan.scenario.yaml_tree import Mark, Mistake, Path, Tree
 
@@ -115,9 +115,6 @@ def _shown(path: Path) -> str:
 
 
 def _unknown_key(path: Path) -> str:
-    dotted = _dotted(path)
-    if dotted in NOT_YET:
-        return NOT_YET[dotted]
     known = _keys_of(_model_at(path[:-1]))
     return "unknown key" + (nearest(str(path[-1]), known) or f"; known here: {', '.join(known)}")
 
@@ -180,10 +177,6 @@ def _at(value: Any, path: Path) -> Any:
     for part in path:
         value = value[part]
     return value
-
-
-def _dotted(path: Path) -> str:
-    return ".".join(part for part in path if isinstance(part, str))
 
 
 def _keys_of(model: type[BaseModel] | None) -> list[str]:

@@ -263,6 +263,8 @@ def _plan(plan: PlanSection, *, folder: Path, where: str) -> PlanRules:
         headroom_ratio=plan.headroom_ratio,
         hours_per_month=plan.hours_per_month,
         horizon_months=plan.horizon_months,
+        instance_types=plan.instance_types,
+        today=tuple(plan.today.items()),
         budget_usd_per_month=None if budget is None else Decimal(str(budget)),
         owned=tuple(owned_machine(one) for one in plan.owned),
         commitment_discounts=commitment_discounts(plan.commitment_discounts),

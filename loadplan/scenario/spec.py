@@ -173,6 +173,8 @@ class PlanRules:
     price_file: str | None = None  # the project's own prices, beside the scenario's file; None: it has none
     start_up: StartUpRules = StartUpRules()
     scaling: ScalingRules = ScalingRules()
+    instance_types: Literal["one", "several"] = "one"  # of which a fleet may be made
+    today: tuple[tuple[str, int], ...] = ()  # what runs now: names of offers, and replicas of each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,68 @@
+"""A plan with everything that lies around it: other cases, other choices, what runs today.
+
+The decision a reader would question: all of it is worked out with each plan, and none of it changes the answer.
+"""
+
+from dataclasses import replace
+
+from loadplan.catalog.price import Catalog
+from loadplan.plan.answer import Considered, Search, answer
+from loadplan.plan.chance import chance_of
+from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.mixed import cheapest_mixed
+from loadplan.plan.outlook import Choice, Outlook, Relaxation
+from loadplan.plan.pareto import cost_latency_front
+from loadplan.plan.ranking import best_of_each_type
+from loadplan.plan.relaxing import looser_limits, within_budget
+from loadplan.plan.sensitivity import Asked, cases, choice_of, switches
+from loadplan.plan.today import check_today, today_beside
+from loadplan.plan.unit_costs import unit_costs
+from loadplan.scenario.spec import Scenario
+
+
+def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -> Plan:
+    """The plan and its outlook.
+
+    Args:
+        search: finds what could carry a question's traffic.
+        scenario: the question.
+        catalog: the prices.
+
+    Raises:
+        InputError: when the scenario says that something runs today which has no price.
+    """
+    check_today(catalog, scenario.plan)
+    considered = search(scenario)
+    plan = answer(considered, scenario=scenario, catalog=catalog)
+    peak_rps, rules = scenario.traffic.peak_rps, scenario.plan
+    today = today_beside(plan.recommended, scenario=scenario, catalog=catalog, search=search)
+    if plan.recommended is None:
+        relaxations = _relaxations(considered, scenario, search)
+        return replace(plan, outlook=Outlook(today=today, relaxations=relaxations))
+    ranked = tuple(best_of_each_type(considered.candidates, peak_rps=peak_rps, rules=rules))
+    asked = Asked(scenario=scenario, considered=considered, search=search, ranked=ranked)
+    outlook = Outlook(
+        unit_costs=unit_costs(
+            plan.recommended, considered.candidates, peak_rps=peak_rps, mean_rps=plan.mean_rps, rules=rules
+        ),
+        chance=chance_of(plan.recommended, peak_rps=peak_rps, rules=rules),
+        mixed=_mixed(plan.recommended, considered, scenario),
+        cases=cases(asked),
+        switches=switches(asked),
+        front=cost_latency_front(ranked, peak_rps=peak_rps, rules=rules),
+        today=today,
+    )
+    return replace(plan, outlook=outlook)
+
+
+def _mixed(planned: Fleet, considered: Considered, scenario: Scenario) -> Choice | None:
+    """The cheapest fleet of several types, where it is cheaper than the planned one."""
+    mix = cheapest_mixed(considered.candidates, peak_rps=scenario.traffic.peak_rps, rules=scenario.plan)
+    return None if mix is None or mix.usd_per_month >= planned.usd_per_month else choice_of(mix)
+
+
+def _relaxations(considered: Considered, scenario: Scenario, search: Search) -> tuple[Relaxation, ...]:
+    budget = scenario.plan.budget_usd_per_month
+    if considered.candidates and budget is not None:
+        return within_budget(considered, scenario=scenario, budget=budget)
+    return looser_limits(search, scenario)

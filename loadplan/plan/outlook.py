@@ -1,0 +1,108 @@
+"""Records of what lies around a plan: other cases, other choices, what runs today, and what would change the answer.
+
+They name fleets by their offers' names, so that they know nothing of how a fleet is sized. Money is `Decimal` in USD.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from loadplan.caveat import Basis
+
+CaseKind = Literal["traffic", "price", "objectives", "spares"]
+SwitchKind = Literal["traffic", "price", "capacity"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A fleet in few words."""
+
+    offers: tuple[tuple[str, int], ...]  # name and replicas of each
+    usd_per_month: Decimal
+    predicted_p99_s: float | None = None  # at the peak with the spares gone; None: not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The answer to a question that differs in one thing."""
+
+    kind: CaseKind
+    changed: str  # what differs, in words, such as `traffic +20 %`
+    choice: Choice | None  # None: nothing will do
+    same_type: bool  # whether the same type of machine wins
+    reason: str  # why nothing will do, or what is to be known of the figure; empty: nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A figure at which another type of machine would win, all else as it is."""
+
+    kind: SwitchKind
+    what: str  # whose figure, such as `price of aws/us-east-1/c7i.large/on_demand`
+    now: float  # requests per second, or USD an hour
+    then: float  # from here on the other wins
+    change_ratio: float  # then / now - 1
+    winner: str  # name of the offer that would win
+    chance_ratio: float | None = None  # that it is so already; None: not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontPoint:
+    """A fleet than which none is both cheaper and faster."""
+
+    choice: Choice
+    predicted_p99_s_low: float
+    predicted_p99_s_high: float
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """How likely every objective holds at the peak, as far as the law and its interval are right."""
+
+    with_spares_gone_ratio: float
+    with_all_ratio: float
+    needed_rps: float  # that a replica must carry with the spares gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Today:
+    """What runs now, beside the plan."""
+
+    choice: Choice
+    usd_less_per_month: Decimal  # of the plan against it; negative: the plan is dearer
+    holds: bool | None  # whether it carries the peak with the spares gone and the headroom free; None: not known
+    reason: str  # why it does or doesn't, or why that isn't known
+    carried_rps: float | None  # with the spares gone and the headroom free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaxation:
+    """One rule relaxed, by as little as would do, and what would then be bought."""
+
+    rule: str  # such as `plan.spare_replicas`
+    change: str  # such as `0 in place of 1`
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitCosts:
+    """What a request costs."""
+
+    usd_per_million_requests: Decimal  # by the mean rate over the week
+    usd_per_month_of_more_traffic: Decimal  # what a tenth more traffic costs on top, with the same type of machine
+    n_replicas_of_more_traffic: int  # that it takes on top
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """Everything around a plan."""
+
+    unit_costs: UnitCosts | None = None  # None: nothing is bought
+    chance: Chance | None = None  # None: the capacity was given as one number, or nothing is bought
+    mixed: Choice | None = None  # of several types, where that is cheaper and the rules ask for one
+    cases: tuple[Case, ...] = ()
+    switches: tuple[Switch, ...] = ()
+    front: tuple[FrontPoint, ...] = ()  # cheapest first; empty: no latency is predicted
+    today: Today | None = None  # None: the scenario doesn't say what runs today
+    relaxations: tuple[Relaxation, ...] = ()  # where nothing is within the budget, or nothing will do
