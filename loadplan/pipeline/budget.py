@@ -10,7 +10,10 @@ from loadplan.errors import InputError
 from loadplan.export.artifact import ExportRun
 from loadplan.pipeline import artifacts
 from loadplan.plan.fleet import Plan
+from loadplan.report.budget.actuals import actuals_csv, compare_months, read_actuals
+from loadplan.report.budget.focus import FocusVersion, focus_csv
 from loadplan.report.budget.lines import NO_LINES, BudgetLine, budget_lines
+from loadplan.report.budget.months import first_month
 from loadplan.report.budget.rows import budget_csv
 from loadplan.report.budget.text_sheets import Origin
 from loadplan.report.budget.workbook import budget_workbook
@@ -91,3 +94,57 @@ def write_budget(
         return [artifacts.BUDGET]
     write_bytes(folder / artifacts.BUDGET_SHEET, budget_workbook(plan, scenario, origin=origin, lines=lines))
     return [artifacts.BUDGET, artifacts.BUDGET_SHEET]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows that were written to a file."""
+
+    path: Path
+    text: str  # CSV
+
+
+def write_focus(
+    folder: Path, planned: Planned, *, version: FocusVersion, month: str | None, given: Mapping[str, Decimal] = NO_LINES
+) -> Table:
+    """Write the forecast as FOCUS rows.
+
+    Args:
+        folder: where they go.
+        planned: what was planned.
+        version: of the specification.
+        month: in which the plan begins, such as `2027-01`; None: the one after the run was begun.
+        given: what else is on the bill, USD per month by name.
+
+    Raises:
+        InputError: for a month that is none.
+        EnvironmentFault: when the disk is full or failing.
+    """
+    text = focus_csv(
+        planned.plan,
+        planned.scenario,
+        origin=planned.origin,
+        lines=budget_lines(given),
+        version=version,
+        first=first_month(month, created_at=planned.origin.created_at),
+    )
+    return _written(folder / f"focus-{version}.csv", text)
+
+
+def write_variance(
+    folder: Path, planned: Planned, *, actuals: Path, month: str | None, given: Mapping[str, Decimal] = NO_LINES
+) -> Table:
+    """Write the forecast beside the rows of a FOCUS file of what was billed; the rest is as of `write_focus`.
+
+    Raises:
+        InputError: when the file can't be used, or no month is in both.
+        EnvironmentFault: when the disk is full or failing.
+    """
+    first = first_month(month, created_at=planned.origin.created_at)
+    months = compare_months(planned.plan, budget_lines(given), read_actuals(actuals), first=first)
+    return _written(folder / "actuals.csv", actuals_csv(months))
+
+
+def _written(path: Path, text: str) -> Table:
+    write_text(path, text)
+    return Table(path=path, text=text)

@@ -32,7 +32,7 @@ def run(tmp_path: Path, scenario: Scenario, machine: Machine, plan: Plan) -> Pat
 
 
 def test_the_months_are_printed_and_the_workbook_is_written(run: Path, capsys: Capture) -> None:
-    assert run_command_line(["budget", str(run)]) == 0
+    assert run_command_line(["budget", str(run), "--as-of", "2026-11-26"]) == 0
     said = capsys.readouterr()
     assert [row["n_replicas"] for row in csv.DictReader(io.StringIO(said.out))][:5] == ["4", "4", "4", "4", "5"]
     assert (run / "budget" / "budget.xlsx").read_bytes().startswith(b"PK")
@@ -40,7 +40,7 @@ def test_the_months_are_printed_and_the_workbook_is_written(run: Path, capsys: C
 
 
 def test_json_names_the_files(run: Path, tmp_path: Path, capsys: Capture) -> None:
-    assert run_command_line(["budget", str(run), "--json", "-o", str(tmp_path / "out")]) == 0
+    assert run_command_line(["budget", str(run), "--as-of", "2026-11-26", "--json", "-o", str(tmp_path / "out")]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "loadplan.budget/1"
     assert [Path(file).name for file in document["files"]] == ["budget.csv", "budget.xlsx"]
@@ -48,7 +48,12 @@ def test_json_names_the_files(run: Path, tmp_path: Path, capsys: Capture) -> Non
 
 
 def test_what_else_a_month_costs_is_a_row_of_its_own(run: Path, capsys: Capture) -> None:
-    assert run_command_line(["budget", str(run), "--line", "load balancer=16.43", "--line", "disk=0"]) == 0
+    assert (
+        run_command_line(
+            ["budget", str(run), "--as-of", "2026-11-26", "--line", "load balancer=16.43", "--line", "disk=0"]
+        )
+        == 0
+    )
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [(row["month"], row["line"], row["usd_per_month"], row["evidence"]) for row in rows[:3]] == [
         ("0", "machines", "292.00", "extrapolated"),
@@ -60,7 +65,7 @@ def test_what_else_a_month_costs_is_a_row_of_its_own(run: Path, capsys: Capture)
 
 @pytest.mark.parametrize("text", ["balancer=3", "disk=much", "disk=-1", "disk=NaN", "disk"])
 def test_a_line_that_is_none_is_one_message(run: Path, capsys: Capture, text: str) -> None:
-    assert run_command_line(["budget", str(run), "--line", text]) == 2
+    assert run_command_line(["budget", str(run), "--as-of", "2026-11-26", "--line", text]) == 2
     assert "--line" in capsys.readouterr().err
     assert not (run / "budget").exists()
 
@@ -69,7 +74,7 @@ def test_a_run_without_a_plan_says_how_to_get_one(
     tmp_path: Path, scenario: Scenario, machine: Machine, capsys: Capture
 ) -> None:
     run = write_run(tmp_path, scenario=scenario, machine=machine, plan=None)
-    assert run_command_line(["budget", str(run)]) == 2
+    assert run_command_line(["budget", str(run), "--as-of", "2026-11-26"]) == 2
     said = capsys.readouterr()
     assert "no plan yet" in said.err
     assert said.out == ""
@@ -80,7 +85,7 @@ def test_where_nothing_is_feasible_there_is_no_bill(
 ) -> None:
     poor = replace(scenario, plan=replace(scenario.plan, budget_usd_per_month=Decimal(10)))
     run = write_run(tmp_path, scenario=poor, machine=machine, plan=make_plan(poor))
-    assert run_command_line(["budget", str(run)]) == 1
+    assert run_command_line(["budget", str(run), "--as-of", "2026-11-26"]) == 1
     assert capsys.readouterr().out == ""
     assert not (run / "budget").exists()
 
