@@ -1,39 +1,36 @@
 """Does it hold when driven live? The plan's setting runs on the machine at hand, at the planned share of its capacity.
 
+The verdict is about the share that each replica carries with the spares gone; the lower one with all of them may be
+driven beside it, and a quarter more to see whether the plan is wasteful (`driven`).
+
 What that proves depends on the machine: where its fingerprint is the recommended instance type, the plan itself;
 anywhere else the law that the plan rests on, while the hardware stays extrapolated. The verdict uses all requests
 from their due time; clean windows never turn a miss into a pass.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from loadplan.caveat import Caveat
-from loadplan.errors import InvalidMeasurement, LoadplanError, ObjectiveMissed
+from loadplan.caveat import Basis, Caveat
+from loadplan.driven import ShareVerdict, Sharpness
+from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.execution import Setting
 from loadplan.fit.capacity import predict
-from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, SettingCapacity
+from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency
 from loadplan.load.classes import class_runs
-from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.load.records import LoadRun
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet, Plan
-from loadplan.scenario.arrivals import busiest, described, requests_to_show
+from loadplan.scenario.arrivals import described, requests_to_show
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment, Outcome
-from loadplan.stats import Interval, n_samples_needed, quantile_interval, supported_percentile
+from loadplan.stats import Interval, quantile_interval, supported_percentile
+from loadplan.trial import HERE, Replica, recommended_fleet, setting_capacity
 from loadplan.units import SECONDS_PER_MS
 
 Subject = Literal["plan", "law"]
 
-# A few seconds for rare pauses to show, and enough requests for a bound on the misses: slow answers come in clusters,
-# so ten are worth about one that stands alone.
-_SHORTEST_S = 8.0
-_LONGEST_S = 60.0
-_LONGEST_OF_CLASSES_S = 300.0  # a class of 1 % needs a hundred times as long as all requests together
-_REQUESTS_WANTED = 10 * n_samples_needed(0.99)
-# Where the limits are this many times the p99 that is expected, no cluster comes near them, and fewer requests show it.
-_FAR_RATIO, _REQUESTS_OF_FAR = 10.0, 2 * n_samples_needed(0.99)
 _WORST_FIRST: tuple[Outcome, ...] = ("missed", "unclear", "met")
 _SHOWN_LEAST_RATIO = 0.4  # of what slow arrivals do; below it a doubt is said
 
@@ -77,76 +74,16 @@ class Verdict:
     prediction_held: bool | None  # whether the measured p99's interval meets the predicted one; None: not known
     caveats: tuple[Caveat, ...]
     classes: tuple[ClassVerdict, ...] = ()  # empty when the run is invalid, too
+    planned: ShareVerdict | None = None  # with all replicas there; None: not driven, or the plan has no spares
+    sharpness: Sharpness | None = None  # None: not asked
+    fleet_basis: Basis | None = None  # of what a replica of the recommended fleet carries; None: an older file
+    measured_on: str | None = None  # whose profile that rests on, as in the plan
 
 
-def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadSpec:
-    """The live run that tests the plan: its setting, at the planned share of this machine's capacity, spares gone.
-
-    Raises:
-        ObjectiveMissed: when there is no plan to verify, or it rests on given capacities and names no setting.
-        InvalidMeasurement: when its setting was measured elsewhere only, or nothing holds the objectives with it here.
-    """
-    fleet = recommended_fleet(plan)
-    setting = fleet.capacity.setting
-    if setting is None:
-        raise ObjectiveMissed(
-            what="the plan rests on given capacities, so loadplan knows no setting to drive",
-            where="the recommended fleet",
-            fix="measure the model with `loadplan run`, or drive your own server with `loadplan load URL`",
-        )
-    if not is_drivable(plan, fit):
-        raise InvalidMeasurement(
-            what=f"the planned setting rests on the profile of {fleet.capacity.measured_on}; this machine was not "
-            "measured with it, or can't meet the objectives with it at any rate",
-            where="verify",
-            fix="give the run and the profile to a machine of that type and run `loadplan run` there",
-        )
-    rate = fleet.utilisation_ratio_degraded * setting_capacity(fit, setting).usable_capacity_rps
-    arrivals = busiest(scenario.traffic.arrivals)
-    tightest_s = min(limit.limit_s for slo in scenario.objectives for limit in slo.limits)
-    is_far = _FAR_RATIO * predict(fit, setting, rate_rps=rate).p99_interval.high < tightest_s
-    n_for_bound = _REQUESTS_OF_FAR if is_far else _REQUESTS_WANTED
-    n_wanted = max(float(n_for_bound), requests_to_show(arrivals, rate_rps=rate))
-    of_all_s = min(max(_SHORTEST_S, n_wanted / rate), _LONGEST_S)
-    duration_s = max(of_all_s, min(_n_for_classes(scenario) / rate, _LONGEST_OF_CLASSES_S))
-    return LoadSpec(
-        name="verification",
-        purpose="verification",
-        arrivals=arrivals,
-        offered_rate_rps=rate,
-        duration_s=duration_s,
-        seed=scenario.load.seed + 1,  # not the arrivals that calibrated the law
-        timeout_s=verification_timeout_s(scenario),
-        setting=setting,
-    )
-
-
-def _n_for_classes(scenario: Scenario) -> float:
-    """Requests of all classes until each with objectives of its own has enough for a bound on its misses."""
-    shares = {one.name: one.share for one in scenario.traffic.classes}
-    wanted = [
-        10.0 * n_samples_needed(limit.quantile) / shares[slo.class_name]
-        for slo in scenario.objectives
-        for limit in slo.limits
-        if slo.class_name is not None
-    ]
-    return max(wanted, default=0.0)
-
-
-def is_drivable(plan: Plan, fit: CapacityFit) -> bool:
-    """Whether this machine can show anything of the planned setting: it was fitted here, and holds at some rate."""
-    setting = None if plan.recommended is None else plan.recommended.capacity.setting
-    return any(one.setting == setting and one.usable_capacity_rps > 0.0 for one in fit.capacities)
-
-
-def verification_timeout_s(scenario: Scenario) -> float:
-    """Long enough that a missed limit is a late answer, not a lost one: ten times the loosest limit, 1 s at least."""
-    loosest_s = max(limit.limit_s for slo in scenario.objectives for limit in slo.limits)
-    return max(1.0, 10.0 * loosest_s)
-
-
-def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: LoadRun) -> Verdict:
-    """Hold a finished verification run against the objectives and against the prediction for this machine."""
+def judge_verification(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, run: LoadRun, *, replica: Replica = HERE
+) -> Verdict:
+    """Hold a finished verification run against the objectives and against the prediction for the machine driven."""
     fleet = recommended_fleet(plan)
     setting = run.spec.setting
     if setting is None:
@@ -158,9 +95,10 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
     if times_s is not None and times_s.size == 0:
         times_s = None
     rate_rps = run.spec.offered_rate_rps if times_s is None else _rate_rps(run)
-    if rate_rps >= setting_capacity(fit, setting).saturated_rps:  # of a plan at the very edge, by the luck of a run
+    capacity = setting_capacity(fit, setting)
+    if rate_rps >= replica.times_as_much * capacity.saturated_rps:  # of a plan at the very edge, by the luck of a run
         rate_rps = run.spec.offered_rate_rps
-    predicted = predict(fit, setting, rate_rps=rate_rps)
+    predicted = _predicted(fit, setting, rate_rps, replica)
     measured_p99_s = None if times_s is None else supported_percentile(times_s, 0.99)
     measured_p99_interval = None if times_s is None else quantile_interval(times_s, 0.99)
     return Verdict(
@@ -168,7 +106,7 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
         subject=_subject(fleet, run),
         setting=setting,
         offered_rate_rps=run.spec.offered_rate_rps,
-        utilisation_ratio=run.spec.offered_rate_rps / setting_capacity(fit, setting).usable_capacity_rps,
+        utilisation_ratio=run.spec.offered_rate_rps / (replica.times_as_much * capacity.usable_capacity_rps),
         n_requests=run.requests.n_requests,
         n_failed=verdict.n_failed,
         few_failed=few_failed,
@@ -187,7 +125,52 @@ def judge_verification(plan: Plan, fit: CapacityFit, scenario: Scenario, run: Lo
         classes=tuple(_of_class(name, own, run, scenario, predicted, attainments) for name, own in class_runs(run))
         if verdict.valid
         else (),
+        fleet_basis=fleet.basis,
+        measured_on=fleet.capacity.measured_on,
     )
+
+
+def with_shares(verdict: Verdict, planned: ShareVerdict | None, sharpness: Sharpness | None) -> Verdict:
+    """The verdict with what was driven beside it: no pass where the lower share with all replicas isn't met too.
+
+    How sharp the plan is changes no verdict: a plan that is wasteful holds.
+    """
+    holds = planned is None or planned.outcome == "met"
+    return replace(verdict, passed=verdict.passed and holds, planned=planned, sharpness=sharpness)
+
+
+def predicted_at(
+    fit: CapacityFit, setting: Setting, rate_rps: float, *, replica: Replica = HERE
+) -> PredictedLatency | None:
+    """What callers of a replica should wait at a rate; None where the law answers nothing at so high a one."""
+    if rate_rps >= replica.times_as_much * setting_capacity(fit, setting).saturated_rps:
+        return None
+    try:
+        return _predicted(fit, setting, rate_rps, replica)
+    except (InputError, InvalidMeasurement):  # of a law that explains the runs as well
+        return None
+
+
+def _predicted(fit: CapacityFit, setting: Setting, rate_rps: float, replica: Replica) -> PredictedLatency:
+    """latency(r / (s p)) / s for p processes on a machine s times as fast, as the plan takes it to be (`transfer`)."""
+    one = predict(fit, setting, rate_rps=rate_rps / replica.times_as_much)
+    if replica == HERE:
+        return one
+    speed = replica.speed_ratio
+    return replace(
+        one,
+        offered_rate_rps=rate_rps,
+        p50_s=one.p50_s / speed,
+        p95_s=one.p95_s / speed,
+        p99_s=one.p99_s / speed,
+        p50_interval=_scaled(one.p50_interval, speed),
+        p99_interval=_scaled(one.p99_interval, speed),
+        classes=(),
+    )
+
+
+def _scaled(interval: Interval, speed: float) -> Interval:
+    return replace(interval, low=interval.low / speed, high=interval.high / speed)
 
 
 def worst_class(verdict: Verdict) -> ClassVerdict | None:
@@ -279,6 +262,10 @@ def failure_of(verdict: Verdict) -> LoadplanError | None:
             where="verify",
             fix="run the same command again when the machine is quieter",
         )
+    if beside := _invalid_beside(verdict):
+        return InvalidMeasurement(
+            what="; ".join(beside), where="verify", fix="run the same command again when the machine is quieter"
+        )
     if verdict.passed:
         return None
     if is_unclear(verdict):
@@ -294,6 +281,16 @@ def failure_of(verdict: Verdict) -> LoadplanError | None:
     )
 
 
+def _invalid_beside(verdict: Verdict) -> list[str]:
+    """Of the runs beside the one that the verdict is about, those that can't be believed, and why."""
+    beside = (verdict.planned, None if verdict.sharpness is None else verdict.sharpness.driven)
+    return [
+        f"the live run {one.run} is invalid: {'; '.join(one.invalid_reasons)}"
+        for one in beside
+        if one is not None and one.invalid_reasons
+    ]
+
+
 def _missed_classes(verdict: Verdict) -> str:
     """Whose objectives were missed, where classes have their own."""
     names = [one.name for one in verdict.classes if one.outcome == "missed"]
@@ -301,8 +298,8 @@ def _missed_classes(verdict: Verdict) -> str:
 
 
 def verdict_word(verdict: Verdict) -> str:
-    """PASS, FAIL, UNCLEAR where the run can't tell, or INVALID where it can't be believed."""
-    if not verdict.valid:
+    """PASS, FAIL, UNCLEAR where a run can't tell, or INVALID where one that decides can't be believed."""
+    if not verdict.valid or (verdict.planned is not None and verdict.planned.invalid_reasons):
         return "INVALID"
     if is_unclear(verdict):
         return "UNCLEAR"
@@ -311,8 +308,14 @@ def verdict_word(verdict: Verdict) -> str:
 
 def is_unclear(verdict: Verdict) -> bool:
     """Whether nothing failed and no limit was missed for sure, but one isn't shown to hold either."""
-    outcomes = {attained.outcome for attained in verdict.attainments}
-    return "unclear" in outcomes and "missed" not in outcomes and verdict.few_failed
+    outcomes = {attained.outcome for attained in _attainments(verdict)}
+    few_failed = verdict.few_failed and (verdict.planned is None or verdict.planned.few_failed)
+    return "unclear" in outcomes and "missed" not in outcomes and few_failed
+
+
+def _attainments(verdict: Verdict) -> tuple[Attainment, ...]:
+    """Of the verdict's run, and of the one with all replicas there."""
+    return (*verdict.attainments, *(verdict.planned.attainments if verdict.planned else ()))
 
 
 def unclear_bounds(verdict: Verdict) -> str:
@@ -321,30 +324,9 @@ def unclear_bounds(verdict: Verdict) -> str:
         f"between {attained.miss_ratio_low:.2%} and {attained.miss_ratio_high:.2%} of the requests"
         f"{f' of {attained.class_name}' if attained.class_name else ''} miss "
         f"{attained.limit.limit_s / SECONDS_PER_MS:g} ms in the long run, {1.0 - attained.limit.quantile:.2%} may"
-        for attained in verdict.attainments
+        for attained in _attainments(verdict)
         if attained.outcome == "unclear"
     )
-
-
-def recommended_fleet(plan: Plan) -> Fleet:
-    """The fleet that the plan recommends. Raises ObjectiveMissed when nothing is feasible."""
-    if plan.recommended is None:
-        raise nothing_feasible(plan)
-    return plan.recommended
-
-
-def nothing_feasible(plan: Plan) -> ObjectiveMissed:
-    """What a plan without any fleet comes to, as an error to raise."""
-    return ObjectiveMissed(
-        what=f"no fleet meets the objective: {plan.binding_constraint}",
-        where="the plan",
-        fix="relax the constraint that is named, or allow more kinds of machine",
-    )
-
-
-def setting_capacity(fit: CapacityFit, setting: Setting) -> SettingCapacity:
-    """What one server process carries here with this setting."""
-    return next(capacity for capacity in fit.capacities if capacity.setting == setting)
 
 
 def _subject(fleet: Fleet, run: LoadRun) -> Subject:

@@ -17,6 +17,7 @@ from loadplan.cli.figures import Document, figure, interval, summary
 from loadplan.cli.purchase_documents import mix_document
 from loadplan.cli.resource_documents import probe_document, resource_documents
 from loadplan.cli.scaling_documents import scaling_document
+from loadplan.cli.verification_documents import verification_documents
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.ledger import N_ENTRIES_LEAST, WANTED_COVERAGE_RATIO, LedgerFindings
@@ -279,6 +280,7 @@ def verify_document(verdict: Verdict) -> Document:
         },
         "objectives": [objective_document(attained) for attained in verdict.attainments],
         **({"classes": [class_verdict_document(one) for one in verdict.classes]} if verdict.classes else {}),
+        **verification_documents(verdict),
     }
 
 

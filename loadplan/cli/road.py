@@ -42,6 +42,18 @@ PriceOption = Annotated[
 TodayOption = Annotated[
     list[str] | None, typer.Option("--today", metavar="OFFER=N", help="What runs now, for the difference; repeatable.")
 ]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="Drive this server (protocol v2), not loadplan's own.")
+]
+RemoteOption = Annotated[
+    list[str] | None, typer.Option("--allow-remote", metavar="HOST", help="A host that may be driven; repeatable.")
+]
+InstanceTypeOption = Annotated[
+    str | None, typer.Option("--instance-type", metavar="P/TYPE", help="What the server runs on, where nothing tells.")
+]
+SharpnessOption = Annotated[
+    bool, typer.Option("--sharpness", help="Also drive 1.25 × the rate, to see what is left on the table.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -151,16 +163,33 @@ def plan(
 
 
 def verify(
-    run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
+    run: RunArgument,
+    url: UrlOption = None,
+    allow_remote: RemoteOption = None,
+    instance_type: InstanceTypeOption = None,
+    sharpness: SharpnessOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
 ) -> int:
-    """Drive a run's plan live on this machine: PASS or FAIL, and of what."""
+    """Drive a run's plan live: PASS or FAIL, and of what."""
     from loadplan.cli.documents import verify_document
-    from loadplan.cli.summary import verdict_lines
+    from loadplan.cli.verdict_lines import verdict_lines
     from loadplan.pipeline.resume import report_again, verify_again
+    from loadplan.pipeline.verification import VerificationRequest
     from loadplan.verify import failure_of
 
+    if instance_type is not None and not all(instance_type.partition("/")):
+        raise InputError(
+            what=f"{instance_type!r} is no instance type",
+            where="--instance-type",
+            fix="write provider/type, such as aws/c7i.large",
+        )
+    request = VerificationRequest(
+        url=url, allow_remote=tuple(allow_remote or ()), instance_type=instance_type, is_sharp=sharpness
+    )
     with console.watching(quiet=quiet or as_json) as observer:
-        verdict = verify_again(run, observer=observer)
+        verdict = verify_again(run, request=request, observer=observer)
         report_again(run, observer=observer)
     console.result("\n".join(verdict_lines(verdict)), verify_document(verdict), as_json=as_json)
     return console.exit_code(failure_of(verdict), debug=debug)

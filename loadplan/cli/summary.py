@@ -8,12 +8,15 @@ from loadplan.bench.doubts import column_name, counted
 from loadplan.bench.records import BenchRun
 from loadplan.bench.resources import column_resources
 from loadplan.catalog.price import Offer
+from loadplan.cli.lines import line as _line
+from loadplan.cli.lines import ms as _ms
 from loadplan.cli.purchase_documents import mix_text
 from loadplan.cli.scaling_documents import scaling_text
+from loadplan.cli.verdict_lines import verdict_lines
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.ledger import N_ENTRIES_LEAST, LedgerFigure
-from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency
+from loadplan.fit.records import CapacityFit, OverheadFit
 from loadplan.load.classes import class_runs
 from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts, latency_summary
@@ -21,8 +24,6 @@ from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
-from loadplan.units import SECONDS_PER_MS
-from loadplan.verify import ClassVerdict, Verdict, is_unclear, unclear_bounds, verdict_word, worst_class
 
 _N_RUNNERS_UP = 3
 _N_CAVEATS = 4
@@ -79,46 +80,6 @@ def _worth_measuring(one: WorthMeasuring) -> str:
         f"{one.type_name} next: it is expected to save ${one.expected_saving_usd_per_month:,.2f} a month and costs "
         f"${one.measuring_usd:,.2f} once; see `{one.command}`"
     )
-
-
-def verdict_lines(verdict: Verdict) -> list[str]:
-    """What the live run on this machine showed, beside its prediction."""
-    if not verdict.valid:
-        lines = [_line("verified", "INVALID: this live run proves nothing")]
-        return [*lines, *(_line("", reason) for reason in verdict.invalid_reasons)]
-    lines = [_line("verified", f"{verdict_word(verdict)}: {_proof(verdict)}")]
-    lines.append(
-        _line(
-            "",
-            f"live here at {verdict.offered_rate_rps:,.0f} requests/s ({verdict.utilisation_ratio:.0%} of this "
-            f"machine's capacity, as planned): p99 {_ms(verdict.measured_p99_s)}, "
-            f"predicted {_with_interval(verdict.predicted)}",
-        )
-    )
-    worst = worst_class(verdict)
-    if worst is not None:
-        lines.append(_line("", f"worst segment {_segment(worst)}"))
-    return lines
-
-
-def _segment(one: ClassVerdict) -> str:
-    """Such as `upload (MISSED its objective): p99 210 ms over 91 requests, 0 failed, predicted 190 ms`."""
-    said = {"missed": " (MISSED its objective)", "unclear": " (its objective can't be told)"}.get(one.outcome or "", "")
-    predicted = "" if one.predicted is None else f", predicted {_ms(one.predicted.p99_s)}"
-    p99 = "too few answers for a p99" if one.measured_p99_s is None else f"p99 {_ms(one.measured_p99_s)}"
-    return f"{one.name}{said}: {p99} over {one.n_requests:,} requests, {one.n_failed} failed{predicted}"
-
-
-def _proof(verdict: Verdict) -> str:
-    if is_unclear(verdict):
-        return unclear_bounds(verdict)
-    if not verdict.passed:
-        return "the planned setting missed the objective when driven live"
-    if verdict.subject == "plan":
-        return "the objective held on the recommended machine type"
-    if not verdict.prediction_held:
-        return "the objective held here, but the prediction missed; hardware extrapolated"
-    return "law verified here, hardware extrapolated"
 
 
 def export_lines(run: ExportRun, folder: Path) -> list[str]:
@@ -369,16 +330,3 @@ def _holds(plan: Plan, fleet: Fleet) -> str:
     if fleet.predicted_p99_s_low is not None and fleet.predicted_p99_s_high is not None:
         span = f" ({_ms(fleet.predicted_p99_s_low)} to {_ms(fleet.predicted_p99_s_high)})"
     return f"predicted p99 {_ms(fleet.predicted_p99_s)}{span} at the peak {gone}"
-
-
-def _with_interval(predicted: PredictedLatency) -> str:
-    interval = predicted.p99_interval
-    return f"{_ms(predicted.p99_s)} ({_ms(interval.low)} to {_ms(interval.high)})"
-
-
-def _ms(seconds: float | None) -> str:
-    return "unknown" if seconds is None else f"{seconds / SECONDS_PER_MS:.3g} ms"
-
-
-def _line(label: str, text: str) -> str:
-    return f"{label:<9} {text}"

@@ -34,7 +34,7 @@ from loadplan.scenario.synthetic import synthetic_payloads
 from loadplan.scenario.traffic import replayed_rate_rps
 from loadplan.slo import Slo
 from loadplan.store.run_folder import read_run_folder
-from loadplan.verify import verification_timeout_s
+from loadplan.trial import verification_timeout_s
 
 _VARIANT = "given"
 _N_SYNTHETIC_ROWS = 256

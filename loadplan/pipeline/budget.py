@@ -21,7 +21,7 @@ from loadplan.scenario.spec import Scenario
 from loadplan.store.codec import read_record
 from loadplan.store.files import write_bytes, write_text
 from loadplan.store.run_folder import RunFolder, read_run_folder
-from loadplan.verify import nothing_feasible
+from loadplan.trial import nothing_feasible
 
 # Beside the files of the report's stage, whose hashes the manifest keeps.
 BUDGET_FOLDER = "budget"

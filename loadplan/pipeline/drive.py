@@ -46,8 +46,8 @@ def drive(
     """
     if spec.setting is None:
         raise ValueError("only a run whose setting is known can be served here")
-    model = _variant(exported, spec.setting.execution.variant)
-    right, tolerance = _right_answers(model, payloads, folder, spec.setting.execution)
+    model = variant_of(exported, spec.setting.execution.variant)
+    right, tolerance = right_answers(model, payloads, folder, spec.setting.execution)
     server_cores, generator_core = split_cores(spec.setting.execution.n_threads)
     if isinstance(launch.crew, LocalCrew):
         server_cores = tuple(core for core in server_cores if core not in launch.crew.cores)
@@ -90,7 +90,8 @@ def split_cores(n_threads: int) -> tuple[tuple[int, ...], int | None]:
     return cores[: min(n_threads, len(cores) - 1)], cores[-1]
 
 
-def _variant(exported: ExportRun, name: str) -> ExportedModel:
+def variant_of(exported: ExportRun, name: str) -> ExportedModel:
+    """The exported variant of this name. Raises EnvironmentFault where the folder lacks it."""
     for model in exported.models:
         if model.variant == name:
             return model
@@ -101,7 +102,7 @@ def _variant(exported: ExportRun, name: str) -> ExportedModel:
     )
 
 
-def _right_answers(
+def right_answers(
     model: ExportedModel, payloads: PayloadSet, folder: Path, execution: ExecutionConfig
 ) -> tuple[PayloadSet, float]:
     """What the server must answer, and how far a float may stray from it.

@@ -20,6 +20,7 @@ from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.profiles import GivenProfile, ProfileFile, read_profiles
 from loadplan.pipeline.road import disappointment
 from loadplan.pipeline.stage import NO_PRICES, Road
+from loadplan.pipeline.verification import Known, VerificationRequest, verify_shares
 from loadplan.plan.fleet import Plan
 from loadplan.report.findings import Findings
 from loadplan.scenario.spec import StageName
@@ -76,16 +77,19 @@ def plan_again(
         return planned
 
 
-def verify_again(run: Path, *, observer: Observer | None = None) -> Verdict:
+def verify_again(run: Path, *, request: VerificationRequest | None = None, observer: Observer | None = None) -> Verdict:
     """Drive the run's plan live once more; what neighbours spoiled does not take the place of an earlier verdict.
 
+    The lower rate with all replicas there is driven beside it, and what else the `request` asks for.
+
     Raises:
-        InputError: when the folder holds no plan.
+        InputError: when the folder holds no plan, or the request names a machine that the plan says nothing of.
         InvalidMeasurement: when this is another machine than the one that was fitted.
     """
+    asked = request or VerificationRequest()
     with _reopened(run, observer=observer) as (road, known):
         here = read_machine()
-        if here.fingerprint != known.machine.fingerprint:
+        if here.fingerprint != known.machine.fingerprint and asked.url is None:
             raise InvalidMeasurement(
                 what=f"the run was measured on {known.machine.cpu_model} with {known.machine.n_usable_cores} usable "
                 f"cores, this machine is {here.cpu_model} with {here.n_usable_cores}",
@@ -94,14 +98,13 @@ def verify_again(run: Path, *, observer: Observer | None = None) -> Verdict:
             )
         exported, payloads = _need(known.export, "export", run), _need(known.payloads, "export", run)
         fitted, planned = _need(known.fit, "fit", run), _need(known.plan, "plan", run)
-        if known.verdict is not None and known.verdict.valid:
-            verdict, driven = steps.drive_verification(road, exported, payloads, fitted, planned)
-            if not verdict.valid:
-                return verdict
-            road.folder.forget("verify")
-            steps.verify(road, exported, payloads, fitted, planned, already=(verdict, driven))
-            return verdict
-        return steps.verify(road, exported, payloads, fitted, planned)[0]
+        verified = verify_shares(road, Known(exported, payloads, fitted, planned), asked)
+        is_spoiled = not (verified.verdict.valid and all(beside.verdict.valid for beside in verified.beside))
+        if is_spoiled and known.verdict is not None and known.verdict.valid:
+            return verified.verdict
+        road.folder.forget("verify")
+        steps.verify(road, exported, payloads, fitted, planned, already=verified)
+        return verified.verdict
 
 
 def report_again(run: Path, *, observer: Observer | None = None) -> Path:

@@ -25,7 +25,8 @@ from loadplan.report.findings import Findings
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import Scenario, StageName
 from loadplan.store.run_folder import open_run_folder
-from loadplan.verify import failure_of, nothing_feasible
+from loadplan.trial import nothing_feasible
+from loadplan.verify import failure_of
 
 # The stages that drive nothing, so that it doesn't matter what the scenario's target is.
 _WITHOUT_LOAD: frozenset[StageName] = frozenset({"scenario", "export", "bench"})

@@ -35,6 +35,7 @@ from loadplan.pipeline.overhead_cache import keep_profile, payload_bytes, read_p
 from loadplan.pipeline.question import model_bytes, need_model, portable
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
+from loadplan.pipeline.verification import Known, Verification, verify_here
 from loadplan.plan.around import plan_with_outlook
 from loadplan.plan.fleet import Plan
 from loadplan.plan.offers import bought
@@ -47,7 +48,8 @@ from loadplan.scenario.spec import ModelSource
 from loadplan.store.codec import read_record, write_record
 from loadplan.store.files import write_text
 from loadplan.store.manifest import Artifact, stage_key
-from loadplan.verify import Verdict, is_drivable, judge_verification, verdict_word, verification_spec
+from loadplan.trial import is_drivable, verification_spec
+from loadplan.verify import Verdict, verdict_word
 
 # What decides the bytes of a graph.
 _CONVERTERS = (
@@ -256,48 +258,30 @@ def verify(
     fitted: CapacityFit,
     planned: Plan,
     *,
-    already: tuple[Verdict, LoadRun] | None = None,
+    already: Verification | None = None,
 ) -> tuple[Verdict, LoadRun]:
     """Drive the planned setting on this machine at the planned share of its capacity, or keep what `already` was."""
     scenario, path = road.scenario, road.folder.path
-    spec = verification_spec(planned, fitted, scenario)
     inputs = {
         **made_by(road, "export", "fit"),
-        "run": digest(spec),
+        "run": digest(verification_spec(planned, fitted, scenario)),
         "objectives": digest(scenario.objectives),
         "rows": digest((scenario.traffic.rows_per_request, scenario.traffic.classes)),
         "machine": road.machine.fingerprint,
     }
 
     def make() -> Made:
-        verdict, run = already or drive_verification(road, exported, payloads, fitted, planned)
-        write_load(path / artifacts.VERIFICATION, run)
-        write_record(path / artifacts.VERDICT, verdict, schema="loadplan.verify/2")
-        append_verification(path, verdict, machine=run.machine, widened_by=fitted.ledger)
-        return Made(paths=[artifacts.VERDICT, artifacts.VERIFICATION], outcome=verdict_word(verdict))
+        verified = already or verify_here(road, Known(exported, payloads, fitted, planned))
+        paths = [artifacts.VERIFICATION, *(_load_path(run.spec.name) for run in verified.beside)]
+        for run, name in zip((verified.run, *verified.beside), paths, strict=True):
+            write_load(path / name, run)
+        write_record(path / artifacts.VERDICT, verified.verdict, schema="loadplan.verify/2")
+        append_verification(path, verified.verdict, machine=verified.run.machine, widened_by=fitted.ledger)
+        return Made(paths=[artifacts.VERDICT, *paths], outcome=verdict_word(verified.verdict))
 
     once(road, "verify", inputs, make)
     verdict = read_record(path / artifacts.VERDICT, Verdict, schema="loadplan.verify/2")
     return verdict, read_load(path / artifacts.VERIFICATION)
-
-
-def drive_verification(
-    road: Road, exported: ExportRun, payloads: PayloadSet, fitted: CapacityFit, planned: Plan
-) -> tuple[Verdict, LoadRun]:
-    """The live run itself and what it says; nothing is kept."""
-    spec = verification_spec(planned, fitted, road.scenario)
-    said = f"{spec.offered_rate_rps:,.0f} requests/s for {spec.duration_s:.0f} s"
-    road.observer.progress(0.0, said)
-    run = drive(
-        spec,
-        folder=road.folder.path,
-        exported=exported,
-        payloads=payloads,
-        scenario=road.scenario,
-        machine=road.machine,
-        on_progress=lambda ratio: road.observer.progress(ratio, said),
-    )
-    return judge_verification(planned, fitted, road.scenario, run), run
 
 
 def drop_other_verification(road: Road, fitted: CapacityFit, planned: Plan) -> None:

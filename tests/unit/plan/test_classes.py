@@ -20,7 +20,8 @@ from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import RequestClass, Scenario
 from loadplan.slo import LatencyLimit, Slo
 from loadplan.stats import Interval
-from loadplan.verify import failure_of, judge_verification, verdict_word, verification_spec, worst_class
+from loadplan.trial import verification_spec
+from loadplan.verify import failure_of, judge_verification, verdict_word, worst_class
 
 TODAY = date(2026, 11, 24)
 WEB = RequestClass(name="web", share=0.99, rows_per_request=always(1))

@@ -22,7 +22,7 @@ from loadplan.plan.measured import MeasuredType
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
-from loadplan.verify import verification_spec
+from loadplan.trial import verification_spec
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from loadplan.catalog.price import Catalog
-from loadplan.fit.capacity import predict
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
@@ -17,7 +16,8 @@ from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.arrivals import MarkovArrivals, PoissonArrivals, ProfileArrivals, ProfileStep
 from loadplan.scenario.spec import Scenario
-from loadplan.verify import failure_of, judge_verification, verdict_word, verification_spec
+from loadplan.trial import verification_spec
+from loadplan.verify import failure_of, judge_verification, verdict_word
 
 Drive = Callable[..., LoadRun]
 
@@ -79,11 +79,23 @@ def test_a_limit_far_from_what_is_predicted_takes_a_shorter_run(
     """Ten times as many requests as a p99 takes, for clusters, or twice as many where no cluster comes near."""
     assert plan.recommended is not None
     plan = replace(plan, recommended=replace(plan.recommended, utilisation_ratio_degraded=0.08))
-    far = verification_spec(plan, fit, scenario)
-    expected_s = predict(fit, fit.capacities[0].setting, rate_rps=far.offered_rate_rps).p99_interval.high
+    expected_s = 1.25 * 0.010  # the high end of the first point of the curve, at 100 requests per second
     (objective,) = scenario.objectives
-    limits = tuple(replace(limit, limit_s=9.0 * expected_s) for limit in objective.limits)
-    near = verification_spec(plan, fit, replace(scenario, objectives=(replace(objective, limits=limits),)))
+    far, near = (
+        verification_spec(
+            plan,
+            fit,
+            replace(
+                scenario,
+                objectives=(
+                    replace(
+                        objective, limits=tuple(replace(one, limit_s=ratio * expected_s) for one in objective.limits)
+                    ),
+                ),
+            ),
+        )
+        for ratio in (10.5, 9.5)
+    )
     assert near.offered_rate_rps * near.duration_s == pytest.approx(4590.0)
     assert far.offered_rate_rps * far.duration_s == pytest.approx(918.0)
 

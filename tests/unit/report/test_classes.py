@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loadplan.cli.summary import load_lines, verdict_lines
+from loadplan.cli.summary import load_lines
+from loadplan.cli.verdict_lines import verdict_lines
 from loadplan.load.records import PayloadClasses
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
