@@ -9,7 +9,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from loadplan.cli import budget, catalog, compare, console, manifests, measure, profile, road, show
+from loadplan.cli import budget, catalog, compare, console, gate, manifests, measure, profile, road, show
 from loadplan.errors import EnvironmentFault, InputError, Interrupted, LoadplanError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ budget.register(app)
 manifests.register(app)
 measure.register(app)
 compare.register(app)
+gate.register(app)
 profile.register(app)
 catalog.register(app)
 show.register(app)

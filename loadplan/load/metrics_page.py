@@ -29,6 +29,7 @@ class MetricsPage:
     n_batched_rows: float | None  # since the server's start
     n_batches: float | None
     absent_reason: str | None  # None: the page could be read
+    inference_s: float | None = None  # spent in all batches since the server's start; only the embedded one tells
 
 
 def read_metrics_page(url: str, *, limit_s: float = _LIMIT_S) -> MetricsPage:
@@ -63,6 +64,7 @@ def _interpreted(text: str, *, path: str) -> MetricsPage:
         n_batched_rows=n_rows,
         n_batches=n_batches,
         absent_reason=None,
+        inference_s=sums.get("loadplan_inference_seconds_sum"),
     )
 
 

@@ -13,6 +13,7 @@ from loadplan.stats import (
     quantile_interval,
     ratio_test,
     share_above,
+    signed_rank_test,
     summarise,
     supported_percentile,
 )
@@ -217,3 +218,29 @@ def test_slow_minutes_of_a_millisecond_leave_no_doubt_about_a_limit_of_seconds()
 
 def test_what_was_never_answered_is_above_every_limit() -> None:
     assert share_above(np.full(10, np.inf), 1e9).interval.high == 1.0
+
+
+@pytest.mark.parametrize(
+    ("differences", "above", "n_ways"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], 0.0, 1),  # of sixteen
+        ([-1.0, 2.0, 3.0, 4.0], 0.0, 2),
+        ([2.0, 3.0, 4.0, 5.0], 3.0, 6),  # -1, 0, 1, 2: the zero counts on neither side, ranks 2.5, 2.5 and 4
+        ([1.0, 1.0, 1.0, -1.0], 0.0, 5),  # ties share the rank 2.5: three or more of four are positive
+        ([-1.0, -2.0, -3.0, -4.0], 0.0, 16),
+    ],
+)
+def test_signed_ranks_count_the_ways_to_deal_the_signs(differences: list[float], above: float, n_ways: int) -> None:
+    assert signed_rank_test(np.array(differences), above=above).p_value == pytest.approx(n_ways / 16)
+
+
+def test_the_middle_of_differences_is_the_median_of_all_means_of_two() -> None:
+    """1, 1.5, 2, 3.5, 4 and 6."""
+    assert signed_rank_test(np.array([1.0, 2.0, 6.0])).middle == 2.75
+
+
+def test_five_differences_bound_their_middle_by_the_least_and_the_most_and_four_do_not() -> None:
+    """All of five signs alike: 1 in 32 on either side; of four 1 in 16, more than the 5 % that a side may have."""
+    of_five = signed_rank_test(np.array([3.0, 1.0, 2.0, 5.0, 4.0])).interval
+    assert (of_five.low, of_five.high) == (1.0, 5.0)
+    assert signed_rank_test(np.array([3.0, 1.0, 2.0, 5.0])).interval.high == np.inf
