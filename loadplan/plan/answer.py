@@ -22,6 +22,7 @@ from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
 from loadplan.plan.measuring import Chosen, worth_measuring
 from loadplan.plan.mixed import cheapest_mixed, months_of
 from loadplan.plan.offers import doubtful_price_caveats, listed
+from loadplan.plan.per_request import SingleRequest
 from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
 from loadplan.plan.ranking import Ranked, best_of_each_type
 from loadplan.plan.reasons import money, what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
@@ -52,6 +53,7 @@ class Considered:
     caveats: tuple[Caveat, ...]
     certainty_ratio: float = 1.0  # the low end of a measured capacity over its middle
     offers: tuple[Offer, ...] = ()  # all that may be bought, what is only bought beside others included
+    single: SingleRequest | None = None  # one request alone; None: not known
 
 
 # Finds what could carry the traffic of a question.

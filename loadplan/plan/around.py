@@ -8,10 +8,13 @@ from dataclasses import replace
 from loadplan.catalog.price import Catalog
 from loadplan.plan.answer import Considered, Search, answer
 from loadplan.plan.chance import chance_of
+from loadplan.plan.demand import read_demand
 from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.footprint import footprint_of
 from loadplan.plan.mixed import cheapest_mixed
-from loadplan.plan.outlook import Choice, Outlook, Relaxation
+from loadplan.plan.outlook import Choice, Outlook, PerRequest, Relaxation
 from loadplan.plan.pareto import cost_latency_front
+from loadplan.plan.per_request import paid_by_request
 from loadplan.plan.ranking import best_of_each_type
 from loadplan.plan.relaxing import looser_limits, within_budget
 from loadplan.plan.sensitivity import Asked, cases, choice_of, switches
@@ -41,6 +44,13 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         return replace(plan, outlook=Outlook(today=today, relaxations=relaxations))
     ranked = tuple(best_of_each_type(considered.candidates, peak_rps=peak_rps, rules=rules))
     asked = Asked(scenario=scenario, considered=considered, search=search, ranked=ranked)
+    footprint, footprint_reason = footprint_of(
+        plan.recommended,
+        mean_rps=plan.mean_rps,
+        hours_per_month=rules.hours_per_month,
+        references=catalog.references,
+    )
+    per_request, per_request_reason = _per_request(plan.recommended, considered, scenario, catalog)
     outlook = Outlook(
         unit_costs=unit_costs(
             plan.recommended, considered.candidates, peak_rps=peak_rps, mean_rps=plan.mean_rps, rules=rules
@@ -48,11 +58,32 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         chance=chance_of(plan.recommended, peak_rps=peak_rps, rules=rules),
         mixed=_mixed(plan.recommended, considered, scenario),
         cases=cases(asked),
+        footprint=footprint,
+        footprint_reason=footprint_reason,
+        per_request=per_request,
+        per_request_reason=per_request_reason,
         switches=switches(asked),
         front=cost_latency_front(ranked, peak_rps=peak_rps, rules=rules),
         today=today,
     )
     return replace(plan, outlook=outlook)
+
+
+def _per_request(
+    planned: Fleet, considered: Considered, scenario: Scenario, catalog: Catalog
+) -> tuple[tuple[PerRequest, ...], str]:
+    """Services paid by the request, or why there are none to show."""
+    if considered.single is None:
+        return (), "how long one request takes on a processor isn't known"
+    found = paid_by_request(
+        catalog.references.services,
+        considered.single,
+        demand=read_demand(scenario.traffic, horizon_months=1),
+        rules=scenario.plan,
+        objectives=scenario.objectives,
+        fleet_usd_per_month=planned.usd_per_month,
+    )
+    return found, "" if found else "the catalogue has no such service of an allowed provider"
 
 
 def _mixed(planned: Fleet, considered: Considered, scenario: Scenario) -> Choice | None:

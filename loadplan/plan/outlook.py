@@ -95,6 +95,35 @@ class UnitCosts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """Energy of the fleet and what it emits, by figures that others published."""
+
+    kwh_per_month: float  # drawn from the grid, the data centre's own share included
+    w_per_replica: float  # of the machine that carries most of the traffic, at its mean use
+    mean_utilisation_ratio: float  # over the week
+    kg_co2e_per_month: float | None  # None: nothing is known of the grid there
+    kg_co2e_reason: str  # why not; empty: it is known
+    sources: tuple[str, ...]  # each with the day on which its figure was seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerRequest:
+    """A service paid by the request in place of the fleet."""
+
+    service: str  # such as `aws lambda (arm64)`
+    usd_per_month: Decimal  # at the mean rate over the week
+    usd_per_month_low: Decimal  # if its processor is as much faster than the one measured as may be
+    usd_per_month_high: Decimal
+    break_even_rps: float  # mean rate below which it is cheaper than the fleet
+    memory_mb: float
+    billed_s: float  # of each request
+    cold_ratio_at_peak: float  # share of requests that wait for a start
+    cold_ratio_when_quiet: float  # in the quietest hour of the week that has any
+    allowed_ratio: float | None  # share of requests that may be slow; None: no limit names all requests
+    source: str  # with the day on which its price was seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
     """Everything around a plan."""
 
@@ -103,6 +132,10 @@ class Outlook:
     mixed: Choice | None = None  # of several types, where that is cheaper and the rules ask for one
     cases: tuple[Case, ...] = ()
     switches: tuple[Switch, ...] = ()
+    footprint: Footprint | None = None
+    footprint_reason: str = ""  # why there is none; empty: there is one, or nothing is bought
+    per_request: tuple[PerRequest, ...] = ()  # cheapest first
+    per_request_reason: str = ""  # why there is none; empty: there is one, or nothing is bought
     front: tuple[FrontPoint, ...] = ()  # cheapest first; empty: no latency is predicted
     today: Today | None = None  # None: the scenario doesn't say what runs today
     relaxations: tuple[Relaxation, ...] = ()  # where nothing is within the budget, or nothing will do

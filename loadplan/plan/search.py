@@ -30,6 +30,7 @@ from loadplan.plan.measured import (
 )
 from loadplan.plan.memory import n_held, why_not_held
 from loadplan.plan.offers import listed, offers_to_buy, price_assumptions, stale_price_caveats, why_not_plannable
+from loadplan.plan.per_request import single_request
 from loadplan.plan.reasons import limit_words
 from loadplan.plan.roofline import NO_COSTS, Costs, computes_in_int8, has_peak_for, inference_ratio
 from loadplan.plan.transfer import (
@@ -175,6 +176,7 @@ def _considered(
         ),
         caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds, missed)),
         certainty_ratio=_certainty_ratio(grounds[-1].fit),
+        single=single_request(grounds[-1].fit),
         offers=offers,
     )
 
