@@ -15,7 +15,7 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
 from loadplan.plan.availability import growth_caveats, n_missing, too_few_words
 from loadplan.plan.burstable import burst_caveats
-from loadplan.plan.candidate import Candidate, least_fleet
+from loadplan.plan.candidate import Candidate, least_fleet, n_needed
 from loadplan.plan.commitments import commitment_caveats
 from loadplan.plan.demand import Demand, read_demand
 from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
@@ -27,7 +27,7 @@ from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
 from loadplan.plan.ranking import Ranked, best_of_each_type
 from loadplan.plan.reasons import money, what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
 from loadplan.plan.scaling import compare_scaling
-from loadplan.plan.sizing import n_replicas_needed, usd_per_month
+from loadplan.plan.sizing import usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
 
 _N_RUNNERS_UP = 10
@@ -216,7 +216,7 @@ def _months(candidate: Candidate, *, demand: Demand, rules: PlanRules) -> tuple[
     """What the recommended offer costs month by month as the peak grows, replicas bought when they are needed."""
     months = []
     for i_month, peak_rps in enumerate(demand.monthly_peak_rps):
-        n_replicas = n_replicas_needed(peak_rps, candidate.sizing_rps, rules=rules)
+        n_replicas = n_needed(candidate, peak_rps=peak_rps, rules=rules)
         usd = usd_per_month(candidate.offer, n_replicas, rules=rules)
         months.append(MonthCost(i_month=i_month, peak_rps=peak_rps, n_replicas=n_replicas, usd=usd))
     return tuple(months)

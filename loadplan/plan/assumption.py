@@ -1,6 +1,7 @@
 """The numbers on which a plan rests although nobody measured them here."""
 
 from loadplan.catalog.instance_type import CpuFamily
+from loadplan.fit.records import Balancer
 from loadplan.plan.fleet import Assumption
 from loadplan.plan.memory import KEPT_RATIO, SYSTEM_GIB
 from loadplan.plan.microarchitecture import core_peak_gflops
@@ -22,11 +23,18 @@ def common_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
     return (
         _assumption("hours per month", scenario.plan.hours_per_month, "h", "scenario: plan.hours_per_month"),
         _assumption("growth per month", scenario.traffic.growth_per_month_ratio, "ratio", "scenario: traffic"),
-        _assumption("share of the traffic that the balancer gives each of n replicas", 1.0, "1/n", "assumed: even"),
         _assumption(
             "load balancer, disk, control plane, data transfer", 0.0, "USD per month", "excluded: machines only"
         ),
     )
+
+
+def balancer_assumptions(balancer: Balancer | None) -> tuple[Assumption, ...]:
+    """How requests are taken to find a replica, and a process in it."""
+    if balancer is None:
+        return (_assumption("share of the traffic that each of n replicas gets", 1.0, "1/n", "assumed: even"),)
+    name = f"connections open to each server process, behind a balancer that goes by {balancer.balancing}"
+    return (_assumption(name, balancer.connections_per_process, "count", "scenario: fleet"),)
 
 
 def extrapolation_assumptions(
@@ -36,7 +44,9 @@ def extrapolation_assumptions(
     shared = (
         *_burstiness(scenario),
         _assumption("server processes per core and thread", 1.0, "count", "assumed: one fills one core"),
-        _assumption("gain of each further server process", 1.0, "ratio", "assumed: processes scale linearly"),
+        _assumption(
+            "gain of each further server process, evenly loaded", 1.0, "ratio", "assumed: cores scale linearly"
+        ),
         _assumption("core behind a vCPU that is a hardware thread", THREAD_CORE_SHARE, "cores", "assumed"),
         _assumption("memory that firmware and hypervisor keep", KEPT_RATIO, "ratio", "assumed: as Karpenter does"),
         _assumption("memory that the system takes", SYSTEM_GIB, "GiB", "assumed"),

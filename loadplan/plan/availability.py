@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from loadplan.caveat import Caveat
-from loadplan.plan.candidate import Candidate
+from loadplan.plan.candidate import Candidate, n_needed
 from loadplan.plan.fleet import MonthCost
-from loadplan.plan.sizing import n_replicas_needed
 from loadplan.scenario.spec import PlanRules
 
 
@@ -14,7 +13,7 @@ def n_missing(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int
     n_available = candidate.offer.n_available
     if n_available is None:
         return 0
-    return max(n_replicas_needed(peak_rps, candidate.sizing_rps, rules=rules) - n_available, 0)
+    return max(n_needed(candidate, peak_rps=peak_rps, rules=rules) - n_available, 0)
 
 
 def too_few_words(candidate: Candidate, n: int) -> str:

@@ -15,6 +15,14 @@ from loadplan.plan.scaling_records import Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """What so many replicas carry together behind the balancer."""
+
+    n_replicas: int
+    multiple: float  # of what one replica carries, by the low ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaCapacity:
     """What one replica of an offer can carry within every objective, and how that is known."""
 
@@ -30,6 +38,8 @@ class ReplicaCapacity:
     binding: Binding | None = None  # which limit it comes nearest to; None: not known, or all requests are of one kind
     # Of a burstable type: its capacity is that at its baseline, or its price holds the surplus credits of full speed.
     burst: Literal["baseline", "surplus"] | None = None
+    # Ascending, never falling, from one replica on; none: n replicas carry n times what one does.
+    rungs: tuple[Rung, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

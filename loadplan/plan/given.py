@@ -12,7 +12,7 @@ from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
 from loadplan.plan.answer import Considered, NearMiss, Search, answer
-from loadplan.plan.assumption import common_assumptions
+from loadplan.plan.assumption import balancer_assumptions, common_assumptions
 from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import NotOffered, Plan, ReplicaCapacity
@@ -68,6 +68,7 @@ def _considered(
         not_offered=(*listed(reasons), *unmatched),
         assumptions=(
             *common_assumptions(scenario),
+            *balancer_assumptions(None),
             *price_assumptions(offers, scenario.plan),
             *burst_assumptions(candidates),
         ),

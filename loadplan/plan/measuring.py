@@ -78,7 +78,9 @@ def _worth(
     offer, rules = candidate.offer, chosen.rules
 
     def cost(capacity_rps: float) -> Decimal:
-        n_replicas = n_replicas_needed(chosen.peak_rps, float(f"{capacity_rps:.9g}"), rules=rules)
+        n_replicas = n_replicas_needed(
+            chosen.peak_rps, float(f"{capacity_rps:.9g}"), rules=rules, rungs=candidate.capacity.rungs
+        )
         return usd_per_month(offer, n_replicas, rules=rules)
 
     costs = [

@@ -13,7 +13,7 @@ programme of one row, and most need not be solved: by its linear relaxation it c
 
 The solver works in binary floats, so what it finds is checked in exact fractions before it is believed. The decisions
 a reader would question: only offers of one provider and region are mixed, since they stand behind one balancer; and
-each replica is counted at what it carries in a fleet of its own kind.
+each replica is counted at the least that it carries in any fleet of its own kind.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.caveat import Basis
-from loadplan.plan.candidate import Candidate, least_fleet
+from loadplan.plan.candidate import Candidate, counted_rps, least_fleet
 from loadplan.plan.demand import Demand
 from loadplan.plan.fleet import Fleet, FleetItem, MonthCost
 from loadplan.plan.ranking import best_of_each_type
@@ -145,8 +145,8 @@ def mixed_fleet(candidates: Sequence[Candidate], counts: Sequence[int], *, peak_
     its parts, so the largest stands for it.
     """
     used = [(candidate, n) for candidate, n in zip(candidates, counts, strict=True) if n > 0]
-    used.sort(key=lambda one: (-one[1] * as_written(one[0].sizing_rps), one[0].offer.name))
-    capacities = [as_written(candidate.sizing_rps) for candidate, _ in used]
+    used.sort(key=lambda one: (-one[1] * counted_rps(one[0]), one[0].offer.name))
+    capacities = [counted_rps(candidate) for candidate, _ in used]
     total = left_rps(capacities, [n for _, n in used], n_gone=0)
     left = left_rps(capacities, [n for _, n in used], n_gone=rules.n_spare_replicas)
     degraded = float(as_written(peak_rps) / left)
@@ -160,7 +160,7 @@ def mixed_fleet(candidates: Sequence[Candidate], counts: Sequence[int], *, peak_
                 offer=candidate.offer,
                 n_replicas=n,
                 capacity=candidate.capacity,
-                traffic_share=float(n * as_written(candidate.sizing_rps) / total),
+                traffic_share=float(n * counted_rps(candidate) / total),
             )
             for candidate, n in used
         ),
@@ -187,7 +187,7 @@ class _Programme:
 
     @cached_property
     def capacities(self) -> list[Fraction]:
-        return [as_written(candidate.sizing_rps) for candidate in self.candidates]
+        return [counted_rps(candidate) for candidate in self.candidates]
 
     @cached_property
     def needed(self) -> Fraction:
@@ -276,7 +276,7 @@ def _place(candidate: Candidate) -> tuple[str, str]:
 
 def _largest_first(rules: PlanRules, candidate: Candidate) -> tuple[Fraction, Decimal, str]:
     price = usd_per_month(candidate.offer, 1, rules=rules)
-    return -as_written(candidate.sizing_rps), price, candidate.offer.name
+    return -counted_rps(candidate), price, candidate.offer.name
 
 
 def _names(fleet: Fleet) -> tuple[str, ...]:

@@ -17,12 +17,12 @@ from decimal import Decimal
 from fractions import Fraction
 
 from loadplan.catalog.price import Offer, PurchaseKind
-from loadplan.plan.candidate import Candidate
+from loadplan.plan.candidate import Candidate, n_needed
 from loadplan.plan.commitments import TERM_MONTHS
 from loadplan.plan.demand import Demand
 from loadplan.plan.fleet import Assumption
 from loadplan.plan.purchase_record import Bought, PurchaseMix
-from loadplan.plan.sizing import as_written, n_replicas_needed
+from loadplan.plan.sizing import as_written
 from loadplan.scenario.spec import PlanRules
 
 _KIND_ORDER: tuple[PurchaseKind, ...] = ("commit_3y", "commit_1y", "on_demand", "spot")
@@ -59,7 +59,7 @@ def purchase_mix(
     firm = [offer for kind, offer in ways.items() if kind != "spot"]
     if not firm or len(ways) == 1:
         return None
-    n_each_hour = [n_replicas_needed(rate, candidate.sizing_rps, rules=rules) for rate in demand.hourly_rps]
+    n_each_hour = [n_needed(candidate, peak_rps=rate, rules=rules) for rate in demand.hourly_rps]
     n_peak = max(n_each_hour)
     n_floor = min(math.ceil(as_written(rules.spot.floor_ratio) * n_peak), n_peak)
     spot = ways.get("spot")

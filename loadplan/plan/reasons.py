@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.fit.records import Binding
-from loadplan.plan.candidate import Candidate
+from loadplan.plan.candidate import Candidate, carried_by
 from loadplan.plan.fleet import Fleet
-from loadplan.plan.sizing import carried_rps, n_replicas_for_peak
+from loadplan.plan.sizing import n_replicas_for_peak
 from loadplan.scenario.spec import PlanRules
 from loadplan.slo import LatencyLimit
 
@@ -22,7 +22,7 @@ NEAR_TIE_RATIO = Decimal("0.05")
 def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules: PlanRules) -> str:
     """What fails with one replica fewer: the scenario's minimum, the spares, or the traffic."""
     n_fewer = fleet.items[0].n_replicas - 1
-    n_for_peak = n_replicas_for_peak(peak_rps, candidate.sizing_rps, rules=rules)
+    n_for_peak = n_replicas_for_peak(peak_rps, candidate.sizing_rps, rules=rules, rungs=candidate.capacity.rungs)
     if n_fewer >= n_for_peak:
         return f"the scenario asks for at least {rules.n_min_replicas} replicas; {n_for_peak} would carry the peak"
     gone = _gone(rules)
@@ -30,7 +30,7 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
         if n_fewer == 0:
             return "it takes one replica to serve anything"
         return f"one replica fewer would leave none{gone}"
-    carried = carried_rps(n_fewer, candidate.sizing_rps, rules=rules)
+    carried = carried_by(candidate, n_fewer, rules=rules)
     return (
         f"{n_fewer} would carry only {_rate(_rounded_down(carried))} of {_rate(peak_rps)} requests per second"
         f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"

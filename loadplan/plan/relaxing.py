@@ -16,7 +16,7 @@ from loadplan.plan.fleet import Fleet
 from loadplan.plan.outlook import Relaxation
 from loadplan.plan.ranking import best_of_each_type
 from loadplan.plan.sensitivity import choice_of, with_limits
-from loadplan.plan.sizing import as_written
+from loadplan.plan.sizing import as_written, multiple_of
 from loadplan.scenario.spec import PlanRules, Scenario
 
 _LIMIT_FACTORS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -68,7 +68,7 @@ def _first(
 def _peak_within(candidates: Sequence[Candidate], rules: PlanRules, budget: Decimal) -> Relaxation | None:
     """The highest peak that the budget pays for, in whole requests per second.
 
-    So many replicas of one offer as the budget pays for, n, carry (n - k) c (1 - headroom).
+    So many replicas of one offer as the budget pays for, n, carry (1 - headroom) times what n - k carry together.
     """
     best: tuple[Fraction, Candidate] | None = None
     for candidate in candidates:
@@ -76,7 +76,8 @@ def _peak_within(candidates: Sequence[Candidate], rules: PlanRules, budget: Deci
         n_left = (int(budget / each) if each else 0) - rules.n_spare_replicas
         if n_left < 1 or n_left + rules.n_spare_replicas < rules.n_min_replicas:
             continue
-        carried = n_left * as_written(candidate.sizing_rps) * (1 - as_written(rules.headroom_ratio))
+        left = multiple_of(n_left, candidate.capacity.rungs) * as_written(candidate.sizing_rps)
+        carried = left * (1 - as_written(rules.headroom_ratio))
         if best is None or carried > best[0]:
             best = carried, candidate
     if best is None or best[0] < 1:

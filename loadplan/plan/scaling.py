@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.candidate import Candidate
+from loadplan.plan.candidate import Candidate, carried_by, n_needed
 from loadplan.plan.demand import Demand
 from loadplan.plan.scaling_records import PolicyCost, ScaledMonth, Scaling, ScheduledOffer, StartUpPart
-from loadplan.plan.sizing import carried_rps, n_replicas_needed, usd_per_month
+from loadplan.plan.sizing import usd_per_month
 from loadplan.plan.start_up import start_up_parts
 from loadplan.scenario.spec import PlanRules, ScalingPolicy
 from loadplan.units import HOURS_PER_WEEK
@@ -83,7 +83,7 @@ def fluctuation(candidate: Candidate, demand: Demand, *, rules: PlanRules, n_mon
         rates_rps=rates_rps,
         needed=needed,
         held=needed if aiming is rules else np.minimum(_counts(rates_rps, candidate, aiming), most),
-        carried_rps=lambda n_replicas: carried_rps(n_replicas, candidate.sizing_rps, rules=bare),
+        carried_rps=lambda n_replicas: carried_by(candidate, n_replicas, rules=bare),
     )
 
 
@@ -106,7 +106,7 @@ def wanted_and_ready(
 
 def _counts(rates_rps: Rates, candidate: Candidate, rules: PlanRules) -> Counts:
     distinct, place = np.unique(rates_rps, return_inverse=True)
-    counts = [n_replicas_needed(float(rate_rps), candidate.sizing_rps, rules=rules) for rate_rps in distinct]
+    counts = [n_needed(candidate, peak_rps=float(rate_rps), rules=rules) for rate_rps in distinct]
     return np.array(counts, dtype=np.int64)[place].reshape(rates_rps.shape)
 
 

@@ -11,14 +11,21 @@ from functools import cache, partial
 
 from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.caveat import Basis, Caveat
+from loadplan.caveat import Basis
 from loadplan.fit.records import Binding, CapacityFit, SettingCapacity, StartTimes
 from loadplan.plan.accelerator import n_gpus
 from loadplan.plan.answer import Considered, NearMiss, Search, answer
-from loadplan.plan.assumption import common_assumptions, extrapolation_assumptions, gpu_assumptions
+from loadplan.plan.assumption import (
+    balancer_assumptions,
+    common_assumptions,
+    extrapolation_assumptions,
+    gpu_assumptions,
+)
 from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import Plan, ReplicaCapacity
+from loadplan.plan.fleet_gain import Gain, gains_of
+from loadplan.plan.hardware_doubts import hardware_caveats
 from loadplan.plan.measured import (
     Ground,
     MeasuredType,
@@ -34,12 +41,9 @@ from loadplan.plan.per_request import single_request
 from loadplan.plan.reasons import limit_words
 from loadplan.plan.roofline import NO_COSTS, Costs, computes_in_int8, has_peak_for, inference_ratio
 from loadplan.plan.transfer import (
-    OTHER_ARCHITECTURE_FACTOR,
-    SAME_ARCHITECTURE_FACTOR,
     SAME_MACHINE,
     THREAD_CORE_SHARE,
     UNPLACED,
-    UNPLACED_FACTOR,
     CapacityRange,
     PredictedP99,
     SpeedRatio,
@@ -76,6 +80,7 @@ class _CoreCapacity:
     measured_on: str | None  # the type or the GPU whose profile this rests on; None: the machine at hand
     binding: Binding | None  # where there are classes
     server_bytes: int | None  # memory of one server process; None: nobody looked
+    gain_of: Callable[[int], Gain]  # from the processes of a replica
     start: StartTimes | None  # of one server process; None: no start was measured
 
 
@@ -169,12 +174,13 @@ def _considered(
         not_offered=listed(reasons),
         assumptions=(
             *common_assumptions(scenario),
+            *balancer_assumptions(grounds[-1].fit.balancer),
             *extrapolation_assumptions(scenario, grounds[-1].family, missed),
             *(gpu_assumptions() if any(has_gpu_settings(ground) for ground in grounds) else ()),
             *price_assumptions(offers, scenario.plan),
             *burst_assumptions(candidates),
         ),
-        caveats=(*ground_caveats(grounds), *_hardware_caveats(grounds, missed)),
+        caveats=(*ground_caveats(grounds), *hardware_caveats(grounds, missed)),
         certainty_ratio=_certainty_ratio(grounds[-1].fit),
         single=single_request(grounds[-1].fit),
         offers=offers,
@@ -235,11 +241,19 @@ def _capacity_table(
     it stand idle has to have measured that it does. Eight-bit graphs go where the catalogue knows what the processor
     does with them.
     """
+    gains = cache(partial(gains_of, ground.fit))
 
     @cache
     def capacities_on(there: _Elsewhere | None) -> tuple[_CoreCapacity, ...]:
         return tuple(
-            _core_capacity(ground, capacity, there, objectives, _speed(ground, capacity, there, costs, missed))
+            _core_capacity(
+                ground,
+                capacity,
+                there,
+                objectives,
+                _speed(ground, capacity, there, costs, missed),
+                gains(capacity.setting.execution.provider),
+            )
             for capacity in ground.fit.capacities
             if there is None or _goes_there(ground, capacity, there)
         )
@@ -284,6 +298,7 @@ def _core_capacity(
     there: _Elsewhere | None,
     objectives: Sequence[Slo],
     speed: SpeedRatio,
+    gain_of: Callable[[int], Gain],
 ) -> _CoreCapacity:
     law = next((law for law in ground.fit.service_times if law.execution == capacity.setting.execution), None)
     return _CoreCapacity(
@@ -295,6 +310,7 @@ def _core_capacity(
         binding=capacity.binding if ground.fit.classes else None,
         server_bytes=None if law is None else law.server_bytes,
         start=None if law is None else law.start,
+        gain_of=gain_of,
     )
 
 
@@ -317,10 +333,10 @@ def _n_server_processes(instance_type: InstanceType, core: _CoreCapacity) -> int
 def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, float, int, float]:
     """What the best setting of an offer has most of: capacity; among equals smaller batches and shorter windows."""
     n_processes = _n_server_processes(instance_type, core)
-    serving = core.here.setting.serving
+    gain, serving = core.gain_of(n_processes), core.here.setting.serving
     return (
-        n_processes * core.there.low,
-        n_processes * core.there.middle,
+        n_processes * core.there.low * gain.low,
+        n_processes * core.there.middle * gain.middle,
         -serving.max_batch_size,
         -serving.batch_window_s,
     )
@@ -328,29 +344,32 @@ def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, 
 
 def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
     n_processes = _n_server_processes(offer.instance_type, core)
+    gain = core.gain_of(n_processes)
     # Where the objectives hold at no rate this sizes a near miss, by what its servers could answer at all.
-    sizing_rps = n_processes * (core.there.low or core.speed.low * core.here.saturated_rps)
+    sizing_rps = n_processes * gain.low * (core.there.low or core.speed.low * core.here.saturated_rps)
     return Candidate(
         offer=offer,
         capacity=ReplicaCapacity(
-            usable_capacity_rps=n_processes * core.there.middle,
-            usable_capacity_rps_low=n_processes * core.there.low,
-            usable_capacity_rps_high=n_processes * core.there.high,
+            usable_capacity_rps=n_processes * gain.middle * core.there.middle,
+            usable_capacity_rps_low=n_processes * gain.low * core.there.low,
+            usable_capacity_rps_high=n_processes * gain.high * core.there.high,
             setting=core.here.setting,
             speed_ratio=core.speed.middle,
             n_server_processes=n_processes,
             basis=core.basis,
             measured_on=core.measured_on,
             binding=core.binding,
+            rungs=gain.rungs,
         ),
         sizing_rps=float(f"{sizing_rps:.9g}"),  # the noise of binary floats must not buy a replica
-        predict_p99=partial(_replica_p99, core, n_processes),
+        predict_p99=partial(_replica_p99, core, n_processes * gain.low),
         start=core.start,
     )
 
 
-def _replica_p99(core: _CoreCapacity, n_processes: int, rate_rps: float) -> PredictedP99 | None:
-    return transferred_p99(core.here, core.speed, rate_rps=rate_rps / n_processes)
+def _replica_p99(core: _CoreCapacity, n_worth: float, rate_rps: float) -> PredictedP99 | None:
+    """Of a replica that carries as much as so many processes alone."""
+    return transferred_p99(core.here, core.speed, rate_rps=rate_rps / n_worth)
 
 
 def _miss(offer: Offer, core: _CoreCapacity, objectives: Sequence[Slo]) -> _Miss:
@@ -389,30 +408,4 @@ def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
             f"{objective}: no offer is sure to be as fast; the nearest, {nearest.offer.name}, may need"
             f" {1e3 * latency_s:.3g} ms even nearly idle; allow that, or make the model faster"
         ),
-    )
-
-
-def _hardware_caveats(grounds: Sequence[Ground], missed: TransferMisses) -> Iterable[Caveat]:
-    here = grounds[-1]
-    measured = "this machine" if len(grounds) == 1 else "the machines that were measured"
-    if here.family is None:
-        yield Caveat(
-            code="plan.machine_unplaced",
-            what=(
-                f"nothing tells which processor of the catalogue {here.fit.machine.cpu_model!r} is, so every other core"
-                f" is taken to be as fast, up to a factor of {UNPLACED_FACTOR:g} either way"
-            ),
-            fix="measure on a machine of a type that the catalogue knows",
-            number=UNPLACED_FACTOR,
-        )
-    same = max(SAME_ARCHITECTURE_FACTOR, missed.same_architecture)
-    other = max(OTHER_ARCHITECTURE_FACTOR, missed.other_architecture)
-    yield Caveat(
-        code="plan.extrapolated",
-        what=(
-            f"capacities of other hardware are extrapolated from {measured} by clocks and peaks, give or take a factor"
-            f" of {same:.3g} ({other:.3g} for another architecture); fleets are sized on the low end"
-        ),
-        fix="run `loadplan run` on a machine of the recommended type before you buy",
-        number=same,
     )

@@ -16,7 +16,7 @@ from loadplan.plan.fleet import Fleet
 from loadplan.plan.mixed import undominated
 from loadplan.plan.outlook import Case, CaseKind, Choice, Switch
 from loadplan.plan.ranking import Ranked, best_of_each_type
-from loadplan.plan.sizing import as_written
+from loadplan.plan.sizing import as_written, multiple_of
 from loadplan.scenario.spec import Scenario
 
 _TRAFFIC_FACTORS = (0.8, 1.2)
@@ -174,7 +174,7 @@ def _price_switches(asked: Asked) -> Iterable[Switch]:
 def _capacity_switch(asked: Asked) -> Iterable[Switch]:
     """What a chosen replica must carry, or so many are needed that the next type is cheaper.
 
-    n replicas still cost no more than the next type: so each must carry R / (n - k), R = peak / (1 - headroom).
+    n replicas still cost no more than the next type: so n - k must carry R = peak / (1 - headroom).
     """
     if len(asked.ranked) < 2:
         return
@@ -184,7 +184,7 @@ def _capacity_switch(asked: Asked) -> Iterable[Switch]:
         return
     n_most = int(rival.fleet.usd_per_month / each)
     needed = as_written(asked.scenario.traffic.peak_rps) / (1 - as_written(rules.headroom_ratio))
-    then = needed / (n_most - rules.n_spare_replicas)
+    then = needed / multiple_of(n_most - rules.n_spare_replicas, chosen.candidate.capacity.rungs)
     now = as_written(chosen.candidate.sizing_rps)
     capacity = chosen.candidate.capacity
     yield Switch(

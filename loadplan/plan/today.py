@@ -11,11 +11,11 @@ from decimal import Decimal
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
 from loadplan.plan.answer import Search
-from loadplan.plan.candidate import Candidate
+from loadplan.plan.candidate import Candidate, counted_rps
 from loadplan.plan.fleet import Fleet
 from loadplan.plan.mixed import left_rps
 from loadplan.plan.outlook import Choice, Today
-from loadplan.plan.sizing import as_written, usd_per_month
+from loadplan.plan.sizing import as_written, multiple_of, usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
 
 
@@ -82,8 +82,12 @@ def _holds(
     if unknown:
         return None, f"what {', '.join(unknown)} carries within the objectives isn't known", None
     rules, peak_rps = scenario.plan, scenario.traffic.peak_rps
-    capacities = [as_written(found[offer.name].sizing_rps) for offer, _ in running]
+    capacities = [counted_rps(found[offer.name]) for offer, _ in running]
     left = left_rps(capacities, [n for _, n in running], n_gone=rules.n_spare_replicas)
+    if len(running) == 1:  # of a fleet of one kind more is known
+        only = found[running[0][0].name]
+        n_left = max(running[0][1] - rules.n_spare_replicas, 0)
+        left = multiple_of(n_left, only.capacity.rungs) * as_written(only.sizing_rps)
     carried = left * (1 - as_written(rules.headroom_ratio))
     gone = f" with {rules.n_spare_replicas} gone" if rules.n_spare_replicas else ""
     kept = f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"

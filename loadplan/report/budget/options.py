@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from loadplan.plan.fleet import Fleet, Plan
-from loadplan.plan.sizing import as_written
+from loadplan.plan.sizing import as_written, multiple_of
 
 _REACH = 4.0  # times the largest peak
 _LEAST_ROWS, _MOST_ROWS = 20, 2000
@@ -41,7 +41,7 @@ def read_options(plan: Plan) -> Options:
 
 def carried_by(fleet: Fleet, n_left: int) -> float:
     """What so many replicas of a fleet's offer carry, by the figure that the planner sizes on."""
-    return float(n_left * as_written(sizing_rps(fleet)))
+    return float(multiple_of(n_left, fleet.capacity.rungs) * as_written(sizing_rps(fleet)))
 
 
 def sizing_rps(fleet: Fleet) -> float:
@@ -50,9 +50,16 @@ def sizing_rps(fleet: Fleet) -> float:
     return low_rps if fleet.capacity.basis == "given" else float(f"{low_rps:.9g}")
 
 
+def _n_at_most(rate_rps: float, fleet: Fleet) -> int:
+    """So many replicas carry a rate at the least or nearly, by the ratio of the largest fleet that was simulated."""
+    last = fleet.capacity.rungs[-1] if fleet.capacity.rungs else None
+    ratio = 1.0 if last is None else min(last.multiple / last.n_replicas, 1.0)
+    return math.ceil(rate_rps / (sizing_rps(fleet) * ratio))
+
+
 def _n_rows(fleets: tuple[Fleet, ...], load_rps: float) -> int:
     if not fleets:
         return 0
-    wanted = max(math.ceil(_REACH * load_rps / sizing_rps(fleet)) for fleet in fleets)
-    for_the_chosen = math.ceil(_REACH_OF_THE_CHOSEN * load_rps / sizing_rps(fleets[0]))
+    wanted = max(_n_at_most(_REACH * load_rps, fleet) for fleet in fleets)
+    for_the_chosen = _n_at_most(_REACH_OF_THE_CHOSEN * load_rps, fleets[0])
     return max(_LEAST_ROWS, min(wanted, _MOST_ROWS), for_the_chosen)
