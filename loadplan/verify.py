@@ -19,6 +19,7 @@ from loadplan.execution import Setting
 from loadplan.fit.capacity import predict
 from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency
 from loadplan.load.classes import class_runs
+from loadplan.load.outside import seen_from_outside
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet, Plan
@@ -33,6 +34,9 @@ Subject = Literal["plan", "law"]
 
 _WORST_FIRST: tuple[Outcome, ...] = ("missed", "unclear", "met")
 _SHOWN_LEAST_RATIO = 0.4  # of what slow arrivals do; below it a doubt is said
+
+
+SERVER_PART_ONLY = "verify.server_part_only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +93,9 @@ def judge_verification(
     if setting is None:
         raise ValueError("a verification run says how its server ran")
     verdict = run.verdict
-    attainments = tuple(a for slo in scenario.objectives for a in judge_slo(run, slo)) if verdict.valid else ()
+    outside = scenario.vantage.outside
+    judged = run if outside is None else seen_from_outside(run, outside)
+    attainments = tuple(a for slo in scenario.objectives for a in judge_slo(judged, slo)) if verdict.valid else ()
     few_failed = all(failures_allowed(run, slo) for slo in scenario.objectives)
     times_s = response_times_s(run) if verdict.valid else None
     if times_s is not None and times_s.size == 0:
@@ -98,7 +104,8 @@ def judge_verification(
     capacity = setting_capacity(fit, setting)
     if rate_rps >= replica.times_as_much * capacity.saturated_rps:  # of a plan at the very edge, by the luck of a run
         rate_rps = run.spec.offered_rate_rps
-    predicted = _predicted(fit, setting, rate_rps, replica)
+    # The run met nothing of what lies outside the replica, so it is held against what the server alone would do.
+    predicted = _predicted(replace(fit, outside=None), setting, rate_rps, replica)
     measured_p99_s = None if times_s is None else supported_percentile(times_s, 0.99)
     measured_p99_interval = None if times_s is None else quantile_interval(times_s, 0.99)
     return Verdict(
@@ -121,7 +128,12 @@ def judge_verification(
         clean_ratio=verdict.clean_ratio,
         run=run.spec.name,
         prediction_held=_prediction_held(predicted, measured_p99_s, measured_p99_interval),
-        caveats=(*run.caveats, *_unseen_caveats(run), *_prediction_caveats(predicted, measured_p99_s)),
+        caveats=(
+            *run.caveats,
+            *_server_part_caveats(scenario),
+            *_unseen_caveats(run),
+            *_prediction_caveats(predicted, measured_p99_s),
+        ),
         classes=tuple(_of_class(name, own, run, scenario, predicted, attainments) for name, own in class_runs(run))
         if verdict.valid
         else (),
@@ -221,6 +233,22 @@ def _prediction_held(
         return None
     low_s, high_s = (measured_p99_s, measured_p99_s) if measured is None else (measured.low, measured.high)
     return low_s <= predicted.p99_interval.high and high_s >= predicted.p99_interval.low
+
+
+def _server_part_caveats(scenario: Scenario) -> tuple[Caveat, ...]:
+    """What a run beside the server can't prove of objectives that are measured further away."""
+    if scenario.vantage.outside is None:
+        return ()
+    return (
+        Caveat(
+            code=SERVER_PART_ONLY,
+            what=f"the objectives are measured at the {scenario.vantage.at}, and the live run met nothing of what lies "
+            "outside the replica: it proves the server's part alone; the rest was drawn from the scenario's law of it "
+            "and added to every request before it was judged",
+            fix=f"measure from the {scenario.vantage.at} before you promise it; `slo_measured.outside` takes a file of "
+            "such delays",
+        ),
+    )
 
 
 def _unseen_caveats(run: LoadRun) -> tuple[Caveat, ...]:

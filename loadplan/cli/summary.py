@@ -10,6 +10,7 @@ from loadplan.bench.resources import column_resources
 from loadplan.catalog.price import Offer
 from loadplan.cli.lines import line as _line
 from loadplan.cli.lines import ms as _ms
+from loadplan.cli.overdispersed_text import overdispersed_text
 from loadplan.cli.purchase_documents import mix_text
 from loadplan.cli.scaling_documents import scaling_text
 from loadplan.cli.verdict_lines import verdict_lines
@@ -69,6 +70,8 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(_line("not" if i == 0 else "", text))
     mixed = mix_text(plan.purchase_mix)
     lines += [] if mixed is None else [_line("or pay", mixed)]
+    clustered = overdispersed_text(plan.overdispersed)
+    lines += [] if clustered is None else [_line("bursts", clustered)]
     following = scaling_text(plan.scaling)
     lines += [] if following is None else [_line("scale", following)]
     lines += [_line("measure", _worth_measuring(one)) for one in plan.worth_measuring[:1]]

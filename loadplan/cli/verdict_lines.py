@@ -2,7 +2,15 @@
 
 from loadplan.cli.lines import line, ms, with_interval
 from loadplan.driven import ShareVerdict, sharpness_text
-from loadplan.verify import ClassVerdict, Verdict, is_unclear, unclear_bounds, verdict_word, worst_class
+from loadplan.verify import (
+    SERVER_PART_ONLY,
+    ClassVerdict,
+    Verdict,
+    is_unclear,
+    unclear_bounds,
+    verdict_word,
+    worst_class,
+)
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -19,6 +27,9 @@ def verdict_lines(verdict: Verdict) -> list[str]:
             f"predicted {with_interval(verdict.predicted)}",
         )
     )
+    partial = next((one.what for one in verdict.caveats if one.code == SERVER_PART_ONLY), None)
+    if partial is not None:
+        lines.append(line("", partial))
     worst = worst_class(verdict)
     if worst is not None:
         lines.append(line("", f"worst segment {_segment(worst)}"))

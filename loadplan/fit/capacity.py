@@ -32,12 +32,14 @@ from loadplan.fit.doubts import (
 )
 from loadplan.fit.ledger import LedgerFindings, widened
 from loadplan.fit.memory import with_server_memory
+from loadplan.fit.overdispersed import with_overdispersed
 from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
-from loadplan.fit.rate_search import GRID_RATIOS, HIGHEST_RATIO, highest_rps, is_met
+from loadplan.fit.rate_search import GRID_RATIOS, HIGHEST_RATIO
 from loadplan.fit.records import (
     Binding,
     CapacityFit,
     ClassLatency,
+    OutsideSpan,
     OverheadFit,
     PredictedLatency,
     ServiceTimeFit,
@@ -51,6 +53,7 @@ from loadplan.fit.service_time import (
     service_time_caveats,
 )
 from loadplan.fit.start_times import with_start_times
+from loadplan.fit.usable import usable_rps
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.fit.worlds import (
     LONGER_AT_MOST,
@@ -68,6 +71,7 @@ from loadplan.fit.worlds import (
 from loadplan.load.records import LoadRun
 from loadplan.scenario.arrivals import Arrivals, busiest, described, requests_to_show
 from loadplan.scenario.class_mix import differ_in_rows
+from loadplan.scenario.outside import delay_quantile_s
 from loadplan.scenario.spec import RequestClass, Scenario
 from loadplan.slo import Slo
 from loadplan.stats import Interval, percentile
@@ -148,7 +152,7 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     Raises:
         InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
     """
-    fit = replace(fit, arrivals=busiest(scenario.traffic.arrivals))
+    fit = replace(fit, arrivals=busiest(scenario.traffic.arrivals), outside=scenario.vantage.outside)
     laws = served_laws(fit.service_times)
     largest_batch = max(*scenario.serving.max_batch_sizes, fit.rows_per_request.most)
     capacities: list[SettingCapacity] = []
@@ -157,7 +161,10 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
         if settings:
             worlds = worlds_of(fit, law.execution, max(setting.serving.max_batch_size for setting in settings))
             found = [_capacity(worlds, setting, scenario.objectives) for setting in settings]
-            capacities += [_widened_capacity(capacity, fit.ledger) for capacity in found]
+            found = with_overdispersed(found, worlds[0], scenario.objectives)
+            capacities += [
+                replace(_widened_capacity(capacity, fit.ledger), outside=_outside_span(fit)) for capacity in found
+            ]
     doubts = [
         *service_time_caveats(laws, largest_batch),
         *_unseen_caveats(fit.arrivals, capacities),
@@ -180,6 +187,13 @@ def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float, length: int 
     return _widened_latency(_predict(worlds, setting, rate_rps), fit.ledger)
 
 
+def _outside_span(fit: CapacityFit) -> OutsideSpan | None:
+    delay = fit.outside
+    if delay is None:
+        return None
+    return OutsideSpan(least_s=delay_quantile_s(delay, 0.01), most_s=delay_quantile_s(delay, 0.99))
+
+
 def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
     choices = scenario.serving
     rows = scenario.traffic.rows_per_request
@@ -196,7 +210,7 @@ def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
 
 
 def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Slo]) -> SettingCapacity:
-    best_rps, *others_rps = (_usable_rps(world, setting, objectives) for world in worlds)
+    best_rps, *others_rps = (usable_rps(world, setting, objectives) for world in worlds)
     saturated = saturated_rps(worlds[0], setting)
     interval = _interval(best_rps, others_rps)
     # Where the objectives hold at no rate: how far even a nearly idle server is from them.
@@ -213,16 +227,6 @@ def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Sl
         if best_rps < HIGHEST_RATIO * saturated
         else None,
     )
-
-
-def _usable_rps(world: World, setting: Setting, objectives: Sequence[Slo]) -> float:
-    """The highest rate, up to 98 % of saturation, at which every objective holds; 0 where there is none."""
-
-    def holds(rate_rps: float) -> bool:
-        waits = waits_s(world, setting, rate_rps)
-        return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
-
-    return highest_rps(saturated_rps(world, setting), holds)
 
 
 def _binding(waits: Waits, objectives: Sequence[Slo]) -> Binding:

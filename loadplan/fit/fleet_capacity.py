@@ -15,13 +15,23 @@ import numpy as np
 from loadplan.errors import InputError
 from loadplan.execution import Balancing, Setting
 from loadplan.fit.fleet_kernel import DEAL
-from loadplan.fit.fleet_records import Fate, Fleet, FleetNoise, Loss
+from loadplan.fit.fleet_records import Fate, Fleet, FleetNoise, Loss, Offered
 from loadplan.fit.rate_search import highest_rps, is_met
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.service_time import find_law
 from loadplan.fit.simulate import Times
 from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet
-from loadplan.fit.worlds import World, as_long_as, of_class, saturated_rps, sent_s_at, waits_of, waits_within, worlds_of
+from loadplan.fit.worlds import (
+    World,
+    as_long_as,
+    half_outside_s,
+    of_class,
+    saturated_rps,
+    sent_s_at,
+    waits_of,
+    waits_within,
+    worlds_of,
+)
 from loadplan.scenario.traffic import schedule
 from loadplan.slo import Slo
 
@@ -92,7 +102,7 @@ def holds_in(world: World, fleet: Fleet, noise: FleetNoise, objectives: Sequence
 
     def holds(rate_rps: float) -> bool:
         sent_s = sent_s_at(world, rate_rps)
-        run = simulate_fleet(offer(sent_s, as_long_as(sent_s, world.n_rows)), fleet, noise)
+        run = simulate_fleet(_offered(world, sent_s), fleet, noise)
         waits = waits_of(world, sent_s, run.done_s)
         return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
 
@@ -116,7 +126,7 @@ def bear_losses(
     noise = _noise(fit, setting, fleet)
     rng = np.random.default_rng((fit.seed, fleet.n_processes))
     sent_s = schedule(fit.arrivals, rate_rps=rate_rps, duration_s=_watched_until_s(fleet.losses), rng=rng)
-    offered = offer(sent_s, as_long_as(sent_s, world.n_rows))
+    offered = _offered(world, sent_s)
     with_them, without = (simulate_fleet(offered, each, noise) for each in (fleet, replace(fleet, losses=())))
     first_s = min(loss.at_s for loss in fleet.losses)
     is_after = sent_s >= first_s
@@ -174,6 +184,11 @@ def fleet_in(world: World, setting: Setting, n_replicas: int, balancing: Balanci
         service_s=world.service_s,
         overhead=world.overhead,
     )
+
+
+def _offered(world: World, sent_s: Times) -> Offered:
+    half_s = half_outside_s(world, sent_s)
+    return offer(sent_s, as_long_as(sent_s, world.n_rows), before_s=half_s, after_s=half_s)
 
 
 def _noise(fit: CapacityFit, setting: Setting, fleet: Fleet) -> FleetNoise:

@@ -10,6 +10,7 @@ from loadplan.execution import Balancing, ExecutionConfig, Setting
 from loadplan.fit.ledger import LedgerFindings
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.outside import OutsideDelay
 from loadplan.scenario.spec import RequestClass, RowsPerRequest
 from loadplan.slo import LatencyLimit
 from loadplan.speed import ProbeResult
@@ -139,6 +140,14 @@ class Balancer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideSpan:
+    """How long requests spend outside the replica, of which a faster or slower machine changes nothing."""
+
+    least_s: float  # 1st percentile
+    most_s: float  # 99th percentile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingCapacity:
     """The highest offered rate at which every objective holds, of one server process with this setting."""
 
@@ -151,6 +160,9 @@ class SettingCapacity:
     binding: Binding | None = None  # None: every limit holds up to the highest rate that is looked at
     # By processes of a replica, then by replicas, ascending; none: it isn't the best setting of its device.
     fleets: tuple[FleetCapacity, ...] = ()
+    # What it carries of arrivals in clusters by the best law; None: arrivals aren't Poisson, or it carries nothing.
+    overdispersed_rps: float | None = None
+    outside: OutsideSpan | None = None  # in the times of the curve; None: nothing is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,4 +184,5 @@ class CapacityFit:
     classes: tuple[RequestClass, ...] = ()  # of the requests that it is about; none: they are all of one kind
     ledger: LedgerFindings | None = None  # what widened the intervals; None: no ledger was asked
     balancer: Balancer | None = None  # of the fleets; None: no fleet was simulated
+    outside: OutsideDelay | None = None  # what the capacities and curves hold beside the replica; None: nothing
     begun_at: str | None = None  # the run at whose costs the search for this one's began; None: at the usual ones

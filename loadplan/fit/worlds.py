@@ -18,6 +18,7 @@ from loadplan.fit.simulate import Noise, draw, scale, simulate
 from loadplan.fit.simulate import saturated_rps as saturated_law_rps
 from loadplan.scenario.arrivals import Arrivals, has_own_clock, requests_to_show
 from loadplan.scenario.class_mix import ClassIndex, differ_in_rows, draw_requests
+from loadplan.scenario.outside import draw_delays_s
 from loadplan.scenario.traffic import schedule
 from loadplan.stats import n_samples_needed
 
@@ -46,6 +47,7 @@ class World:
     n_rows: NDArray[np.int64]  # over and over where a run is longer
     class_index: ClassIndex  # of the same requests
     class_names: tuple[str, ...]  # none where the classes don't differ in rows: then each fares as all do
+    outside_s: Times  # delays of the same requests outside the replica, there and back together; empty: none
     stray: float  # of a live run from the average one, in standard deviations; 0 for the best law
 
 
@@ -80,6 +82,9 @@ def worlds_of(
         noise = scale(draw(rng), overhead, service_spread_ratio=spread_ratio)
         arrival_seed = int(rng.integers(2**32)) if has_own_clock(fit.arrivals) else 0
         n_rows, class_index = draw_requests(fit.rows_per_request, fit.classes if differ else (), unit_s.size or n, rng)
+        # Drawn last, so that the same world without them is the same world.
+        stray = 0.0 if i == 0 else float(rng.standard_normal())
+        outside_s = np.empty(0) if fit.outside is None else draw_delays_s(fit.outside, n_rows.size, rng)
         worlds.append(
             World(
                 overhead=overhead,
@@ -92,7 +97,8 @@ def worlds_of(
                 n_rows=n_rows,
                 class_index=class_index,
                 class_names=tuple(one.name for one in fit.classes) if differ else (),
-                stray=0.0 if i == 0 else float(rng.standard_normal()),
+                outside_s=outside_s,
+                stray=stray,
             )
         )
     return tuple(worlds)
@@ -101,15 +107,32 @@ def worlds_of(
 def waits_s(world: World, setting: Setting, rate_rps: float) -> Waits:
     """One simulated run at a rate, without its warm-up."""
     sent_s = sent_s_at(world, rate_rps)
-    done_s = simulate(
+    n_rows = as_long_as(sent_s, world.n_rows)
+    half_s = half_outside_s(world, sent_s)
+    if half_s is None:
+        return waits_of(world, sent_s, _done_s(world, setting, sent_s, n_rows))
+    # Requests come in another order than they were sent.
+    arrive_s = sent_s + half_s
+    order = np.argsort(arrive_s, kind="stable")
+    done_s = np.empty(sent_s.size)
+    done_s[order] = _done_s(world, setting, arrive_s[order], n_rows[order])
+    return waits_of(world, sent_s, done_s + half_s)
+
+
+def half_outside_s(world: World, sent_s: Times) -> Times | None:
+    """Of each request of a run, (n,), what it spends outside on the way there, and again back; None: nothing."""
+    return 0.5 * as_long_as(sent_s, world.outside_s) if world.outside_s.size else None
+
+
+def _done_s(world: World, setting: Setting, sent_s: Times, n_rows: NDArray[np.int64]) -> Times:
+    return simulate(
         sent_s,
-        as_long_as(sent_s, world.n_rows),
+        n_rows,
         service_s=world.service_s,
         overhead=world.overhead,
         serving=setting.serving,
         noise=world.noise,
     )
-    return waits_of(world, sent_s, done_s)
 
 
 def waits_of(world: World, sent_s: Times, done_s: Times) -> Waits:

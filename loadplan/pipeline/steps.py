@@ -193,7 +193,7 @@ def fit(
     scenario, path = road.scenario, road.folder.path
     inputs = {
         **made_by(road, "bench", "load"),
-        "objectives": digest(scenario.objectives),
+        "objectives": digest((scenario.objectives, scenario.vantage)),
         "serving": digest(scenario.serving),
         "balancer": digest((scenario.fleet.balancing, scenario.fleet.connections_per_process)),
         "traffic": digest((scenario.traffic.arrivals, scenario.traffic.rows_per_request, scenario.traffic.classes)),

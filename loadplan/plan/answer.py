@@ -22,6 +22,7 @@ from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
 from loadplan.plan.measuring import Chosen, worth_measuring
 from loadplan.plan.mixed import cheapest_mixed, months_of
 from loadplan.plan.offers import doubtful_price_caveats, listed
+from loadplan.plan.overdispersed import overdispersed_case
 from loadplan.plan.per_request import SingleRequest
 from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
 from loadplan.plan.ranking import Ranked, best_of_each_type
@@ -208,6 +209,9 @@ def _with_winner(plan: Plan, ranked: Sequence[Ranked], *, demand: Demand, rules:
             f"{winner.fleet.items[0].n_replicas} replicas: {not_fewer[0]}{what_binds(winner.fleet.capacity.binding)}"
         ),
         months=_months(winner.candidate, demand=demand, rules=rules),
+        overdispersed=overdispersed_case(
+            winner.candidate, [one.candidate for one in rivals], peak_rps=demand.peak_rps, rules=rules
+        ),
         scaling=compare_scaling(winner.candidate, [one.candidate for one in rivals], demand=demand, rules=rules),
     )
 

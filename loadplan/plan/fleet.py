@@ -10,6 +10,7 @@ from loadplan.caveat import Basis, Caveat
 from loadplan.execution import Setting
 from loadplan.fit.records import Binding
 from loadplan.plan.outlook import Outlook
+from loadplan.plan.overdispersed_record import OverdispersedCase
 from loadplan.plan.purchase_record import PurchaseMix
 from loadplan.plan.scaling_records import Scaling
 
@@ -35,6 +36,7 @@ class ReplicaCapacity:
     basis: Basis
     # `provider/type`, else the GPU, whose profile it rests on; None: this machine, or none at all
     measured_on: str | None = None
+    overdispersed_ratio: float | None = None  # of all that, where arrivals come in clusters; None: nobody looked
     binding: Binding | None = None  # which limit it comes nearest to; None: not known, or all requests are of one kind
     # Of a burstable type: its capacity is that at its baseline, or its price holds the surplus credits of full speed.
     burst: Literal["baseline", "surplus"] | None = None
@@ -133,6 +135,7 @@ class Plan:
     catalog_version: str
     assumptions: tuple[Assumption, ...]
     caveats: tuple[Caveat, ...]
+    overdispersed: OverdispersedCase | None = None  # None: arrivals aren't assumed, or capacities were given
     scaling: Scaling | None = None  # None: nothing is feasible, or the fleet is of several types
     outlook: Outlook | None = None  # what lies around it; None: nobody looked
     worth_measuring: tuple[WorthMeasuring, ...] = ()  # by what it is expected to save, best first

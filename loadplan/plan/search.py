@@ -37,6 +37,7 @@ from loadplan.plan.measured import (
 )
 from loadplan.plan.memory import n_held, why_not_held
 from loadplan.plan.offers import listed, offers_to_buy, price_assumptions, stale_price_caveats, why_not_plannable
+from loadplan.plan.overdispersed import overdispersed_ratio
 from loadplan.plan.per_request import single_request
 from loadplan.plan.reasons import limit_words
 from loadplan.plan.roofline import NO_COSTS, Costs, computes_in_int8, has_peak_for, inference_ratio
@@ -360,6 +361,7 @@ def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
             measured_on=core.measured_on,
             binding=core.binding,
             rungs=gain.rungs,
+            overdispersed_ratio=overdispersed_ratio(core.here),
         ),
         sizing_rps=float(f"{sizing_rps:.9g}"),  # the noise of binary floats must not buy a replica
         predict_p99=partial(_replica_p99, core, n_processes * gain.low),
@@ -381,7 +383,10 @@ def _miss(offer: Offer, core: _CoreCapacity, objectives: Sequence[Slo]) -> _Miss
             limit=limit,
             class_name=slo.class_name,
             latency_s=latency_elsewhere(
-                cautious_quantile_s(waits_of(idle, slo.class_name), limit.quantile), core.speed.low, window_s
+                cautious_quantile_s(waits_of(idle, slo.class_name), limit.quantile),
+                core.speed.low,
+                window_s,
+                core.here.outside,
             ),
         )
         for slo in objectives

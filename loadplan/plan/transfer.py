@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.fit.backlog import requests_in_full_batch
-from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, SettingCapacity
+from loadplan.fit.records import CapacityFit, ClassLatency, OutsideSpan, PredictedLatency, SettingCapacity
 from loadplan.fit.service_time import service_time_s
 from loadplan.plan.roofline import NOTHING_KNOWN, InferenceRatio, inference_ratio
 from loadplan.slo import Slo
@@ -143,9 +143,9 @@ def transferred_p99(capacity: SettingCapacity, speed: SpeedRatio, *, rate_rps: f
         return None
     window_s = capacity.setting.serving.batch_window_s
     rates = [point.offered_rate_rps for point in curve]
-    lows_s = [latency_elsewhere(point.p99_interval.low, speed.high, window_s) for point in curve]
-    middles_s = [latency_elsewhere(point.p99_s, speed.middle, window_s) for point in curve]
-    highs_s = [latency_elsewhere(point.p99_interval.high, speed.low, window_s) for point in curve]
+    lows_s = [latency_elsewhere(point.p99_interval.low, speed.high, window_s, capacity.outside) for point in curve]
+    middles_s = [latency_elsewhere(point.p99_s, speed.middle, window_s, capacity.outside) for point in curve]
+    highs_s = [latency_elsewhere(point.p99_interval.high, speed.low, window_s, capacity.outside) for point in curve]
     middle_s = _interpolate(rate_rps / speed.middle, rates, middles_s)
     return PredictedP99(
         low_s=min(middle_s, _interpolate(rate_rps / speed.high, rates, lows_s)),
@@ -154,12 +154,16 @@ def transferred_p99(capacity: SettingCapacity, speed: SpeedRatio, *, rate_rps: f
     )
 
 
-def latency_elsewhere(latency_s: float, speed: float, window_s: float) -> float:
-    """A latency on a machine of another speed, never too short: a batch window does not shrink on a faster one."""
+def latency_elsewhere(latency_s: float, speed: float, window_s: float, outside: OutsideSpan | None = None) -> float:
+    """A latency on a machine of another speed, never too short: what no machine changes is left as it is.
+
+    That is the batch window and the most that lies outside on a faster one, on a slower one the least that does.
+    """
     if speed <= 1.0:
-        return latency_s / speed
-    waited_s = min(window_s, latency_s)
-    return waited_s + (latency_s - waited_s) / speed
+        fixed_s = 0.0 if outside is None else min(outside.least_s, latency_s)
+    else:
+        fixed_s = min(window_s + (0.0 if outside is None else outside.most_s), latency_s)
+    return fixed_s + (latency_s - fixed_s) / speed
 
 
 def waits_of(point: PredictedLatency, class_name: str | None) -> PredictedLatency | ClassLatency:
@@ -186,12 +190,12 @@ def _rate_within(
     """The highest rate here up to which the latency, taken to another speed, is within every limit; 0: none is."""
     if not capacity.curve:
         return 0.0
-    window_s = capacity.setting.serving.batch_window_s
+    window_s, outside = capacity.setting.serving.batch_window_s, capacity.outside
     end = capacity.curve[-1]
     rates = [end.offered_rate_rps]
     for class_name, limit in ((slo.class_name, limit) for slo in objectives for limit in slo.limits):
         latencies_s = [
-            latency_elsewhere(latency_of(waits_of(point, class_name), limit.quantile), speed, window_s)
+            latency_elsewhere(latency_of(waits_of(point, class_name), limit.quantile), speed, window_s, outside)
             for point in capacity.curve
         ]
         # A quantile beyond p99 isn't in the table: elsewhere the p99 may be no worse than where that limit binds here.

@@ -10,6 +10,13 @@ from decimal import Decimal
 from loadplan.catalog.price import Offer
 from loadplan.execution import ExecutionConfig, Setting
 from loadplan.plan.fleet import Fleet
+from loadplan.scenario.outside import (
+    ConstantDelay,
+    LognormalDelay,
+    OutsideDelay,
+    RecordedDelay,
+    delay_quantile_s,
+)
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit
 from loadplan.stats import Interval
@@ -122,6 +129,17 @@ def objectives_text(scenario: Scenario) -> str:
         limits = ", ".join(limit_text(limit) for limit in slo.limits)
         said.append(f"{of}{limits}, at most {percent(slo.max_failed_ratio)} failed")
     return "; ".join(said)
+
+
+def outside_text(delay: OutsideDelay) -> str:
+    """Such as `5 ms`, `p50 3 ms and p99 12 ms (lognormal)` or `as recorded in rtt.csv (p99 12.3 ms)`."""
+    match delay:
+        case ConstantDelay():
+            return given_ms(delay.delay_s)
+        case LognormalDelay():
+            return f"p50 {given_ms(delay.p50_s)} and p99 {given_ms(delay.p99_s)} (lognormal)"
+        case RecordedDelay():
+            return f"as recorded in {delay.file} (p99 {ms(delay_quantile_s(delay, 0.99))})"
 
 
 def p99_limit_s(scenario: Scenario) -> float | None:

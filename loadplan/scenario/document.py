@@ -26,6 +26,7 @@ from loadplan.scenario.section import (
 )
 from loadplan.scenario.target_section import ServiceSection, TargetKey
 from loadplan.scenario.traffic_section import TrafficSection
+from loadplan.scenario.vantage_section import VantageSection
 
 # Defaults of lists, which pydantic copies for every scenario.
 DEFAULT_THREADS = [1, 2]
@@ -192,6 +193,9 @@ class Document(Section):
     traffic: TrafficSection = Field(description="what the callers send, at least {peak_rps: 300}")
     objectives: list[Objective] = Field(
         min_length=1, max_length=64, description="limits that must all hold, such as [{p99_ms: 50}]"
+    )
+    slo_measured: VantageSection = Field(
+        default_factory=VantageSection, description="where the objectives are measured: by default at the server"
     )
     serving: ServingSection = Field(default_factory=ServingSection)
     target: TargetKey = Field(

@@ -40,6 +40,7 @@ from loadplan.scenario.spec import (
 from loadplan.scenario.target_section import ServiceSection
 from loadplan.scenario.text_file import read_text
 from loadplan.scenario.traffic_section import ClassSection, RowsSection, TrafficSection
+from loadplan.scenario.vantage_section import resolve_vantage
 from loadplan.scenario.week_file import read_week
 from loadplan.scenario.yaml_tree import Mark, Mistake, Tree, read_tree
 from loadplan.slo import LatencyLimit, Slo
@@ -83,6 +84,9 @@ def read_scenario(path: Path) -> Scenario:
         bench=_bench(document),
         load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),
         plan=_plan(document.plan, folder=folder, where=where),
+        vantage=resolve_vantage(
+            document.slo_measured, find=lambda name: _inside(name, folder, where, key="slo_measured.outside.file")
+        ),
         target=_target(document, folder=folder, where=where, default_model=document.name or path.stem),
         fleet=resolve_fleet(document.fleet),
     )

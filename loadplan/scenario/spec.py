@@ -7,6 +7,7 @@ from typing import Literal
 from loadplan.catalog.price import PurchaseKind
 from loadplan.execution import Balancing
 from loadplan.scenario.arrivals import Arrivals
+from loadplan.scenario.outside import AT_THE_SERVER, Vantage
 from loadplan.scenario.purchase_rules import (
     ASSUMED_DISCOUNTS,
     ASSUMED_SPOT,
@@ -228,3 +229,4 @@ class Scenario:
     plan: PlanRules
     target: Service | None = None  # None: the embedded server
     fleet: FleetRules = FleetRules()
+    vantage: Vantage = AT_THE_SERVER  # where the objectives are measured

@@ -8,6 +8,7 @@ from loadplan.execution import Setting
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s
+from loadplan.plan.fleet import Plan
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
@@ -19,10 +20,12 @@ from loadplan.report.view import (
     limit_text,
     ms,
     ms_with_interval,
+    outside_text,
     percent,
     rate,
     setting_text,
     to_ms,
+    usd,
 )
 from loadplan.stats import quantile_interval, supported_percentile
 from loadplan.verify import Verdict
@@ -41,10 +44,12 @@ def holding_section(known: Findings) -> Section | None:
         said = "The capacities of this plan were given, so loadplan knows no law to draw and no setting to drive."
         return Section(name="holds", title="Does it hold?", blocks=(Text(text=said, tone="doubt"),))
     blocks: list[Block] = [
+        *_outside(known),
+        *_clusters(known.plan),
         Text(
             text=f"One server process on this machine ({known.fit.machine.cpu_model}) with {setting_text(setting)}. "
             "Rates are those of this machine; on other hardware the curve is stretched by its speed."
-        )
+        ),
     ]
     capacity = _capacity(known.fit, setting)
     if capacity is not None and capacity.curve:
@@ -54,6 +59,40 @@ def holding_section(known: Findings) -> Section | None:
         by_class = class_verdicts(known.verdict)
         blocks += [] if by_class is None else [by_class]
     return Section(name="holds", title="Does it hold?", blocks=tuple(blocks))
+
+
+def _outside(known: Findings) -> tuple[Text, ...]:
+    """Where the objectives are measured, where that isn't at the server."""
+    vantage = known.scenario.vantage
+    if vantage.outside is None:
+        return ()
+    return (
+        Text(
+            text=f"The objectives are measured at the {vantage.at}. Capacities and curves hold what lies outside the "
+            f"replica, {outside_text(vantage.outside)} (given), simulated request by request. A live run beside the "
+            "server proves the server's part alone: its own figures are without it, and it is added to every request "
+            "before the objectives are judged.",
+            tone="doubt",
+        ),
+    )
+
+
+def _clusters(plan: Plan) -> tuple[Text, ...]:
+    """What the plan would be if requests came in clusters, where Poisson arrivals are assumed."""
+    case = plan.overdispersed
+    if case is None or plan.recommended is None:
+        return ()
+    said = f"The plan takes requests for Poisson. If they came in clusters ({case.arrivals}), a replica would carry "
+    said += f"{percent(case.usable_ratio)} of what it does now"
+    if case.n_replicas is None or case.usd_per_month is None:
+        return (Text(text=f"{said}: the recommended offer could not meet the objectives (simulated).", tone="doubt"),)
+    more = case.usd_per_month - plan.recommended.usd_per_month
+    said += f", and {counted(case.n_replicas, 'replica')} would be needed for {usd(case.usd_per_month)} a month, "
+    said += f"{usd(more)} more (simulated)" if more else "as many as are planned (simulated)"
+    if case.cheapest_usd_per_month is not None and case.cheapest_usd_per_month < case.usd_per_month:
+        said += f"; the cheapest then would be {case.cheapest_n_replicas} × {case.cheapest_offer} for "
+        said += usd(case.cheapest_usd_per_month)
+    return (Text(text=f"{said}.", tone="plain"),)
 
 
 def _planned(known: Findings) -> Setting | None:

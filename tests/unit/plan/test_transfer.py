@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from loadplan.catalog.instance_type import CpuFamily
-from loadplan.fit.records import CapacityFit, ClassLatency
+from loadplan.fit.records import CapacityFit, ClassLatency, OutsideSpan
 from loadplan.plan.transfer import (
     SAME_MACHINE,
     SpeedRatio,
@@ -138,3 +138,11 @@ def test_a_limit_of_a_class_is_held_against_the_latencies_of_that_class(fit: Cap
         transferred_capacity(here, SAME_MACHINE, [slo(0.99, 0.030, name)]).middle for name in (None, "upload", "web")
     )
     assert (of_all, of_class, of_another) == pytest.approx((1200.0, 650.0, 1200.0))
+
+
+def test_what_lies_outside_is_the_same_on_a_machine_of_any_speed() -> None:
+    """Of 30 ms the 20 ms outside stay, and the window does; on a slower machine only the least of what lies outside."""
+    outside = OutsideSpan(least_s=0.020, most_s=0.020)
+    assert latency_elsewhere(0.030, 2.0, 0.004, outside) == pytest.approx(0.027)
+    assert latency_elsewhere(0.030, 0.5, 0.004, outside) == pytest.approx(0.040)
+    assert latency_elsewhere(0.030, 0.5, 0.004, OutsideSpan(least_s=0.005, most_s=0.020)) == pytest.approx(0.055)

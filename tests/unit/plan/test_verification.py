@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from loadplan.catalog.price import Catalog
+from loadplan.cli.verdict_lines import verdict_lines
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.arrivals import MarkovArrivals, PoissonArrivals, ProfileArrivals, ProfileStep
+from loadplan.scenario.outside import ConstantDelay, Vantage
 from loadplan.scenario.spec import Scenario
 from loadplan.trial import verification_spec
-from loadplan.verify import failure_of, judge_verification, verdict_word
+from loadplan.verify import SERVER_PART_ONLY, failure_of, judge_verification, verdict_word
 
 Drive = Callable[..., LoadRun]
 
@@ -194,3 +196,21 @@ def test_too_many_failures_fail_however_fast_the_others_are(
 def test_the_bill_of_the_plan_is_that_of_four_replicas(plan: Plan) -> None:
     assert plan.recommended is not None
     assert plan.recommended.usd_per_month == Decimal("0.10") * plan.recommended.items[0].n_replicas * 730
+
+
+def test_a_run_beside_the_server_proves_its_part_alone_and_is_judged_with_what_lies_outside(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    """45 ms at the server are within the 50 ms; with 10 ms more they aren't, and the law is that of the server."""
+    further = replace(scenario, vantage=Vantage(at="edge", outside=ConstantDelay(delay_s=0.010)))
+    run = drive(0.044)
+    here, there = (judge_verification(plan, fit, asked, run) for asked in (scenario, further))
+    assert (verdict_word(here), verdict_word(there)) == ("PASS", "FAIL")
+    assert there.measured_p99_s == here.measured_p99_s
+    assert there.predicted == here.predicted
+    assert SERVER_PART_ONLY in {caveat.code for caveat in there.caveats}
+    assert SERVER_PART_ONLY not in {caveat.code for caveat in here.caveats}
+    (line,) = (line for line in verdict_lines(there) if "measured at the edge" in line)
+    assert "proves the server's part alone" in line
+    close = replace(further, vantage=Vantage(at="edge", outside=ConstantDelay(delay_s=0.001)))
+    assert verdict_word(judge_verification(plan, fit, close, run)) == "PASS"

@@ -1,0 +1,32 @@
+"""The case of clusters as JSON and in one line of the summary."""
+
+from dataclasses import asdict
+
+from loadplan.cli.figures import Document
+from loadplan.plan.overdispersed_record import OverdispersedCase
+
+
+def overdispersed_document(case: OverdispersedCase | None) -> Document | None:
+    """What the plan would be if requests came in clusters; None where arrivals aren't assumed."""
+    if case is None:
+        return None
+    money = {
+        name: None if (amount := getattr(case, name)) is None else f"{amount:.2f}"
+        for name in ("usd_per_month", "cheapest_usd_per_month")
+    }
+    return {**asdict(case), **money}
+
+
+def overdispersed_text(case: OverdispersedCase | None) -> str | None:
+    """Such as `if requests come in clusters (gamma, cv 2): 5 of the same, $365.00 a month`."""
+    if case is None:
+        return None
+    said = f"if requests come in clusters ({case.arrivals}) instead of Poisson"
+    if case.n_replicas is None or case.usd_per_month is None:
+        return f"{said}: this offer can't meet the objectives  [simulated]"
+    cheaper = ""
+    if case.cheapest_usd_per_month is not None and case.cheapest_usd_per_month < case.usd_per_month:
+        cheaper = (
+            f"; {case.cheapest_n_replicas} × {case.cheapest_offer} for ${case.cheapest_usd_per_month:,.2f} would do"
+        )
+    return f"{said}: {case.n_replicas} of the same, ${case.usd_per_month:,.2f} a month{cheaper}  [simulated]"

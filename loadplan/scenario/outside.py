@@ -1,0 +1,88 @@
+"""Where the objectives are measured, and how long a request spends outside the replica until there. Seconds.
+
+A `server` sees what it does itself, an `edge` the network and the balancer before it as well, a `caller` the way to the
+edge too. What lies between is drawn for every request on its own: a delay that comes in waves, so that slow ones stand
+together, is kinder or harder than these draws.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Place = Literal["server", "edge", "caller"]
+Times = NDArray[np.float64]
+
+_NORMAL = NormalDist()
+_Z_99 = _NORMAL.inv_cdf(0.99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstantDelay:
+    """As long for every request."""
+
+    delay_s: float
+    law: Literal["constant"] = "constant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LognormalDelay:
+    """A lognormal law with this median and this 99th percentile."""
+
+    p50_s: float
+    p99_s: float  # at least the median
+    law: Literal["lognormal"] = "lognormal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDelay:
+    """Delays that were measured, each as likely as any other."""
+
+    file: str  # its name
+    delays_s: tuple[float, ...]  # ascending
+    law: Literal["recorded"] = "recorded"
+
+
+OutsideDelay = ConstantDelay | LognormalDelay | RecordedDelay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vantage:
+    """Where the objectives are measured, and what lies between there and the replica, there and back together."""
+
+    at: Place = "server"
+    outside: OutsideDelay | None = None  # None: at the server, where nothing does
+
+
+AT_THE_SERVER = Vantage()
+
+
+def draw_delays_s(delay: OutsideDelay, n: int, rng: np.random.Generator) -> Times:
+    """The delays of n requests, (n,), there and back together; those that are all alike use no random number."""
+    match delay:
+        case ConstantDelay():
+            return np.full(n, delay.delay_s)
+        case LognormalDelay():
+            drawn: Times = np.exp(math.log(delay.p50_s) + _spread(delay) * rng.standard_normal(n))
+            return drawn
+        case RecordedDelay():
+            return np.array(delay.delays_s)[rng.integers(len(delay.delays_s), size=n)]
+
+
+def delay_quantile_s(delay: OutsideDelay, quantile: float) -> float:
+    """The delay that a share of the requests stays within; of a recording by nearest rank."""
+    match delay:
+        case ConstantDelay():
+            return delay.delay_s
+        case LognormalDelay():
+            return math.exp(math.log(delay.p50_s) + _spread(delay) * _NORMAL.inv_cdf(quantile))
+        case RecordedDelay():
+            return delay.delays_s[max(math.ceil(quantile * len(delay.delays_s)) - 1, 0)]
+
+
+def _spread(delay: LognormalDelay) -> float:
+    """Standard deviation of ln(delay): ln(p99 / p50) / z."""
+    return math.log(delay.p99_s / delay.p50_s) / _Z_99
