@@ -11,10 +11,11 @@ longer, which `plan.scaling` reckons with; here it is the bound of what scheduli
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
+from itertools import islice
 
 from loadplan.catalog.price import Offer, PurchaseKind
 from loadplan.plan.candidate import Candidate, n_needed
@@ -25,20 +26,32 @@ from loadplan.plan.purchase_record import Bought, PurchaseMix
 from loadplan.plan.sizing import as_written
 from loadplan.scenario.spec import PlanRules
 
+_HOURS_PER_WEEK = 168
 _KIND_ORDER: tuple[PurchaseKind, ...] = ("commit_3y", "commit_1y", "on_demand", "spot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """One replica, or all spot replicas together, for a week."""
+class _Tier:
+    """Replicas that are needed in the same hours of the week, and the cheapest way to pay for each."""
 
-    offer: Offer
     n_replicas: int
-    n_hours: int  # replica-hours paid for
+    offer: Offer
+    n_hours: int  # paid for, of each
 
     @property
     def usd(self) -> Decimal:
+        """What each costs a week."""
         return self.offer.usd_per_hour * self.n_hours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """So many firm replicas, and spot for the rest of each hour."""
+
+    n_firm: int
+    n_spot: int  # at most at once
+    n_spot_hours: int
+    usd: Decimal  # a week
 
 
 def purchase_mix(
@@ -59,14 +72,14 @@ def purchase_mix(
     firm = [offer for kind, offer in ways.items() if kind != "spot"]
     if not firm or len(ways) == 1:
         return None
-    n_each_hour = [n_needed(candidate, peak_rps=rate, rules=rules) for rate in demand.hourly_rps]
-    n_peak = max(n_each_hour)
+    hours_at = _hours_at(candidate, demand, rules)
+    n_peak = max(hours_at)
     n_floor = min(math.ceil(as_written(rules.spot.floor_ratio) * n_peak), n_peak)
     spot = ways.get("spot")
-    tried = range(n_peak, (n_peak if spot is None else n_floor) - 1, -1)
-    parts = min((_parts(n_firm, firm, spot, n_each_hour, rules) for n_firm in tried), key=_usd)
+    tiers = _tiers(firm, hours_at)
+    choice = _cheapest(tiers, spot, hours_at, n_least=n_peak if spot is None else n_floor, rules=rules)
     always_on = ways.get("on_demand", candidate.offer)
-    items = _items(parts, rules.hours_per_month, len(n_each_hour))
+    items = (*_firm_items(tiers, choice.n_firm, rules), *_spot_item(choice, spot, rules))
     usd_per_month = sum((item.usd_per_month for item in items), Decimal(0))
     always_usd = always_on.usd_per_hour * n_peak * rules.hours_per_month
     return PurchaseMix(
@@ -123,47 +136,85 @@ def _ways(candidate: Candidate, offers: Sequence[Offer]) -> Mapping[PurchaseKind
     return {kind: alike[kind] for kind in _KIND_ORDER if kind in alike}
 
 
-def _parts(
-    n_firm: int, firm: Sequence[Offer], spot: Offer | None, n_each_hour: Sequence[int], rules: PlanRules
-) -> tuple[_Part, ...]:
-    parts = [_firm_part(i, firm, n_each_hour) for i in range(1, n_firm + 1)]
+def _hours_at(candidate: Candidate, demand: Demand, rules: PlanRules) -> Counter[int]:
+    """In how many hours of the week just so many replicas are needed."""
+    hours_at: Counter[int] = Counter()
+    for rate_rps, n_hours in Counter(demand.hourly_rps).items():
+        hours_at[n_needed(candidate, peak_rps=rate_rps, rules=rules)] += n_hours
+    return hours_at
+
+
+def _tiers(firm: Sequence[Offer], hours_at: Mapping[int, int]) -> tuple[_Tier, ...]:
+    """From the replicas that are needed always to those of the busiest hours."""
+    tiers = []
+    n_below, n_hours = 0, _HOURS_PER_WEEK
+    for n in sorted(hours_at):
+        offer, paid = min(((one, _n_paid(one, n_hours)) for one in firm), key=_binds_least)
+        tiers.append(_Tier(n_replicas=n - n_below, offer=offer, n_hours=paid))
+        n_below, n_hours = n, n_hours - hours_at[n]
+    return tuple(tiers)
+
+
+def _n_paid(offer: Offer, n_hours: int) -> int:
+    return _HOURS_PER_WEEK if offer.purchase in TERM_MONTHS else n_hours
+
+
+def _binds_least(way: tuple[Offer, int]) -> tuple[Decimal, int]:
+    """The cheapest first; by the hour among equals, for that binds to nothing."""
+    offer, n_hours = way
+    return offer.usd_per_hour * n_hours, TERM_MONTHS.get(offer.purchase, 0)
+
+
+def _cheapest(
+    tiers: Sequence[_Tier], spot: Offer | None, hours_at: Mapping[int, int], *, n_least: int, rules: PlanRules
+) -> _Choice:
+    """The best number of firm replicas, from all of them down to `n_least`; more of them among equals."""
+    n_firm = sum(tier.n_replicas for tier in tiers)
+    usd = sum((tier.usd * tier.n_replicas for tier in tiers), Decimal(0))
+    best = _Choice(n_firm=n_firm, n_spot=0, n_spot_hours=0, usd=usd)
+    if spot is None:
+        return best
     stays = 1 - as_written(rules.spot.gone_ratio)
-    n_spot = [math.ceil(Fraction(max(n - n_firm, 0)) / stays) for n in n_each_hour]
-    if spot is not None and max(n_spot) > 0:
-        parts.append(_Part(offer=spot, n_replicas=max(n_spot), n_hours=sum(n_spot)))
-    return tuple(parts)
+    each = (tier.usd for tier in reversed(tiers) for _ in range(tier.n_replicas))
+    for usd_of_one in islice(each, n_firm - n_least):
+        n_firm, usd = n_firm - 1, usd - usd_of_one
+        started = {n: -(-(n - n_firm) * stays.denominator // stays.numerator) for n in hours_at if n > n_firm}
+        n_spot_hours = sum(n_spot * hours_at[n] for n, n_spot in started.items())
+        total = usd + spot.usd_per_hour * n_spot_hours
+        if total < best.usd:
+            best = _Choice(n_firm=n_firm, n_spot=max(started.values()), n_spot_hours=n_spot_hours, usd=total)
+    return best
 
 
-def _firm_part(i: int, firm: Sequence[Offer], n_each_hour: Sequence[int]) -> _Part:
-    """The i-th replica, paid for in the cheapest way; by the hour among equals, for that binds to nothing."""
-    n_needed = sum(n >= i for n in n_each_hour)
-    ways = [
-        _Part(offer=offer, n_replicas=1, n_hours=len(n_each_hour) if offer.purchase in TERM_MONTHS else n_needed)
-        for offer in firm
-    ]
-    return min(ways, key=lambda part: (part.usd, TERM_MONTHS.get(part.offer.purchase, 0)))
-
-
-def _usd(parts: Sequence[_Part]) -> Decimal:
-    return sum((part.usd for part in parts), Decimal(0))
-
-
-def _items(parts: Sequence[_Part], hours_per_month: int, n_hours_of_week: int) -> tuple[Bought, ...]:
-    items = []
+def _firm_items(tiers: Sequence[_Tier], n_firm: int, rules: PlanRules) -> Iterable[Bought]:
+    left = n_firm
+    replicas: Counter[PurchaseKind] = Counter()
+    hours: Counter[PurchaseKind] = Counter()
+    offers: dict[PurchaseKind, Offer] = {}
+    for tier in tiers:
+        n = min(tier.n_replicas, left)
+        kind, left = tier.offer.purchase, left - n
+        replicas[kind] += n
+        hours[kind] += n * tier.n_hours
+        offers[kind] = tier.offer
     for kind in _KIND_ORDER:
-        own = [part for part in parts if part.offer.purchase == kind]
-        if own:
-            n_replicas = sum(part.n_replicas for part in own)
-            n_hours = sum(part.n_hours for part in own)
-            items.append(
-                Bought(
-                    offer=own[0].offer,
-                    n_replicas=n_replicas,
-                    hours_ratio=Decimal(n_hours) / (n_replicas * n_hours_of_week),
-                    usd_per_month=own[0].offer.usd_per_hour * n_hours * hours_per_month / n_hours_of_week,
-                )
-            )
-    return tuple(items)
+        if replicas[kind] > 0:
+            yield _bought(offers[kind], replicas[kind], hours[kind], rules)
+
+
+def _spot_item(choice: _Choice, spot: Offer | None, rules: PlanRules) -> Iterable[Bought]:
+    if spot is not None and choice.n_spot > 0:
+        yield _bought(spot, choice.n_spot, choice.n_spot_hours, rules)
+
+
+def _bought(offer: Offer, n_replicas: int, n_hours: int, rules: PlanRules) -> Bought:
+    """From the replica-hours of a week to a month."""
+    return Bought(
+        offer=offer,
+        n_replicas=n_replicas,
+        hours_ratio=Decimal(n_hours) / (n_replicas * _HOURS_PER_WEEK),
+        usd_per_month=offer.usd_per_hour * n_hours * rules.hours_per_month / _HOURS_PER_WEEK,
+    )
 
 
 def _reason(ways: Mapping[PurchaseKind, Offer], items: Sequence[Bought], n_floor: int, rules: PlanRules) -> str:
