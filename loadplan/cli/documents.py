@@ -325,6 +325,11 @@ def _fleet(fleet: Fleet) -> Document:
                 "instance_type": item.offer.instance_type.name,
                 "purchase": item.offer.purchase,
                 "n_replicas": item.n_replicas,
+                "price_usd_per_hour": f"{item.offer.usd_per_hour:f}",
+                "price_date": item.offer.price_date.isoformat(),
+                "price_layer": item.offer.layer,
+                "price_source": item.offer.source,
+                "price_quality": item.offer.quality,
             }
             for item in fleet.items
         ],

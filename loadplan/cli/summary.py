@@ -63,6 +63,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [
         _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]"),
         _line("bill", f"${fleet.usd_per_month:,.2f} a month at {_prices(fleet)}"),
+        _line("prices", f"catalogue {plan.catalog_version}, the oldest of {plan.oldest_price_date}"),
         _line("holds", _holds(plan, fleet)),
     ]
     for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
@@ -315,7 +316,9 @@ def fleet_name(fleet: Fleet) -> str:
 def _prices(fleet: Fleet) -> str:
     """Such as `$0.0620 an hour each, seen 2026-06-18 (shipped 2026-11)`."""
     return " + ".join(
-        f"{_price(item.offer)} each, seen {item.offer.price_date} ({item.offer.layer})" for item in fleet.items
+        f"{_price(item.offer)} each, seen {item.offer.price_date} ({item.offer.layer})"
+        f"{'' if item.offer.quality == 'ok' else f'; DOUBTFUL: {item.offer.quality}'}"
+        for item in fleet.items
     )
 
 

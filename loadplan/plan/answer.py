@@ -183,12 +183,21 @@ def _with_ways_to_pay(
 def _with_doubts_of_prices(plan: Plan, ranked: Sequence[Ranked]) -> Plan:
     """The plan with what is doubtful about the prices that it rests on, so that none of them wins in silence."""
     trusted = next((one.fleet for one in ranked if one.candidate.offer.quality == "ok"), None)
-    words = None if trusted is None else f"{trusted.items[0].offer.name} at {money(trusted.usd_per_month)} a month"
-    bought = [
-        *(item.offer for item in (plan.recommended.items if plan.recommended else ())),
-        *(item.offer for item in (plan.purchase_mix.items if plan.purchase_mix else ())),
-    ]
-    return replace(plan, caveats=(*plan.caveats, *doubtful_price_caveats(bought, words)))
+    instead = (
+        "no other fleet has a price without doubt"
+        if trusted is None
+        else f"without it the answer is {trusted.items[0].offer.name} at {money(trusted.usd_per_month)} a month"
+    )
+    fleet = () if plan.recommended is None else plan.recommended.items
+    mix = () if plan.purchase_mix is None else plan.purchase_mix.items
+    names = {item.offer.name for item in fleet}
+    caveats = (
+        *doubtful_price_caveats((item.offer for item in fleet), instead),
+        *doubtful_price_caveats(
+            (item.offer for item in mix if item.offer.name not in names), "the purchase mix is cheaper by it"
+        ),
+    )
+    return replace(plan, caveats=(*caveats, *plan.caveats))
 
 
 def _with_winner(plan: Plan, ranked: Sequence[Ranked], *, demand: Demand, rules: PlanRules) -> Plan:

@@ -108,14 +108,13 @@ def bought(plan: Plan) -> tuple[Offer, ...]:
     return () if plan.recommended is None else tuple(item.offer for item in plan.recommended.items)
 
 
-def doubtful_price_caveats(offers: Iterable[Offer], trusted: str | None) -> tuple[Caveat, ...]:
-    """One caveat for each doubtful price that a plan rests on.
+def doubtful_price_caveats(offers: Iterable[Offer], instead: str) -> tuple[Caveat, ...]:
+    """One caveat for each doubtful price among those that a plan rests on.
 
     Args:
         offers: what the plan buys.
-        trusted: the best fleet with prices that nobody doubts, and what it costs, in words; None: there is none.
+        instead: what would be without them, in words.
     """
-    instead = "no other fleet has a price without doubt" if trusted is None else f"without it the answer is {trusted}"
     return tuple(
         Caveat(
             code="catalog.doubtful_price",

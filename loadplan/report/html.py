@@ -58,6 +58,7 @@ def render_report(known: Findings, provenance: Provenance) -> str:
         .render(
             name=known.scenario.name,
             provenance=provenance,
+            oldest_price=known.plan.oldest_price_date if known.plan else None,
             answer=answer_of(known, provenance),
             weak_points=doubts[:N_WEAK_POINTS],
             n_doubts=len(doubts),

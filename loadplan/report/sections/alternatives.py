@@ -1,5 +1,6 @@
 """What else was there, and why did each lose?"""
 
+from loadplan.catalog.price import Offer
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
@@ -26,6 +27,7 @@ def _blocks(known: Findings, plan: Plan) -> list[Block]:
             columns=(
                 text("fleet"),
                 number("USD a month"),
+                text("prices from"),
                 number("predicted p99, ms (interval)"),
                 number("a replica carries, requests/s"),
                 number("in use at the peak, spares gone"),
@@ -79,12 +81,17 @@ def _row(fleet: Fleet) -> tuple[str, ...]:
     return (
         fleet_name(fleet),
         usd(fleet.usd_per_month),
+        ", ".join(dict.fromkeys(_layer(item.offer) for item in fleet.items)),
         _p99(fleet),
         carried,
         percent(fleet.utilisation_ratio_degraded),
         fleet.basis,
         fleet.reason,
     )
+
+
+def _layer(offer: Offer) -> str:
+    return offer.layer if offer.quality == "ok" else f"{offer.layer} (doubtful)"
 
 
 def _p99(fleet: Fleet) -> str:

@@ -98,3 +98,56 @@ def test_an_update_without_an_answer_ends_in_4_and_changes_nothing(capsys: Captu
     said = document(capsys, "update", "--url", "http://127.0.0.1:9", code=4)
     assert "the catalogue is as it was" in said["fix"]
     assert [file.name for file in (home / "loadplan" / "catalog").iterdir()] == ["mine.csv"]
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    """A question on given capacities, with prices of its own beside it."""
+    (tmp_path / "capacities.csv").write_text(
+        "provider,region,instance_type,batch_size,usable_capacity_rps,p99_ms\naws,,c7i.large,1,100,10\n"
+        "aws,,c7i.xlarge,1,100,10\n"
+    )
+    path = tmp_path / "asked.yaml"
+    path.write_text(
+        "traffic: {peak_rps: 80}\nobjectives: [{p99_ms: 50}]\n"
+        "plan: {providers: [aws], regions: [us-east-1], spare_replicas: 0, prices: own.csv}\n"
+    )
+    return path
+
+
+def planned(capsys: Capture, scenario: Path, *words: str) -> str:
+    capacities = scenario.with_name("capacities.csv")
+    assert run_command_line(["plan", str(scenario), "--capacities", str(capacities), *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_plan_says_of_each_price_which_layer_it_is_from(capsys: Capture, scenario: Path) -> None:
+    scenario.with_name("own.csv").write_text(f"{HEADER}\n{ROW}\n")
+    said = json.loads(planned(capsys, scenario, "--json"))
+    (bought,) = said["recommended"]["offers"]
+    assert (bought["instance_type"], bought["price_usd_per_hour"], bought["price_layer"]) == (
+        "c7i.large",
+        "0.0803",
+        "project own.csv",
+    )
+    # 0.0803 USD for 730 hours: 100 requests/s carry 80 with a fifth kept free.
+    assert said["recommended"]["usd_per_month"] == "58.62"
+    assert said["runners_up"][0]["offers"][0]["price_layer"] == "shipped 2026-11"
+    assert (said["catalog"], said["oldest_price_date"]) == ("2026-11 + project", "2026-07-20")
+    over_all = json.loads(planned(capsys, scenario, "--json", "--price", "aws/us-east-1/c7i.xlarge=0.05"))
+    assert over_all["recommended"]["offers"][0]["price_layer"] == "--price"
+
+
+def test_a_doubtful_price_is_said_beside_the_bill(capsys: Capture, scenario: Path) -> None:
+    scenario.with_name("own.csv").write_text(f"{HEADER}\n{ROW.replace('0.0803', '0.01')}\n")
+    said = planned(capsys, scenario)
+    assert "(project own.csv); DOUBTFUL: anomaly: 0.11x family median per vCPU" in said
+    assert "catalogue 2026-11 + project, the oldest of 2026-07-20" in said
+
+
+def test_a_price_file_that_is_not_there_is_named(capsys: Capture, scenario: Path) -> None:
+    capacities = scenario.with_name("capacities.csv")
+    assert run_command_line(["plan", str(scenario), "--capacities", str(capacities)]) == 2
+    said = capsys.readouterr().err
+    assert "there is no such file" in said
+    assert "own.csv" in said
