@@ -119,8 +119,11 @@ def _ledger(findings: LedgerFindings) -> Document:
     }
 
 
-def compare_document(comparison: BenchComparison, failure: LoadplanError | None) -> Document:
-    """Two sweeps cell by cell, and whether a check of them fails."""
+def compare_document(comparison: BenchComparison | None, failure: LoadplanError | None) -> Document:
+    """Two sweeps cell by cell, where there are two, and whether a check of them fails."""
+    if comparison is None:
+        said = None if failure is None else {"what": failure.what, "fix": failure.fix}
+        return {"schema": "loadplan.compare/1", "cells": [], "failure": said}
     return {
         "schema": "loadplan.compare/1",
         "base": machine_document(comparison.base),
