@@ -60,7 +60,10 @@ def _walk(name: str, day: Day, deadline_s: float, arguments: Sequence[str]) -> s
             [sys.executable, __file__, *arguments, "--only", name],
             stdout=said,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            },
             start_new_session=True,
         )
         try:
