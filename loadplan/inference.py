@@ -271,7 +271,9 @@ def _with_little_on_cpu(refused: Exception, handle: Any, execution: ExecutionCon
     if handle.get_providers()[0] != _runtime_name(execution.provider_name) or not left:
         raise _missing_provider(execution, reason_of(refused)) from refused
     parts = handle.get_provider_graph_assignment_info()
-    if left - _MAY_BE_ON_CPU or not left & _BEGINS_ON_CPU or all(part.ep_name == _CPU_NAME for part in parts):
+    # CUDA reads a shape itself, and hands what is worked out with it to the CPU: seen with an encoder on an H200.
+    present = {node.op_type for part in parts for node in part.get_nodes()}
+    if left - _MAY_BE_ON_CPU or not present & _BEGINS_ON_CPU or all(part.ep_name == _CPU_NAME for part in parts):
         computing = ", ".join(sorted(left - _MAY_BE_ON_CPU or left))
         raise _missing_provider(execution, f"it leaves nodes of the model to the CPU: {computing}") from refused
     return handle

@@ -64,7 +64,7 @@ class Day:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Batch sizes of the sweep: few, for every visit starts a process, and with it CUDA."""
-        return (1, 4) if self.is_rehearsal else (1, 8, 64, 512)
+        return (1, 4) if self.is_rehearsal else (1, 8, 64, 256)
 
     @property
     def sizes_side_by_side(self) -> tuple[int, ...]:
@@ -107,7 +107,7 @@ def _predict(day: Day, log: Log) -> None:
     for name, model in _models(day).items():
         if name.endswith("fp16"):
             continue
-        costs = model_costs(model.read_bytes(), _rows(name, day), batch_sizes=day.sizes[:4])
+        costs = model_costs(model.read_bytes(), _rows(name, day), batch_sizes=day.sizes[:2])
         n_nodes = _n_nodes(model)
         predicted = {}
         for cost in costs.by_batch_size:
@@ -206,7 +206,7 @@ def _sweep(day: Day, log: Log) -> None:
                 models={name: model},
                 payloads=_rows(name, day),
                 cells=cells,
-                budget_s=2.0 if day.is_rehearsal else 40.0,
+                budget_s=2.0 if day.is_rehearsal else 25.0,
                 machine=read_machine(),
             )
         )
@@ -222,7 +222,7 @@ def _live(day: Day, log: Log) -> None:
     own = [one for one in carrying if one.setting.execution.provider_name == day.provider] or carrying
     runs: list[Found] = []
     for i in range(2 if day.is_rehearsal else _N_LIVE):
-        capacity, ratio = own[i % len(own)], _LOAD_RATIOS[i % len(_LOAD_RATIOS)]
+        capacity, ratio = own[i % len(own)], _LOAD_RATIOS[(i + i // len(own)) % len(_LOAD_RATIOS)]
         rate_rps = ratio * capacity.usable_capacity_rps
         spec = LoadSpec(
             name=f"live-{i}",

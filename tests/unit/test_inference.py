@@ -159,7 +159,6 @@ ON_GPU = ExecutionConfig(variant="fp32", provider="CUDA:1")
     [
         (("MatMul",), "it leaves nodes of the model to the CPU: MatMul"),
         (("MatMul", "Shape", "Cast"), "it leaves nodes of the model to the CPU: MatMul"),
-        (("Cast",), "it leaves nodes of the model to the CPU: Cast"),  # without a shape it casts something else
         (("MatMul", "Shape", "Cast", "Reshape"), "it leaves nodes of the model to the CPU: MatMul"),
     ],
 )
@@ -170,6 +169,21 @@ def test_a_model_of_which_the_cpu_computes_a_part_is_refused_on_a_gpu(
     with pytest.raises(EnvironmentFault, match="the provider CUDA:1 can't run this model here") as caught:
         open_session(reshaping, ON_GPU)
     assert said in caught.value.what
+
+
+def test_what_casts_is_refused_on_the_cpu_where_the_model_reads_no_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", 2]) for name in "xy")
+    nodes = [helper.make_node("Cast", ["x"], ["cast"], to=TensorProto.FLOAT), helper.make_node("Neg", ["cast"], ["y"])]
+    graph = helper.make_graph(nodes, "casting", [x], [y])
+    casting = tmp_path / "casting.onnx"
+    casting.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    )
+    monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime("Cast"))
+    with pytest.raises(EnvironmentFault, match="it leaves nodes of the model to the CPU: Cast"):
+        open_session(casting, ON_GPU)
 
 
 def test_a_session_that_lists_the_cpu_first_fell_back(reshaping: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +198,8 @@ def test_shapes_and_labels_may_be_found_on_the_cpu_and_it_is_told(
 ) -> None:
     monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime("Shape", "Cast"))
     assert open_session(reshaping, ON_GPU).on_cpu == ("Shape", "Cast")
+    monkeypatch.setattr(inference, "load_runtime", lambda: FakeGpuRuntime("Cast"))  # as CUDA does with an encoder
+    assert open_session(reshaping, ON_GPU).on_cpu == ("Cast",)
     monkeypatch.setattr(inference, "load_runtime", FakeGpuRuntime)
     assert open_session(reshaping, ON_GPU).on_cpu == ()
 
