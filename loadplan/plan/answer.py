@@ -114,7 +114,7 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     if rules.instance_types == "several":
         mixed = _with_several_types(plan, every, demand=demand, rules=rules)
     plan = mixed or _with_ways_to_pay(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
-    return _with_doubts_of_prices(plan, ranked)
+    return _with_doubts_of_prices(plan, ranked, rules)
 
 
 def _without_too_few(considered: Considered, *, peak_rps: float, rules: PlanRules) -> Considered:
@@ -162,25 +162,19 @@ def _with_several_types(
 def _with_ways_to_pay(
     plan: Plan, candidate: Candidate, offers: Sequence[Offer], *, demand: Demand, rules: PlanRules
 ) -> Plan:
-    """The plan with the other ways to pay for its fleet, and what is doubtful about those that it rests on."""
+    """The plan with the other ways to pay for its fleet, and with the month from which there are too few machines."""
     mix = purchase_mix(candidate, offers, demand=demand, rules=rules)
     if plan.recommended is None:
         return plan
-    bought = [candidate.offer, *(item.offer for item in (mix.items if mix else ()))]
     return replace(
         plan,
         purchase_mix=mix,
         assumptions=(*plan.assumptions, *mix_assumptions(mix, rules)),
-        caveats=(
-            *plan.caveats,
-            *burst_caveats(plan.recommended),
-            *commitment_caveats(bought, rules),
-            *growth_caveats(candidate, plan.months),
-        ),
+        caveats=(*plan.caveats, *growth_caveats(candidate, plan.months)),
     )
 
 
-def _with_doubts_of_prices(plan: Plan, ranked: Sequence[Ranked]) -> Plan:
+def _with_doubts_of_prices(plan: Plan, ranked: Sequence[Ranked], rules: PlanRules) -> Plan:
     """The plan with what is doubtful about the prices that it rests on, so that none of them wins in silence."""
     trusted = next((one.fleet for one in ranked if one.candidate.offer.quality == "ok"), None)
     instead = (
@@ -197,7 +191,16 @@ def _with_doubts_of_prices(plan: Plan, ranked: Sequence[Ranked]) -> Plan:
             (item.offer for item in mix if item.offer.name not in names), "the purchase mix is cheaper by it"
         ),
     )
-    return replace(plan, caveats=(*caveats, *plan.caveats))
+    bought = dict.fromkeys([*(item.offer for item in fleet), *(item.offer for item in mix)])
+    return replace(
+        plan,
+        caveats=(
+            *caveats,
+            *plan.caveats,
+            *(() if plan.recommended is None else burst_caveats(plan.recommended)),
+            *commitment_caveats(bought, rules),
+        ),
+    )
 
 
 def _with_winner(plan: Plan, ranked: Sequence[Ranked], *, demand: Demand, rules: PlanRules) -> Plan:

@@ -64,17 +64,18 @@ def burst_assumptions(candidates: Iterable[Candidate]) -> Iterable[Assumption]:
 
 def burst_caveats(fleet: Fleet) -> Iterable[Caveat]:
     """What to know of a fleet of burstable machines before it is bought."""
-    if fleet.capacity.burst == "baseline":
+    bursts = {fleet.capacity.burst, *(item.capacity.burst for item in fleet.items if item.capacity)}
+    if "baseline" in bursts:
         yield Caveat(
             code="plan.burstable_baseline",
-            what="the fleet is burstable and planned at its baseline: more traffic than planned is throttled",
+            what="burstable machines are in the fleet, planned at their baseline: more traffic is throttled",
             fix="watch the credit balance, or pay surplus credits (unlimited mode)",
         )
-    elif fleet.capacity.burst == "surplus":
+    if "surplus" in bursts:
         yield Caveat(
             code="plan.burstable_surplus",
-            what="the fleet is burstable and its price holds surplus credits, which must be allowed (unlimited mode)",
-            fix="switch unlimited mode on; without it the fleet is throttled to its baseline",
+            what="burstable machines are in the fleet, with surplus credits in their price",
+            fix="allow surplus credits (unlimited mode); without it they are throttled to their baseline",
         )
 
 

@@ -16,7 +16,14 @@ from loadplan.plan.assumption import balancer_assumptions, common_assumptions
 from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import NotOffered, Plan, ReplicaCapacity
-from loadplan.plan.offers import listed, offers_to_buy, price_assumptions, stale_price_caveats, why_not_plannable
+from loadplan.plan.offers import (
+    compared_offers,
+    listed,
+    offers_to_buy,
+    price_assumptions,
+    stale_price_caveats,
+    why_not_plannable,
+)
 from loadplan.scenario.spec import Scenario
 
 _P99 = 0.99
@@ -75,7 +82,7 @@ def _considered(
         caveats=(
             *_unknown_p99(capacities),
             *_unknown_classes(scenario),
-            *stale_price_caveats((candidate.offer for candidate in candidates), as_of),
+            *stale_price_caveats(compared_offers((one.offer for one in candidates), offers), as_of),
         ),
         offers=offers,
     )

@@ -45,6 +45,13 @@ def price_assumptions(offers: Sequence[Offer], rules: PlanRules) -> tuple[Assump
     return (*discount_assumptions(offers, rules), *owned_assumptions(rules))
 
 
+def compared_offers(candidates: Iterable[Offer], offers: Iterable[Offer]) -> tuple[Offer, ...]:
+    """The offers that fleets are made of, and those on spot of the same types, of which a mix may be made."""
+    made_of = tuple(candidates)
+    types = {offer.type_name for offer in made_of}
+    return (*made_of, *(offer for offer in offers if offer.purchase == "spot" and offer.type_name in types))
+
+
 def check_places(catalog: Catalog, rules: PlanRules) -> None:
     """Hold the scenario's providers, regions and types to those that have prices, before anything is measured for them.
 

@@ -124,14 +124,12 @@ def mix_assumptions(mix: PurchaseMix | None, rules: PlanRules) -> tuple[Assumpti
 
 
 def _ways(candidate: Candidate, offers: Sequence[Offer]) -> Mapping[PurchaseKind, Offer]:
-    """The trusted offer of each kind of purchase, of the same type and region."""
+    """The offer of each kind of purchase, of the same type and region."""
     own = candidate.offer
     if own.purchase == "owned" or candidate.capacity.burst is not None:
         return {}
     alike = {
-        offer.purchase: offer
-        for offer in offers
-        if offer.type_name == own.type_name and offer.region == own.region and offer.quality == "ok"
+        offer.purchase: offer for offer in offers if offer.type_name == own.type_name and offer.region == own.region
     }
     return {kind: alike[kind] for kind in _KIND_ORDER if kind in alike}
 

@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from loadplan.catalog.price import Offer
 from loadplan.plan.candidate import Candidate, carried_by, n_needed
 from loadplan.plan.demand import Demand
 from loadplan.plan.scaling_records import PolicyCost, ScaledMonth, Scaling, ScheduledOffer, StartUpPart
@@ -147,7 +146,7 @@ def _cost(
             peak_rps=peak_rps,
             n_most=int(wanted[i].max()),
             mean_replicas=int(wanted[i].sum()) / _MINUTES_PER_WEEK,
-            usd=_usd(candidate.offer, wanted[i], rules),
+            usd=_usd(candidate, wanted[i], rules),
             violation_minutes=int(violations[i]),
             thin_minutes=int(thin[i]),
         )
@@ -178,12 +177,14 @@ def _short_minutes(weeks: Fluctuation, ready: Counts) -> tuple[Counts, Counts]:
     return violations.sum(axis=1), thin.sum(axis=1)
 
 
-def _usd(offer: Offer, wanted: Counts, rules: PlanRules) -> Decimal:
+def _usd(candidate: Candidate, wanted: Counts, rules: PlanRules) -> Decimal:
     """Of a month whose every week wants so many replicas by minute, (10080,): price x hours x their mean.
 
-    What is owned or committed is paid for whether it serves or not.
+    What is owned or committed is paid for whether it serves or not. The surplus credits in the price of a burstable
+    type are those of replicas that idle in quiet hours; fewer would pay more of them, so nothing is saved there.
     """
-    if offer.purchase not in _PAID_BY_TIME:
+    offer = candidate.offer
+    if offer.purchase not in _PAID_BY_TIME or candidate.capacity.burst == "surplus":
         return usd_per_month(offer, int(wanted.max()), rules=rules)
     return offer.usd_per_hour * rules.hours_per_month * int(wanted.sum()) / _MINUTES_PER_WEEK
 
@@ -207,5 +208,5 @@ def _scheduled(candidate: Candidate, demand: Demand, rules: PlanRules) -> Schedu
         offer_name=candidate.offer.name,
         n_least=int(wanted.min()),
         n_most=int(wanted.max()),
-        usd_per_month=_usd(candidate.offer, wanted[0], rules),
+        usd_per_month=_usd(candidate, wanted[0], rules),
     )

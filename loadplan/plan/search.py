@@ -36,7 +36,14 @@ from loadplan.plan.measured import (
     unused_types,
 )
 from loadplan.plan.memory import n_held, why_not_held
-from loadplan.plan.offers import listed, offers_to_buy, price_assumptions, stale_price_caveats, why_not_plannable
+from loadplan.plan.offers import (
+    compared_offers,
+    listed,
+    offers_to_buy,
+    price_assumptions,
+    stale_price_caveats,
+    why_not_plannable,
+)
 from loadplan.plan.overdispersed import overdispersed_ratio
 from loadplan.plan.per_request import single_request
 from loadplan.plan.reasons import limit_words
@@ -135,7 +142,7 @@ def searching(
 
     def search(question: Scenario) -> Considered:
         found = _considered(question, offers_to_buy(catalog, question.plan, as_of=as_of), grounds, costs, missed)
-        prices = [candidate.offer for candidate in found.candidates]
+        prices = compared_offers((candidate.offer for candidate in found.candidates), found.offers)
         return replace(
             found,
             not_offered=(*found.not_offered, *unused_types(measured, found.offers)),

@@ -199,7 +199,10 @@ def _capacity_switch(asked: Asked) -> Iterable[Switch]:
 
 
 def _priced(candidate: Candidate, factor: Decimal) -> Candidate:
-    return replace(candidate, offer=replace(candidate.offer, usd_per_hour=candidate.offer.usd_per_hour * factor))
+    offer = candidate.offer
+    by_month = None if offer.usd_per_month is None else offer.usd_per_month * factor
+    dearer = replace(offer, usd_per_hour=offer.usd_per_hour * factor, usd_per_month=by_month)
+    return replace(candidate, offer=dearer)
 
 
 def _times(rate_rps: float, factor: float) -> float:

@@ -98,6 +98,15 @@ def test_what_is_used_below_the_baseline_costs_no_credits(scenario: Scenario, bu
     assert found == Decimal("0.06") / 168
 
 
+def test_following_the_week_saves_nothing_where_credits_are_paid(
+    scenario: Scenario, offer: Offer, burstable: Offer
+) -> None:
+    """Fewer replicas in the quiet half would be used more, and the credits in the price are those of all of them."""
+    scaling = plan(scenario, offer, burstable).scaling
+    assert scaling is not None
+    assert {one.usd_per_month for one in scaling.policies} == {Decimal("262.80")}
+
+
 def test_a_fit_is_planned_at_the_baseline_too(
     scenario: Scenario, fit: CapacityFit, catalog: Catalog, offer: Offer
 ) -> None:

@@ -11,8 +11,9 @@ from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
 from loadplan.fit.records import CapacityFit
+from loadplan.plan.around import plan_with_outlook
 from loadplan.plan.fleet import Plan
-from loadplan.plan.given import plan_on_given
+from loadplan.plan.given import plan_on_given, searching_given
 from loadplan.plan.owned import owned_cost
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.purchase_rules import OwnedMachine
@@ -97,6 +98,19 @@ def test_a_month_of_a_price_that_no_hour_divides_is_exact_all_the_same(scenario:
     fleet = plan(allowing(scenario, cheap), [offer]).recommended
     assert fleet is not None
     assert fleet.usd_per_month == Decimal(4)
+
+
+def test_a_fifth_more_for_ones_own_is_a_fifth_more_a_month(scenario: Scenario, offer: Offer) -> None:
+    question = allowing(scenario, replace(RACK, is_sunk=True))
+    search = searching_given(
+        [given("own", "rack"), given("aws", "h.xlarge")],
+        catalog=(catalog := Catalog(version="test", offers=(offer,), cpu_families=())),
+        as_of=AS_OF,
+    )
+    outlook = plan_with_outlook(search, scenario=question, catalog=catalog).outlook
+    assert outlook is not None
+    found = {one.changed: one.choice.usd_per_month for one in outlook.cases if one.choice is not None}
+    assert found["price of own/rack +20 %"] == Decimal("192.00")
 
 
 def test_no_fleet_takes_more_machines_than_there_are(scenario: Scenario, offer: Offer) -> None:

@@ -131,9 +131,18 @@ def test_what_it_assumes_of_interruptions_is_told(scenario: Scenario, offer: Off
     assert told["start-up of replicas that are paid by the hour, in the purchase mix"] == 0.0
 
 
-def test_a_doubtful_spot_price_is_not_bought(scenario: Scenario, offer: Offer) -> None:
-    doubtful = replace(spare(offer, "0.001"), quality="undated")
-    assert plan(scenario, offer, doubtful).purchase_mix is None
+def test_a_doubtful_spot_price_does_not_win_in_silence(scenario: Scenario, offer: Offer) -> None:
+    doubtful = replace(spare(offer, "0.03"), quality="undated")
+    planned = plan(scenario, offer, doubtful)
+    assert mix_of(planned).usd_per_month == Decimal("200.75")
+    assert "catalog.doubtful_price" in [caveat.code for caveat in planned.caveats]
+
+
+def test_an_old_spot_price_is_said_to_be_old(scenario: Scenario, offer: Offer) -> None:
+    # 1 November to the 24th: young for a price on demand, old for one that is set anew every fortnight.
+    assert plan(scenario, offer).caveats == ()
+    stale = [one for one in plan(scenario, offer, spare(offer, "0.03")).caveats if one.code == "catalog.stale"]
+    assert [one.number for one in stale] == [23.0]
 
 
 def test_where_only_one_way_to_pay_is_allowed_there_is_no_mix(scenario: Scenario, offer: Offer) -> None:
