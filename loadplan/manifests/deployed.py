@@ -11,7 +11,7 @@ from loadplan.errors import InputError
 from loadplan.execution import Setting
 from loadplan.export.artifact import ExportedModel, ExportRun
 from loadplan.plan.accelerator import n_gpus
-from loadplan.plan.fleet import Fleet, FleetItem, Plan
+from loadplan.plan.fleet import Fleet, FleetItem, Plan, ReplicaCapacity
 from loadplan.scenario.spec import Scenario
 
 CPU_IMAGE = "loadplan-server"  # as docker/Dockerfile and docker/compose.yaml call it
@@ -61,17 +61,63 @@ def read_deployed(
             runs on GPUs and no image was named.
     """
     fleet = plan.recommended
-    if fleet is None or fleet.capacity.setting is None or exported is None:
-        raise InputError(
-            what="loadplan does not know how the servers run: the capacities of this plan were given, not measured",
-            where="the recommended fleet",
-            fix="plan with `loadplan run` on a scenario with a model, which measures the settings",
-        )
-    setting = fleet.capacity.setting
     if image is not None and not _IMAGE.fullmatch(image):
         raise InputError(
             what=f"{image!r} is no image", where="--image", fix="write it like registry.example/team/server:1.2"
         )
+    if fleet is None or exported is None:
+        raise _not_known()
+    app = dns_label(scenario.name)[:_MOST_NAME].rstrip("-")
+    most = _most_of_each(plan, fleet)
+    return tuple(
+        Deployed(
+            name=app if len(fleet.items) == 1 else f"{app}-{i + 1}",
+            app=app,
+            model_name=scenario.name,
+            model=_variant(exported, server.setting.execution.variant),
+            setting=server.setting,
+            item=item,
+            n_servers_per_machine=server.n_per_machine,
+            n_gpus=0 if server.setting.execution.is_on_cpu else 1,
+            usable_rps=server.usable_rps,
+            n_replicas_most=max(item.n_replicas, most[i]),
+            image=_image_for(server.setting, image),
+            run=run,
+        )
+        for i, item in enumerate(fleet.items)
+        for server in [_server_of(item, item.capacity or fleet.capacity)]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """One of the servers on a machine."""
+
+    setting: Setting
+    n_per_machine: int
+    usable_rps: float
+
+
+def _server_of(item: FleetItem, capacity: ReplicaCapacity) -> _Server:
+    """The servers of a machine: one that fills its processor, or one on each of its GPUs."""
+    if capacity.setting is None:
+        raise _not_known()
+    n = 1 if capacity.setting.execution.is_on_cpu else max(1, n_gpus(item.offer.instance_type))
+    n_processes = max(1, capacity.n_server_processes // n)
+    return _Server(
+        setting=replace(capacity.setting, serving=replace(capacity.setting.serving, n_server_processes=n_processes)),
+        n_per_machine=n,
+        usable_rps=capacity.usable_capacity_rps_low / n,
+    )
+
+
+def _most_of_each(plan: Plan, fleet: Fleet) -> list[int]:
+    """Replicas of each item in the month in which most of it are bought."""
+    months = [month.n_of_each or (month.n_replicas,) for month in plan.months]
+    return [max((month[i] for month in months), default=item.n_replicas) for i, item in enumerate(fleet.items)]
+
+
+def _image_for(setting: Setting, image: str | None) -> str:
     if not setting.execution.is_on_cpu and image is None:
         raise InputError(
             what=f"the plan runs on {setting.execution.provider}, and the images of docker/ have ONNX Runtime for "
@@ -79,42 +125,14 @@ def read_deployed(
             where="--image",
             fix="build an image with onnxruntime-gpu whose entry point is loadplan's server, and name it with --image",
         )
-    return tuple(
-        _deployed(fleet, item, setting, plan, scenario, exported, run=run, image=image or CPU_IMAGE)
-        for item in fleet.items
-    )
+    return image or CPU_IMAGE
 
 
-def _deployed(
-    fleet: Fleet,
-    item: FleetItem,
-    setting: Setting,
-    plan: Plan,
-    scenario: Scenario,
-    exported: ExportRun,
-    *,
-    run: str,
-    image: str,
-) -> Deployed:
-    n_devices = 0 if setting.execution.is_on_cpu else n_gpus(item.offer.instance_type)
-    n_servers = max(1, n_devices)
-    n_processes = max(1, fleet.capacity.n_server_processes // n_servers)
-    most = max((month.n_replicas for month in plan.months), default=item.n_replicas)
-    app = dns_label(scenario.name)[:_MOST_NAME].rstrip("-")
-    suffix = "" if len(fleet.items) == 1 else f"-{dns_label(item.offer.instance_type.name)}"
-    return Deployed(
-        name=f"{app}{suffix}"[:60].rstrip("-"),
-        app=app,
-        model_name=scenario.name,
-        model=_variant(exported, setting.execution.variant),
-        setting=replace(setting, serving=replace(setting.serving, n_server_processes=n_processes)),
-        item=item,
-        n_servers_per_machine=n_servers,
-        n_gpus=1 if n_devices else 0,
-        usable_rps=fleet.capacity.usable_capacity_rps_low / n_servers,
-        n_replicas_most=max(item.n_replicas, most) if len(fleet.items) == 1 else item.n_replicas,
-        image=image,
-        run=run,
+def _not_known() -> InputError:
+    return InputError(
+        what="loadplan does not know how the servers run: the capacities of this plan were given, not measured",
+        where="the recommended fleet",
+        fix="plan with `loadplan run` on a scenario with a model, which measures the settings",
     )
 
 

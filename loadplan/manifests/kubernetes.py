@@ -39,13 +39,17 @@ def kubernetes_yaml(plan: Plan, deployed: tuple[Deployed, ...]) -> str:
     documents: list[Node] = [_service(deployed[0])]
     for one in deployed:
         documents += [_deployment(plan, one), _autoscaler(plan, one)]
-        if plan.n_spare_replicas:
-            documents.append(_disruption_budget(plan, one))
+    if plan.n_spare_replicas:
+        documents.append(_disruption_budget(plan, deployed))
     return yaml_text(documents, heading=_heading(plan, deployed))
 
 
 def _heading(plan: Plan, deployed: tuple[Deployed, ...]) -> str:
     first = deployed[0]
+    several = (
+        "This fleet has machines of several types, and the plan sends each of them as much as it carries.",
+        "A Service deals requests evenly: put a balancer before it that weighs, or the small machines are overloaded.",
+    )
     return "\n".join(
         (
             f"The plan of run {first.run}: {plan.peak_rps:g} requests/s at the peak.",
@@ -53,6 +57,7 @@ def _heading(plan: Plan, deployed: tuple[Deployed, ...]) -> str:
             f"The image is {first.image} with the model in it: the Dockerfile beside this file makes it.",
             "The autoscaler asks an adapter of custom metrics, such as prometheus-adapter, for requests/s and pod:",
             f"  sum(rate(loadplan_requests_total[1m])) by (pod)  named  {METRIC}",
+            *(several if len(deployed) > 1 else ()),
         )
     )
 
@@ -65,7 +70,7 @@ def _deployment(plan: Plan, one: Deployed) -> Node:
     n_pods = one.item.n_replicas * one.n_servers_per_machine
     k = plan.n_spare_replicas * one.n_servers_per_machine
     selector = {"matchLabels": {"app.kubernetes.io/instance": one.name}}
-    why = f"{one.item.n_replicas} machines, {plan.n_spare_replicas} of them spare"
+    why = f"{one.item.n_replicas} machines; of {_n_machines(plan)} in the fleet {plan.n_spare_replicas} are spare"
     # A pod takes a whole machine: with a spare, an old one gives way first; without, a machine more is needed.
     change = {"maxSurge": 0, "maxUnavailable": k} if k else {"maxSurge": 1, "maxUnavailable": 0}
     spec = {
@@ -214,21 +219,30 @@ def _why_target(plan: Plan) -> str:
     return f"usable capacity of a pod, low end, {kept}, and the share of the spares"
 
 
+def _n_machines(plan: Plan) -> int:
+    return sum(item.n_replicas for item in plan.recommended.items) if plan.recommended else 0
+
+
 def target_quantity(plan: Plan, one: Deployed) -> str:
     """Requests per second and pod at which the autoscaler adds one: capacity x (1 - headroom) x (n - k) / n.
 
     At the planned peak it asks for no more than the n replicas of the plan, of which k are spare; rounded up to a
     thousandth, so that rounding adds none.
     """
-    n = one.item.n_replicas
+    n = _n_machines(plan)
     working = (n - plan.n_spare_replicas) / n if n > plan.n_spare_replicas else 1.0
     return f"{math.ceil(round(1000.0 * one.usable_rps * (1.0 - plan.headroom_ratio) * working, 6))}m"
 
 
-def _disruption_budget(plan: Plan, one: Deployed) -> Node:
-    k = plan.n_spare_replicas * one.n_servers_per_machine
+def _disruption_budget(plan: Plan, deployed: tuple[Deployed, ...]) -> Node:
+    """For all offers together: the plan holds with so many machines gone, whichever they are."""
+    app = deployed[0].app
     spec = noted(
-        {"maxUnavailable": k, "selector": {"matchLabels": {"app.kubernetes.io/instance": one.name}}},
+        {
+            "maxUnavailable": plan.n_spare_replicas * min(one.n_servers_per_machine for one in deployed),
+            "selector": {"matchLabels": {"app.kubernetes.io/name": app}},
+        },
         {"maxUnavailable": f"the plan holds with {plan.n_spare_replicas} gone, and not with more"},
     )
-    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": _metadata(one), "spec": spec}
+    metadata = {"name": app, "labels": {"app.kubernetes.io/name": app}}
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}

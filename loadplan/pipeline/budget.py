@@ -14,6 +14,7 @@ from loadplan.report.budget.actuals import actuals_csv, compare_months, read_act
 from loadplan.report.budget.focus import FocusVersion, focus_csv
 from loadplan.report.budget.lines import NO_LINES, BudgetLine, budget_lines
 from loadplan.report.budget.months import first_month
+from loadplan.report.budget.options import read_options
 from loadplan.report.budget.rows import budget_csv
 from loadplan.report.budget.text_sheets import Origin
 from loadplan.report.budget.workbook import budget_workbook
@@ -76,7 +77,7 @@ def origin_of(folder: RunFolder) -> Origin:
 def write_budget(
     folder: Path, plan: Plan, scenario: Scenario, *, origin: Origin, given: Mapping[str, Decimal] = NO_LINES
 ) -> list[str]:
-    """Write the rows, and the workbook where a fleet is feasible; returns the names of the files.
+    """Write the rows, and the workbook where a fleet of one type is feasible; returns the names of the files.
 
     Args:
         folder: where they go.
@@ -90,7 +91,7 @@ def write_budget(
     """
     lines: tuple[BudgetLine, ...] = budget_lines(given)
     write_text(folder / artifacts.BUDGET, budget_csv(plan, lines))
-    if not plan.feasible:
+    if not read_options(plan).fleets:
         return [artifacts.BUDGET]
     write_bytes(folder / artifacts.BUDGET_SHEET, budget_workbook(plan, scenario, origin=origin, lines=lines))
     return [artifacts.BUDGET, artifacts.BUDGET_SHEET]

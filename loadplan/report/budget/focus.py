@@ -15,8 +15,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 
+from loadplan.catalog.price import Offer
 from loadplan.errors import InputError
-from loadplan.plan.fleet import FleetItem, MonthCost, Plan
+from loadplan.plan.fleet import MonthCost, Plan
+from loadplan.report.budget.bought import Bought, bought_in
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.budget.months import Month
@@ -122,14 +124,14 @@ def _rows(
 ) -> Iterator[Mapping[str, Cell]]:
     if plan.recommended is None:
         return
-    items = plan.recommended.items
     for month in plan.months:
         common = _common(scenario, origin, first.later(month.i_month))
-        for item in items:
-            yield {**common, **_machines(plan, scenario, month, item, is_only=len(items) == 1)}
+        parts = bought_in(plan, month)
+        for part in parts:
+            yield {**common, **_machines(plan, scenario, month, part)}
         for line in lines:
             if line.usd_per_month is not None:
-                yield {**common, **_other(items[0], line.name, line.usd_per_month, line.source)}
+                yield {**common, **_other(parts[0].offer, line.name, line.usd_per_month, line.source)}
 
 
 def _common(scenario: Scenario, origin: Origin, month: Month) -> dict[str, Cell]:
@@ -154,19 +156,16 @@ def _common(scenario: Scenario, origin: Origin, month: Month) -> dict[str, Cell]
     }
 
 
-def _machines(plan: Plan, scenario: Scenario, month: MonthCost, item: FleetItem, *, is_only: bool) -> dict[str, Cell]:
-    offer, kind = item.offer, item.offer.instance_type
-    # Of a fleet of several offers the plan's months say the sum, and each offer keeps its own count.
-    n_replicas = month.n_replicas if is_only else item.n_replicas
+def _machines(plan: Plan, scenario: Scenario, month: MonthCost, part: Bought) -> dict[str, Cell]:
+    offer, kind, n_replicas = part.offer, part.offer.instance_type, part.n_replicas
     n_hours = n_replicas * plan.hours_per_month
-    usd = month.usd if is_only else offer.usd_per_hour * n_hours
     is_usage = offer.purchase != "owned"
     details = {"InstanceType": kind.name, "CoreCount": kind.n_vcpus, "MemorySize": kind.memory_gib}
     if kind.accelerator is not None:
         details["GpuCount"] = kind.n_accelerators
     n_requests = plan.mean_rps * month.peak_rps / plan.peak_rps * plan.hours_per_month * _SECONDS_PER_HOUR
     return {
-        **_costs(usd, unit_price=offer.usd_per_hour, quantity=Decimal(n_hours), unit="Hours"),
+        **_price(part, n_hours),
         **_provider(kind.provider),
         "ChargeCategory": "Usage" if is_usage else "Purchase",
         "ChargeDescription": f"FORECAST loadplan: {n_replicas} x {kind.name}, scenario {scenario.name}",
@@ -174,7 +173,7 @@ def _machines(plan: Plan, scenario: Scenario, month: MonthCost, item: FleetItem,
         "ConsumedQuantity": str(n_hours) if is_usage else None,
         "ConsumedUnit": "Hours" if is_usage else None,
         "PricingCategory": _PRICING.get(offer.purchase, "Other"),
-        **_commitment(item, n_hours),
+        **_commitment(offer, n_hours),
         "RegionId": offer.region,
         "ResourceType": "Virtual Machine" if is_usage else "Bare Metal Server",
         "ServiceCategory": "Compute",
@@ -186,9 +185,18 @@ def _machines(plan: Plan, scenario: Scenario, month: MonthCost, item: FleetItem,
         "x_PriceSource": f"{offer.source} ({offer.layer})",
         "x_Replicas": str(n_replicas),
         "x_PeakReplicas": str(n_replicas),
-        "x_RequestCount": f"{n_requests:.0f}",
-        "x_CostPerMillionRequests": f"{usd / Decimal(n_requests) * 1_000_000:.6f}" if is_only else None,
+        # Of a fleet of several offers nobody knows which of them answered: the sum would count each request twice.
+        "x_RequestCount": None if month.n_of_each else f"{n_requests:.0f}",
+        "x_CostPerMillionRequests": None if month.n_of_each else f"{part.usd / Decimal(n_requests) * 1_000_000:.6f}",
     }
+
+
+def _price(part: Bought, n_hours: int) -> dict[str, Cell]:
+    """By the hour, or by the month where that is how it is paid."""
+    if part.offer.usd_per_month is not None:
+        n_months = Decimal(part.n_replicas)
+        return _costs(part.usd, unit_price=part.offer.usd_per_month, quantity=n_months, unit="Months")
+    return _costs(part.usd, unit_price=part.offer.usd_per_hour, quantity=Decimal(n_hours), unit="Hours")
 
 
 def _costs(usd: Decimal, *, unit_price: Decimal, quantity: Decimal, unit: str) -> dict[str, Cell]:
@@ -210,14 +218,14 @@ def _provider(provider: str) -> dict[str, Cell]:
     return dict.fromkeys(columns, name)
 
 
-def _commitment(item: FleetItem, n_hours: int) -> dict[str, Cell]:
-    term = _TERMS.get(item.offer.purchase)
+def _commitment(offer: Offer, n_hours: int) -> dict[str, Cell]:
+    term = _TERMS.get(offer.purchase)
     if term is None:
         return {}
     return {
         "CommitmentDiscountCategory": "Usage",
-        "CommitmentDiscountId": f"loadplan:{item.offer.name}",
-        "CommitmentDiscountName": f"{item.offer.instance_type.name}, {term}",
+        "CommitmentDiscountId": f"loadplan:{offer.name}",
+        "CommitmentDiscountName": f"{offer.instance_type.name}, {term}",
         "CommitmentDiscountQuantity": str(n_hours),
         "CommitmentDiscountStatus": "Used",
         "CommitmentDiscountType": term,
@@ -225,18 +233,18 @@ def _commitment(item: FleetItem, n_hours: int) -> dict[str, Cell]:
     }
 
 
-def _other(beside: FleetItem, name: str, usd: Decimal, source: str) -> dict[str, Cell]:
+def _other(beside: Offer, name: str, usd: Decimal, source: str) -> dict[str, Cell]:
     category, subcategory = _LINE_CATEGORIES[name]
     return {
         **_costs(usd, unit_price=usd, quantity=Decimal(1), unit="Months"),
-        **_provider(beside.offer.instance_type.provider),
+        **_provider(beside.instance_type.provider),
         "ChargeCategory": "Usage",
         "ChargeDescription": f"FORECAST loadplan: {name}, {source}",
         "ChargeFrequency": "Recurring",
         "ConsumedQuantity": "1",
         "ConsumedUnit": "Months",
         "PricingCategory": "Standard",
-        "RegionId": beside.offer.region,
+        "RegionId": beside.region,
         "ServiceCategory": category,
         "ServiceSubcategory": subcategory,
         "ServiceName": name,

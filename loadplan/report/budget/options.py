@@ -9,18 +9,21 @@ from dataclasses import dataclass
 
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.plan.sizing import as_written, multiple_of
+from loadplan.scenario.spec import PlanRules
 
+SAME = 1.0 - 1e-12  # two computed rates that differ by less are the same: binary floats miss ten times 0.1 by less
 _REACH = 4.0  # times the largest peak
 _LEAST_ROWS, _MOST_ROWS = 20, 2000
-_REACH_OF_THE_CHOSEN = 2.0  # that the recommended fleet gets, however many rows it takes
+_REACH_OF_THE_CHOSEN = 2.0  # that the first fleet gets, however many rows it takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The recommended fleet, then the runners-up, in the plan's order."""
+    """The fleets of one offer that a plan lists, in its order: the recommended one first, if it is of one offer."""
 
     fleets: tuple[Fleet, ...]
-    # By fleet, by replicas left when the spares are gone, from 1 on: what they carry with no headroom kept.
+    # By fleet, by replicas left when the spares are gone, from 1 on: what they carry with no headroom kept. Where there
+    # are only so many machines, further ones carry nothing more.
     carried_rps: tuple[tuple[float, ...], ...]
 
     @property
@@ -28,14 +31,21 @@ class Options:
         """Replicas in the longest fleet of the table."""
         return len(self.carried_rps[0])
 
+    def n_replicas(self, i_option: int, peak_rps: float, *, rules: PlanRules) -> int | None:
+        """Replicas of an option by its table, as the sheet's formula looks them up; None beyond its end."""
+        kept = 1.0 - rules.headroom_ratio
+        enough = (i + 1 for i, rps in enumerate(self.carried_rps[i_option]) if rps * kept >= peak_rps * SAME)
+        n_left = next(enough, None)
+        return None if n_left is None else max(rules.n_min_replicas, n_left + rules.n_spare_replicas)
+
 
 def read_options(plan: Plan) -> Options:
-    """The fleets of one offer that the plan names; it has to be feasible, or there are none."""
+    """The fleets of one offer; a plan in which nothing is feasible has none."""
     fleets = [] if plan.recommended is None else [plan.recommended, *plan.runners_up]
     uniform = tuple(fleet for fleet in fleets if len(fleet.items) == 1 and fleet.capacity.usable_capacity_rps_low > 0.0)
     peaks = [plan.peak_rps, *(month.peak_rps for month in plan.months)]
     n_rows = _n_rows(uniform, max(peaks) / (1.0 - plan.headroom_ratio))
-    table = tuple(tuple(carried_by(fleet, i + 1) for i in range(n_rows)) for fleet in uniform)
+    table = tuple(_carried(fleet, n_rows, n_spare_replicas=plan.n_spare_replicas) for fleet in uniform)
     return Options(fleets=uniform, carried_rps=table)
 
 
@@ -48,6 +58,12 @@ def sizing_rps(fleet: Fleet) -> float:
     """The low end of a replica's capacity: as it was given, else with nine digits, as the planner sizes."""
     low_rps = fleet.capacity.usable_capacity_rps_low
     return low_rps if fleet.capacity.basis == "given" else float(f"{low_rps:.9g}")
+
+
+def _carried(fleet: Fleet, n_rows: int, *, n_spare_replicas: int) -> tuple[float, ...]:
+    n_available = fleet.items[0].offer.n_available
+    n_most = n_rows if n_available is None else max(n_available - n_spare_replicas, 1)
+    return tuple(carried_by(fleet, min(n_left, n_most)) for n_left in range(1, n_rows + 1))
 
 
 def _n_at_most(rate_rps: float, fleet: Fleet) -> int:

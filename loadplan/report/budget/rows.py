@@ -8,7 +8,8 @@ with a price in it would be read as an offer.
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from loadplan.plan.fleet import FleetItem, MonthCost, Plan
+from loadplan.plan.fleet import MonthCost, Plan
+from loadplan.report.budget.bought import Bought, bought_in
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.view import price_per_hour
@@ -42,18 +43,16 @@ def budget_csv(plan: Plan, lines: Sequence[BudgetLine] = ()) -> str:
 
 
 def _rows(plan: Plan, lines: Sequence[BudgetLine]) -> Iterator[list[str]]:
-    if plan.recommended is None:
-        return
-    item = plan.recommended.items[0]
     for month in plan.months:
-        yield _machines(plan, month, item, plan.recommended.basis)
+        for bought in bought_in(plan, month):
+            yield _machines(plan, month, bought)
         for line in lines:
             if line.usd_per_month is not None:
                 yield _other(month, line.name, line.usd_per_month, line.source)
 
 
-def _machines(plan: Plan, month: MonthCost, item: FleetItem, evidence: str) -> list[str]:
-    offer = item.offer
+def _machines(plan: Plan, month: MonthCost, bought: Bought) -> list[str]:
+    offer = bought.offer
     return [
         str(month.i_month),
         f"{month.peak_rps:.6g}",
@@ -61,11 +60,11 @@ def _machines(plan: Plan, month: MonthCost, item: FleetItem, evidence: str) -> l
         safe_text(offer.region),
         safe_text(offer.instance_type.name),
         offer.purchase,
-        str(month.n_replicas),
+        str(bought.n_replicas),
         str(price_per_hour(offer)),
         str(plan.hours_per_month),
-        str(month.usd.quantize(_CENT)),
-        evidence,
+        str(bought.usd.quantize(_CENT)),
+        plan.recommended.basis if plan.recommended else "",
         offer.price_date.isoformat(),
         safe_text(offer.source),
         safe_text(offer.layer),

@@ -6,9 +6,10 @@ from decimal import Decimal
 
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.report.budget.lines import BudgetLine
+from loadplan.report.budget.months_now import MonthNow, months_now
 from loadplan.report.budget.options import Options
 from loadplan.report.budget.xlsx import Sheet, ref, span
-from loadplan.report.view import fleet_name, ms, objectives_text, rate, usd
+from loadplan.report.view import fleet_name, ms, objectives_text, price_per_hour, rate, usd
 from loadplan.scenario.spec import Scenario
 
 FIRST_ROW = 3  # of options, months and inputs; headings stand above
@@ -25,49 +26,55 @@ class Origin:
 
 
 def write_summary(
-    sheet: Sheet, plan: Plan, scenario: Scenario, *, fleet: Fleet, origin: Origin, lines: Sequence[BudgetLine]
+    sheet: Sheet, plan: Plan, scenario: Scenario, *, options: Options, origin: Origin, lines: Sequence[BudgetLine]
 ) -> None:
     """The answer as it stands in the sheet, beside what was planned, and what it leaves out."""
     sheet.layout((34, 44, 44))
     sheet.text(0, 0, f"Budget of {scenario.name}", "title")
     sheet.text(1, 0, f"loadplan {origin.version}, run {origin.run}, oldest price of {plan.oldest_price_date}", "note")
     sheet.texts(2, ("", "now in this sheet", "as planned"), "head")
-    row = _write_figures(sheet, plan, fleet, lines)
+    fleet = plan.recommended or options.fleets[0]
+    row = _write_figures(sheet, plan, fleet, options.fleets[0], months_now(plan, scenario, options, lines))
     for label, said in _facts(plan, scenario, fleet, lines):
         sheet.text(row, 0, label)
         sheet.text(row, 1, said, "wrapped")
         row += 1
 
 
-def _write_figures(sheet: Sheet, plan: Plan, fleet: Fleet, lines: Sequence[BudgetLine]) -> int:
+def _write_figures(sheet: Sheet, plan: Plan, planned: Fleet, shown: Fleet, months: Sequence[MonthNow]) -> int:
     """Each figure computed and as planned; returns the row below."""
-    other = sum((line.usd_per_month or Decimal(0) for line in lines), Decimal(0))
-    n_months, total = len(plan.months), sum((month.usd + other for month in plan.months), Decimal(0))
-    n_replicas, month = fleet.items[0].n_replicas, float(fleet.usd_per_month + other)
+    other_usd, n_months = months[0].other_usd, len(months)
     totals = f"Months!{span((FIRST_ROW, 5), (FIRST_ROW + n_months - 1, 5))}"
+    is_whole = f"COUNT({totals})={n_months}"
     offer = f"INDEX(Options!{span((FIRST_ROW, 1), (FIRST_ROW + 199, 1))},Chosen_option)"
-    cells = [ref(FIRST_ROW, column) for column in (2, 5)]
-    sheet.text(3, 0, "peak, requests/s")
-    sheet.formula(3, 1, "=Peak_rps", now=plan.peak_rps, style="rate")
+    usd = [month.usd for month in months if month.usd is not None]
+    fine, asked = "every month lies within the table", "a peak lies beyond the table: plan again with loadplan"
+    now: tuple[tuple[str, str, float | str, str], ...] = (
+        ("peak, requests/s", "=Peak_rps", plan.peak_rps, "rate"),
+        ("offer", f"={offer}", shown.items[0].offer.name, "plain"),
+        ("replicas in the first month", f"=Months!{ref(FIRST_ROW, 2)}", _or_beyond(months[0].n_replicas), "count"),
+        ("USD in the first month", f"=Months!{ref(FIRST_ROW, 5)}", _or_beyond(months[0].usd), "usd"),
+        (
+            f"USD in all {n_months} months",
+            f'=IF({is_whole},SUM({totals}),"{BEYOND}")',
+            float(sum(usd)) if len(usd) == n_months else BEYOND,
+            "usd",
+        ),
+        ("check", f'=IF({is_whole},"{fine}","{asked}")', fine if len(usd) == n_months else asked, "plain"),
+    )
+    for row, (label, formula, value, style) in enumerate(now, FIRST_ROW):
+        sheet.text(row, 0, label)
+        sheet.formula(row, 1, formula, now=value, style=style)
     sheet.number(3, 2, plan.peak_rps, "rate")
-    sheet.text(4, 0, "offer")
-    sheet.formula(4, 1, f"={offer}", now=fleet.items[0].offer.name)
-    sheet.text(4, 2, fleet.items[0].offer.name)
-    sheet.text(5, 0, "replicas in the first month")
-    sheet.formula(5, 1, f"=Months!{cells[0]}", now=n_replicas, style="count")
-    sheet.number(5, 2, n_replicas, "count")
-    sheet.text(6, 0, "USD in the first month")
-    sheet.formula(6, 1, f"=Months!{cells[1]}", now=month, style="usd")
-    sheet.number(6, 2, month, "usd")
-    sheet.text(7, 0, f"USD in all {n_months} months")
-    whole = f'=IF(COUNT({totals})={n_months},SUM({totals}),"{BEYOND}")'
-    sheet.formula(7, 1, whole, now=float(total), style="usd")
-    sheet.number(7, 2, float(total), "usd")
-    sheet.text(8, 0, "check")
-    fine = "every month lies within the table"
-    asked = "a peak lies beyond the table: plan again with loadplan"
-    sheet.formula(8, 1, f'=IF(COUNT({totals})={n_months},"{fine}","{asked}")', now=fine)
-    return 10
+    sheet.text(4, 2, " + ".join(item.offer.name for item in planned.items))
+    sheet.number(5, 2, sum(item.n_replicas for item in planned.items), "count")
+    sheet.number(6, 2, float(planned.usd_per_month + other_usd), "usd")
+    sheet.number(7, 2, float(sum((month.usd + other_usd for month in plan.months), Decimal(0))), "usd")
+    return FIRST_ROW + len(now) + 1
+
+
+def _or_beyond(value: int | Decimal | None) -> float | str:
+    return BEYOND if value is None else float(value)
 
 
 def _facts(plan: Plan, scenario: Scenario, fleet: Fleet, lines: Sequence[BudgetLine]) -> list[tuple[str, str]]:
@@ -88,8 +95,25 @@ def _facts(plan: Plan, scenario: Scenario, fleet: Fleet, lines: Sequence[BudgetL
         ("cost in the first month", f"{usd(fleet.usd_per_month)} for machines"),
         ("left out", ", ".join([*excluded, "taxes", "discounts"])),
         ("other options", other),
+        *_mixed(fleet),
+        *_scaled(plan),
         *((f"doubt: {caveat.code}", f"{caveat.what}; {caveat.fix}") for caveat in plan.caveats),
     ]
+
+
+def _mixed(fleet: Fleet) -> list[tuple[str, str]]:
+    if len(fleet.items) == 1:
+        return []
+    said = "the plan recommends machines of several types together; the sheet computes fleets of one type beside it"
+    return [("not computed here", said)]
+
+
+def _scaled(plan: Plan) -> list[tuple[str, str]]:
+    """What following the week would cost: the sheet pays for every replica all of the time."""
+    if plan.scaling is None:
+        return []
+    costs = ", ".join(f"{one.policy} {usd(one.usd_per_month)}" for one in plan.scaling.policies)
+    return [("scaling with the week", f"a month by policy, first month: {costs}; the sheet shows static fleets")]
 
 
 def write_capacities(sheet: Sheet, options: Options) -> None:
@@ -117,7 +141,7 @@ def write_sources(sheet: Sheet, plan: Plan, options: Options, origin: Origin) ->
     for fleet in options.fleets:
         offer = fleet.items[0].offer
         sheet.text(row, 0, offer.name)
-        sheet.number(row, 1, float(offer.usd_per_hour), "price")
+        sheet.number(row, 1, float(price_per_hour(offer)), "price")
         sheet.texts(row, (offer.price_date.isoformat(), offer.source, offer.layer, offer.quality), column=2)
         row += 1
     others = (

@@ -9,16 +9,19 @@ question: what a peak beyond the table's end would cost is not guessed; the cell
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from loadplan.plan.fleet import Plan
 from loadplan.report.budget.lines import BudgetLine
+from loadplan.report.budget.months_now import months_now
 from loadplan.report.budget.options import Options, read_options, sizing_rps
 from loadplan.report.budget.text_sheets import BEYOND, FIRST_ROW, Origin, write_capacities, write_sources, write_summary
 from loadplan.report.budget.xlsx import Book, Sheet, ref, span
 from loadplan.scenario.spec import Scenario
 
-# How far two computed rates may differ and still be the same: binary floats miss ten times 0.1 by less.
-_NOISE = "(1-1E-12)"
+_NOISE = "(1-1E-12)"  # `options.SAME`
+# Columns of Options.
+_PRICE, _PAID_BY, _CARRIES, _COUNT, _COST, _RANK = 2, 3, 4, 7, 8, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,9 @@ class _Input:
 
 
 def budget_workbook(plan: Plan, scenario: Scenario, *, origin: Origin, lines: Sequence[BudgetLine]) -> bytes:
-    """The workbook of a plan in which a fleet is feasible: Summary, Assumptions, Options, Months, Capacities, Sources.
+    """The workbook of a plan with a fleet of one type: Summary, Assumptions, Options, Months, Capacities, Sources.
+
+    Where the plan recommends a fleet of several types, the sheet computes the fleets of one type that it lists.
 
     Args:
         plan: what was planned; every formula shows its figures until a cell is changed.
@@ -49,10 +54,10 @@ def budget_workbook(plan: Plan, scenario: Scenario, *, origin: Origin, lines: Se
     capacities, sources = book.sheet("Capacities"), book.sheet("Sources")
     _write_assumptions(book, assumptions, plan, _inputs(plan, scenario, lines))
     _write_options(book, offers, options)
-    _write_months(months, plan, options, lines)
+    _write_months(months, plan, scenario, options, lines)
     write_capacities(capacities, options)
     write_sources(sources, plan, options, origin)
-    write_summary(summary, plan, scenario, fleet=options.fleets[0], origin=origin, lines=lines)
+    write_summary(summary, plan, scenario, options=options, origin=origin, lines=lines)
     return book.to_bytes()
 
 
@@ -61,7 +66,7 @@ def _inputs(plan: Plan, scenario: Scenario, lines: Sequence[BudgetLine]) -> list
     given = "scenario: traffic.peak_rps", "scenario: traffic.growth_per_month_ratio"
     money = [
         _Input(
-            name=line.name.replace(" ", "_").capitalize(),
+            name=_cell_name(line),
             label=line.name,
             value=float(line.usd_per_month or 0),
             unit="USD per month",
@@ -108,45 +113,67 @@ def _write_assumptions(book: Book, sheet: Sheet, plan: Plan, inputs: Sequence[_I
 
 
 def _write_options(book: Book, sheet: Sheet, options: Options) -> None:
-    sheet.layout((8, 50, 14, 18, 14, 16, 16, 18, 8, 12, 14, 16, 100), n_frozen_rows=FIRST_ROW)
+    sheet.layout((8, 50, 14, 10, 18, 14, 10, 16, 16, 18, 8, 12, 14, 16, 100), n_frozen_rows=FIRST_ROW)
     sheet.text(0, 0, "What could be bought instead", "title")
     sheet.text(1, 0, "The option whose months are shown (type another number to see it):")
-    sheet.texts(
-        2,
-        ("option", "offer", "USD per hour each", "one replica carries, requests/s", "evidence", "replicas",
-         "USD per month", "dearer than the cheapest", "rank", "replicas as planned", "USD per month as planned",
-         "predicted p99, ms, as planned", "why, as planned"),
-        "head",
+    heads = (
+        "option", "offer", "USD each", "paid by the", "one replica carries, requests/s", "evidence", "there are",
+        "replicas", "USD per month", "dearer than the cheapest", "rank", "replicas as planned",
+        "USD per month as planned", "predicted p99, ms, as planned", "why, as planned",
     )  # fmt: skip
-    last = FIRST_ROW + len(options.fleets) - 1
-    costs, counts, carried, numbers = (span((FIRST_ROW, c), (last, c)) for c in (6, 5, 3, 0))
-    sheet.formula(1, 8, f"=IFERROR(MATCH(1,{span((FIRST_ROW, 8), (last, 8))},0),1)", now=1, style="input_count")
-    book.name_cell("Chosen_option", sheet, 1, 8)
+    sheet.texts(2, heads, "head")
+    ranks = _options_column(_RANK, options)
+    sheet.formula(1, _RANK, f"=IFERROR(MATCH(1,{ranks},0),1)", now=1, style="input_count")
+    book.name_cell("Chosen_option", sheet, 1, _RANK)
     for i, fleet in enumerate(options.fleets):
-        row, item = FIRST_ROW + i, fleet.items[0]
-        cost, count, one, number = (ref(row, c) for c in (6, 5, 3, 0))
+        row, offer = FIRST_ROW + i, fleet.items[0].offer
         sheet.number(row, 0, i + 1, "count")
-        sheet.text(row, 1, item.offer.name)
-        sheet.number(row, 2, float(item.offer.usd_per_hour), "input_price")
-        sheet.number(row, 3, sizing_rps(fleet), "rate")
-        sheet.text(row, 4, fleet.basis)
-        sheet.formula(row, 5, _replicas_of(options, i), now=item.n_replicas, style="count")
-        # Whole cents of a thousandth: sums of binary floats must not break a tie.
-        money = f'=IF(ISNUMBER({count}),ROUND({count}*{ref(row, 2)}*Hours_per_month,5),"{BEYOND}")'
-        sheet.formula(row, 6, money, now=float(fleet.usd_per_month), style="usd")
-        dearer = float(fleet.usd_per_month - options.fleets[0].usd_per_month)
-        sheet.formula(row, 7, f'=IF(ISNUMBER({cost}),{cost}-MIN({costs}),"")', now=dearer, style="usd")
-        same = f"({costs}={cost})", f"({counts}={count})", f"({carried}={one})"
-        better = (
-            f"({costs}<{cost})+{same[0]}*({counts}<{count})+{same[0]}*{same[1]}*({carried}>{one})"
-            f"+{same[0]}*{same[1]}*{same[2]}*({numbers}<{number})"
-        )
-        sheet.formula(row, 8, f'=IF(ISNUMBER({cost}),1+SUMPRODUCT({better}),"")', now=i + 1, style="count")
-        sheet.number(row, 9, item.n_replicas, "count")
-        sheet.number(row, 10, float(fleet.usd_per_month), "usd")
+        sheet.text(row, 1, offer.name)
+        is_monthly = offer.usd_per_month is not None
+        sheet.number(row, _PRICE, float(offer.usd_per_month or offer.usd_per_hour), "input_price")
+        sheet.text(row, _PAID_BY, "month" if is_monthly else "hour")
+        sheet.number(row, _CARRIES, sizing_rps(fleet), "rate")
+        sheet.text(row, 5, fleet.basis)
+        sheet.text(row, 6, "no limit" if offer.n_available is None else f"{offer.n_available} machines")
+        _write_option(sheet, row, options, i)
+        sheet.number(row, 11, fleet.items[0].n_replicas, "count")
+        sheet.number(row, 12, float(fleet.usd_per_month), "usd")
         if fleet.predicted_p99_s is not None:
-            sheet.number(row, 11, 1e3 * fleet.predicted_p99_s, "rate")
-        sheet.text(row, 12, fleet.reason)
+            sheet.number(row, 13, 1e3 * fleet.predicted_p99_s, "rate")
+        sheet.text(row, 14, fleet.reason)
+
+
+def _write_option(sheet: Sheet, row: int, options: Options, i: int) -> None:
+    """What is computed of one option."""
+    fleet, cheapest = options.fleets[i], options.fleets[0]
+    count, price, paid_by, cost = (ref(row, column) for column in (_COUNT, _PRICE, _PAID_BY, _COST))
+    sheet.formula(row, _COUNT, _replicas_of(options, i), now=fleet.items[0].n_replicas, style="count")
+    # A thousandth of a cent: sums of binary floats must not break a tie.
+    money = f'=IF(ISNUMBER({count}),ROUND({count}*{price}*{_times(paid_by)},5),"{BEYOND}")'
+    sheet.formula(row, _COST, money, now=float(fleet.usd_per_month), style="usd")
+    dearer = f'=IF(ISNUMBER({cost}),{cost}-MIN({_options_column(_COST, options)}),"")'
+    sheet.formula(row, 9, dearer, now=float(fleet.usd_per_month - cheapest.usd_per_month), style="usd")
+    rank = f'=IF(ISNUMBER({cost}),1+SUMPRODUCT({_better_than(row, options)}),"")'
+    sheet.formula(row, _RANK, rank, now=i + 1, style="count")
+
+
+def _better_than(row: int, options: Options) -> str:
+    """How many options come before one: by cost, then fewer replicas, then more headroom, then the plan's order."""
+    terms, tie = [], ""
+    for column, comparison in ((_COST, "<"), (_COUNT, "<"), (_CARRIES, ">"), (0, "<")):
+        values, own = _options_column(column, options), ref(row, column)
+        terms.append(f"{tie}({values}{comparison}{own})")
+        tie += f"({values}={own})*"
+    return "+".join(terms)
+
+
+def _options_column(column: int, options: Options) -> str:
+    return span((FIRST_ROW, column), (FIRST_ROW + len(options.fleets) - 1, column))
+
+
+def _times(paid_by: str) -> str:
+    """How often a month a price is paid."""
+    return f'IF({paid_by}="month",1,Hours_per_month)'
 
 
 def _replicas_of(options: Options, i_option: int) -> str:
@@ -167,7 +194,7 @@ def _replicas(table: str, end: str, peak: str, *, is_of_option: str) -> str:
     return f'=IF({end}*(1-Headroom)<{peak}*{_NOISE},"{BEYOND}",{count})'
 
 
-def _write_months(sheet: Sheet, plan: Plan, options: Options, lines: Sequence[BudgetLine]) -> None:
+def _write_months(sheet: Sheet, plan: Plan, scenario: Scenario, options: Options, lines: Sequence[BudgetLine]) -> None:
     sheet.layout((8, 18, 12, 18, 18, 18), n_frozen_rows=FIRST_ROW)
     sheet.text(0, 0, "Month by month", "title")
     sheet.text(1, 0, "Replicas of the chosen option are bought when the peak of the month needs them.", "note")
@@ -177,17 +204,24 @@ def _write_months(sheet: Sheet, plan: Plan, options: Options, lines: Sequence[Bu
     table = f"Capacities!{span((FIRST_ROW, 1), (last_row, last_option))}"
     end = f"INDEX(Capacities!{span((last_row, 1), (last_row, last_option))},Chosen_option)"
     is_chosen = f"(Capacities!{span((FIRST_ROW - 1, 1), (FIRST_ROW - 1, last_option))}=Chosen_option)"
-    price = f"INDEX(Options!{span((FIRST_ROW, 2), (FIRST_ROW + last_option - 1, 2))},Chosen_option)"
-    other_usd = float(sum(line.usd_per_month or 0 for line in lines))
-    other = "+".join(line.name.replace(" ", "_").capitalize() for line in lines) or "0"
-    for i, month in enumerate(plan.months):
-        row = FIRST_ROW + i
+    price, paid_by = (f"INDEX(Options!{_options_column(c, options)},Chosen_option)" for c in (_PRICE, _PAID_BY))
+    other = "+".join(_cell_name(line) for line in lines) or "0"
+    for row, now in enumerate(months_now(plan, scenario, options, lines), FIRST_ROW):
         peak, count, machines = (ref(row, column) for column in (1, 2, 3))
-        sheet.number(row, 0, i + 1, "count")
-        sheet.formula(row, 1, f"=Peak_rps*(1+Growth_per_month)^({ref(row, 0)}-1)", now=month.peak_rps, style="rate")
-        sheet.formula(row, 2, _replicas(table, end, peak, is_of_option=is_chosen), now=month.n_replicas, style="count")
-        money = f'=IF(ISNUMBER({count}),ROUND({count}*{price}*Hours_per_month,5),"{BEYOND}")'
-        sheet.formula(row, 3, money, now=float(month.usd), style="usd")
-        sheet.formula(row, 4, f"={other}", now=other_usd, style="usd")
+        sheet.number(row, 0, row - FIRST_ROW + 1, "count")
+        sheet.formula(row, 1, f"=Peak_rps*(1+Growth_per_month)^({ref(row, 0)}-1)", now=now.peak_rps, style="rate")
+        lookup = _replicas(table, end, peak, is_of_option=is_chosen)
+        sheet.formula(row, 2, lookup, now=_or_beyond(now.n_replicas), style="count")
+        money = f'=IF(ISNUMBER({count}),ROUND({count}*{price}*{_times(paid_by)},5),"{BEYOND}")'
+        sheet.formula(row, 3, money, now=_or_beyond(now.machines_usd), style="usd")
+        sheet.formula(row, 4, f"={other}", now=float(now.other_usd), style="usd")
         both = f'=IF(ISNUMBER({machines}),{machines}+{ref(row, 4)},"{BEYOND}")'
-        sheet.formula(row, 5, both, now=float(month.usd) + other_usd, style="usd")
+        sheet.formula(row, 5, both, now=_or_beyond(now.usd), style="usd")
+
+
+def _or_beyond(value: int | Decimal | None) -> float | str:
+    return BEYOND if value is None else float(value)
+
+
+def _cell_name(line: BudgetLine) -> str:
+    return line.name.replace(" ", "_").capitalize()

@@ -218,6 +218,35 @@ def test_each_gpu_of_a_machine_gets_a_server_of_its_own(plan: Plan, deploy: Any)
     assert devices == [["0"], ["1"]]
 
 
+def test_a_fleet_of_several_types_is_a_deployment_each_behind_one_service(plan: Plan, deploy: Any) -> None:
+    assert plan.recommended is not None
+    first, second = plan.recommended.items[0], plan.runners_up[0].items[0]
+    items = (
+        replace(first, n_replicas=3, capacity=plan.recommended.capacity),
+        replace(second, n_replicas=1, capacity=plan.runners_up[0].capacity),
+    )
+    months = (replace(plan.months[0], n_replicas=4, n_of_each=(3, 1)), replace(plan.months[1], n_of_each=(2, 5)))
+    mixed = replace(plan, recommended=replace(plan.recommended, items=items), months=months)
+    deployed = deploy(mixed)
+    text = kubernetes_yaml(mixed, deployed)
+    documents = list(YAML(typ="safe").load_all(text))
+    deployments = [document for document in documents if document["kind"] == "Deployment"]
+    assert [(one["metadata"]["name"], one["spec"]["replicas"]) for one in deployments] == [
+        ("digits-1", 3), ("digits-2", 1)
+    ]  # fmt: skip
+    scalers = [document["spec"] for document in documents if document["kind"] == "HorizontalPodAutoscaler"]
+    assert [(one["minReplicas"], one["maxReplicas"]) for one in scalers] == [(3, 3), (1, 5)]
+    one_for_all = [document for document in documents if document["kind"] in ("Service", "PodDisruptionBudget")]
+    assert len(one_for_all) == 2
+    labels = [one["spec"]["template"]["metadata"]["labels"] for one in deployments]
+    assert all(label["app.kubernetes.io/name"] == "digits" for label in labels)
+    assert "a balancer before it that weighs" in text
+    services = YAML(typ="safe").load(compose_yaml(mixed, deployed, models=PurePath("..")))["services"]
+    assert {name: one["profiles"] for name, one in services.items()} == {
+        "digits-1": ["digits-1"], "digits-2": ["digits-2"]
+    }  # fmt: skip
+
+
 def test_a_hostile_region_ends_in_a_message_and_not_in_the_file(plan: Plan, deploy: Any) -> None:
     hostile = with_offer(plan, region="east\nkind: Pod")
     with pytest.raises(InputError, match="label"):

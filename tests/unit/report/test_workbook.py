@@ -1,5 +1,7 @@
 """The workbook's formulas, computed by programs of others, against the planner; and what its cells may hold."""
 
+import csv
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -13,7 +15,11 @@ from loadplan.catalog.price import Catalog
 from loadplan.fit.records import CapacityFit
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.plan.search import plan_fleet
+from loadplan.report.budget.actuals import Billed, compare_months
+from loadplan.report.budget.focus import focus_csv
 from loadplan.report.budget.lines import NO_LINES, budget_lines
+from loadplan.report.budget.months import Month
+from loadplan.report.budget.rows import budget_csv
 from loadplan.report.budget.text_sheets import Origin
 from loadplan.report.budget.workbook import budget_workbook
 from loadplan.scenario.spec import Scenario
@@ -21,7 +27,7 @@ from tests.unit.report.spreadsheet import Computed, Values, computed_by_office, 
 
 PEAK, GROWTH, HEADROOM, SPARES, MINIMUM, HOURS = (f"Assumptions!B{row}" for row in range(4, 10))
 LOAD_BALANCER = "Assumptions!B10"
-CHOSEN = "Options!I2"
+CHOSEN = "Options!K2"
 ORIGIN = Origin(run="20261126T040000Z-0123456789", created_at="2026-11-26T04:00:00+00:00", version="1.0")
 PEAKS = (*(1200.0 * 1.21**i for i in range(-8, 8)), 0.5, 1152.0, 1152.5, 4608.0)
 Plans = Callable[[float], Plan]
@@ -59,7 +65,7 @@ def fleets(plan: Plan) -> list[Fleet]:
 
 def options_of(values: Values, n_options: int) -> dict[str, tuple[int, str, int]]:
     """Replicas, cost to the cent and rank, by offer."""
-    columns = [cells(values, "Options", column, n_options) for column in "BFGI"]
+    columns = [cells(values, "Options", column, n_options) for column in "BHIK"]
     return {offer: (int(n), f"{usd:.2f}", int(rank)) for offer, n, usd, rank in zip(*columns, strict=True)}
 
 
@@ -114,10 +120,10 @@ def test_libreoffice_computes_the_same_at_twenty_peaks(file: Path, plan_at: Plan
 def test_the_other_yellow_cells_count_as_well(computed: Computed, plan: Plan) -> None:
     # The winner's replica carries 1,440; 2,400 / (1,440 x 0.5) = 3.3: 4 and 3 spares, at 0.10 USD and 700 hours.
     values = computed.values({HEADROOM: 0.5, SPARES: 3, HOURS: 700, GROWTH: 0.0, LOAD_BALANCER: 20})
-    assert values["Options!F4"] == 7
-    assert float(values["Options!G4"]) == pytest.approx(490)
+    assert values["Options!H4"] == 7
+    assert float(values["Options!I4"]) == pytest.approx(490)
     assert [float(usd) for usd in cells(values, "Months", "F", 12)] == pytest.approx([510.0] * 12)
-    assert computed.values({MINIMUM: 9})["Options!F4"] == 9
+    assert computed.values({MINIMUM: 9})["Options!H4"] == 9
 
 
 def test_the_months_of_another_option_can_be_looked_at(computed: Computed, plan: Plan) -> None:
@@ -130,7 +136,7 @@ def test_the_months_of_another_option_can_be_looked_at(computed: Computed, plan:
 
 def test_a_peak_beyond_the_table_is_told_and_not_guessed(computed: Computed) -> None:
     values = computed.values({PEAK: 1e9})
-    told = [values[name] for name in ("Options!F4", "Options!G4", "Months!C4", "Months!F15", "Summary!B8")]
+    told = [values[name] for name in ("Options!H4", "Options!I4", "Months!C4", "Months!F15", "Summary!B8")]
     assert told == ["beyond the table"] * 5
     assert "plan again" in values["Summary!B9"]
 
@@ -168,7 +174,78 @@ def test_no_text_becomes_a_formula(plan: Plan, scenario: Scenario, tmp_path: Pat
     assert read_formulas(tmp_path / "b.xlsx") == read_formulas(tmp_path / "a.xlsx")
     values = read_values(tmp_path / "b.xlsx")
     assert values["Sources!D4"] == f"'{name}"
-    assert values["Options!M4"] == f"'{name}"
+    assert values["Options!O4"] == f"'{name}"
+
+
+@pytest.mark.nightly
+def test_machines_of_ones_own_cost_the_same_in_every_month_and_there_are_only_so_many(
+    plan: Plan, scenario: Scenario, tmp_path: Path
+) -> None:
+    assert plan.recommended is not None
+    item = plan.recommended.items[0]
+    offer = replace(item.offer, purchase="owned", usd_per_month=Decimal(73), n_available=5)
+    own = replace(plan, recommended=replace(plan.recommended, items=(replace(item, offer=offer),)))
+    (tmp_path / "b.xlsx").write_bytes(budget_workbook(own, scenario, origin=ORIGIN, lines=budget_lines(NO_LINES)))
+    computed = Computed(tmp_path / "b.xlsx")
+    shorter = computed.values({HOURS: 100})
+    assert float(shorter["Options!I4"]) == pytest.approx(4 * 73)
+    # One of five is spare: four carry 4 x 1,440 x 0.8.
+    assert computed.values({PEAK: 4608.0})["Options!H4"] == 5
+    assert computed.values({PEAK: 4608.5})["Options!H4"] == "beyond the table"
+    # The traffic outgrows them in the ninth month: 2,400 x 1.1^8 = 5,145.
+    stored = read_values(tmp_path / "b.xlsx")
+    assert stored["Months!C10"] == 5
+    assert stored["Months!C12"] == "beyond the table"
+    assert stored["Summary!B8"] == computed.values({})["Summary!B8"] == "beyond the table"
+
+
+@pytest.fixture
+def mixed(plan: Plan) -> Plan:
+    """Two machines of one type and one of another, the second month with one more of each."""
+    assert plan.recommended is not None
+    first, second = (replace(fleet.items[0]) for fleet in (plan.recommended, plan.runners_up[0]))
+    fleet = replace(
+        plan.recommended,
+        items=(replace(first, n_replicas=2), replace(second, n_replicas=1)),
+        usd_per_month=2 * Decimal(73) + Decimal("0.12") * 730,
+    )
+    months = (
+        replace(plan.months[0], n_replicas=3, n_of_each=(2, 1), usd=fleet.usd_per_month),
+        replace(plan.months[1], n_replicas=5, n_of_each=(3, 2), usd=3 * Decimal(73) + 2 * Decimal("0.12") * 730),
+    )
+    return replace(plan, recommended=fleet, runners_up=(plan.recommended, *plan.runners_up), months=months)
+
+
+def test_beside_a_fleet_of_several_types_the_sheet_computes_those_of_one(
+    mixed: Plan, scenario: Scenario, tmp_path: Path
+) -> None:
+    (tmp_path / "b.xlsx").write_bytes(budget_workbook(mixed, scenario, origin=ORIGIN, lines=budget_lines(NO_LINES)))
+    values = read_values(tmp_path / "b.xlsx")
+    assert values["Summary!C5"] == " + ".join(item.offer.name for item in mixed.recommended.items)  # type: ignore[union-attr]
+    assert (values["Summary!C6"], values["Summary!C7"]) == (3, pytest.approx(233.6))
+    assert values["Summary!B5"] == values["Options!B4"] == "aws/east/h.xlarge/on_demand"
+    assert (values["Months!C4"], values["Months!D4"]) == (4, pytest.approx(292))
+    assert "not computed here" in {values.get(f"Summary!A{row}") for row in range(10, 30)}
+
+
+def test_each_offer_of_a_fleet_of_several_types_has_a_row_a_month(mixed: Plan, scenario: Scenario) -> None:
+    bill = list(csv.DictReader(io.StringIO(budget_csv(mixed))))
+    told = [(row["month"], row["instance_type"], row["n_replicas"], row["usd_per_month"]) for row in bill]
+    second = mixed.runners_up[1].items[0].offer.instance_type.name
+    assert told == [
+        ("0", "h.xlarge", "2", "146.00"),
+        ("0", second, "1", "87.60"),
+        ("1", "h.xlarge", "3", "219.00"),
+        ("1", second, "2", "175.20"),
+    ]
+    first = Month(year=2027, number=1)
+    text = focus_csv(mixed, scenario, origin=ORIGIN, lines=(), version="1.4", first=first)
+    costs = [Decimal(row["EffectiveCost"]) for row in csv.DictReader(io.StringIO(text))]
+    assert costs == [Decimal(row["usd_per_month"]) for row in bill]
+    billed = {first: Billed(machine_hours=Decimal(1), machines_usd=Decimal(1), other_usd=Decimal(0))}
+    forecast = compare_months(mixed, (), billed, first=first)[0].forecast
+    assert forecast is not None
+    assert (forecast.machine_hours, forecast.usd) == (Decimal(3 * 730), Decimal("233.6"))
 
 
 def test_the_same_plan_gives_the_same_bytes(plan: Plan, scenario: Scenario) -> None:
