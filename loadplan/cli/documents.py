@@ -14,6 +14,7 @@ from loadplan.bench.compare import BenchComparison
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
 from loadplan.cli.class_documents import class_documents, class_verdict_document, objective_document
 from loadplan.cli.figures import Document, figure, interval, summary
+from loadplan.cli.outlook_documents import outlook_document
 from loadplan.cli.overdispersed_text import overdispersed_document
 from loadplan.cli.purchase_documents import mix_document
 from loadplan.cli.resource_documents import probe_document, resource_documents
@@ -243,6 +244,7 @@ def plan_document(plan: Plan) -> Document:
         "worth_measuring": [_worth_measuring(one) for one in plan.worth_measuring],
         "scaling": scaling_document(plan.scaling),
         "overdispersed": overdispersed_document(plan.overdispersed),
+        "outlook": outlook_document(plan.outlook),
         "peak_rps": plan.peak_rps,
         "oldest_price_date": None if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),
         "catalog": plan.catalog_version,

@@ -10,6 +10,7 @@ from loadplan.bench.resources import column_resources
 from loadplan.catalog.price import Offer
 from loadplan.cli.lines import line as _line
 from loadplan.cli.lines import ms as _ms
+from loadplan.cli.outlook_documents import outlook_lines
 from loadplan.cli.overdispersed_text import overdispersed_text
 from loadplan.cli.purchase_documents import mix_text
 from loadplan.cli.scaling_documents import scaling_text
@@ -58,7 +59,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(_line("buy", f"NOTHING WILL DO: {plan.binding_constraint}"))
         if plan.nearest_miss is not None:
             lines.append(_line("nearest", f"{fleet_name(plan.nearest_miss)}: {plan.nearest_miss.reason}"))
-        return lines
+        return [*lines, *(_line(label, said) for label, said in outlook_lines(plan.outlook))]
     fleet = plan.recommended
     lines += [
         _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]"),
@@ -69,6 +70,7 @@ def plan_lines(plan: Plan) -> list[str]:
     for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
         text = f"{fleet_name(other)}, ${other.usd_per_month:,.2f}: {other.reason}"
         lines.append(_line("not" if i == 0 else "", text))
+    lines += [_line(label, said) for label, said in outlook_lines(plan.outlook)]
     mixed = mix_text(plan.purchase_mix)
     lines += [] if mixed is None else [_line("or pay", mixed)]
     clustered = overdispersed_text(plan.overdispersed)

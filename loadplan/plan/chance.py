@@ -12,6 +12,7 @@ import numpy as np
 
 from loadplan.plan.fleet import Fleet, ReplicaCapacity
 from loadplan.plan.outlook import Chance
+from loadplan.plan.sizing import multiple_of
 from loadplan.scenario.spec import PlanRules
 
 _Z_OF_THE_ENDS = 1.6449  # of the 5th and the 95th percentile
@@ -22,10 +23,11 @@ def chance_of(fleet: Fleet, *, peak_rps: float, rules: PlanRules) -> Chance | No
     if len(fleet.items) > 1 or fleet.basis == "given":
         return None
     n_replicas = fleet.items[0].n_replicas
-    needed_rps = peak_rps / (n_replicas - rules.n_spare_replicas)
+    rungs = fleet.capacity.rungs
+    needed_rps = peak_rps / float(multiple_of(n_replicas - rules.n_spare_replicas, rungs))
     return Chance(
         with_spares_gone_ratio=chance_of_at_least(fleet.capacity, needed_rps),
-        with_all_ratio=chance_of_at_least(fleet.capacity, peak_rps / n_replicas),
+        with_all_ratio=chance_of_at_least(fleet.capacity, peak_rps / float(multiple_of(n_replicas, rungs))),
         needed_rps=needed_rps,
     )
 

@@ -7,6 +7,7 @@ free, requests in proportion to what each replica carries), however it is really
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
@@ -91,5 +92,9 @@ def _holds(
     carried = left * (1 - as_written(rules.headroom_ratio))
     gone = f" with {rules.n_spare_replicas} gone" if rules.n_spare_replicas else ""
     kept = f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"
-    reason = f"it carries {float(carried):,.4g} of {peak_rps:,.4g} requests per second{kept}"
+    reason = f"it carries {_rate(carried)} requests per second{kept}, the peak is {_rate(peak_rps)}"
     return carried >= as_written(peak_rps), reason, float(carried)
+
+
+def _rate(rate_rps: float | Fraction) -> str:
+    return f"{float(rate_rps):,.0f}" if rate_rps >= 100 else f"{float(rate_rps):.3g}"

@@ -36,6 +36,7 @@ from loadplan.report.sections.holding import holding_section
 from loadplan.report.sections.live_run import live_run_section
 from loadplan.report.sections.measured import measured_section
 from loadplan.report.sections.money import money_section
+from loadplan.report.sections.outlook import outlook_section
 from loadplan.report.sections.paying import paying_section
 from loadplan.report.sections.same_model import same_model_section
 from loadplan.report.sections.scaling import scaling_section
@@ -112,6 +113,7 @@ def _sections(known: Findings, provenance: Provenance) -> Iterable[Section | Non
     yield money_section(known)
     yield paying_section(known)
     yield scaling_section(known)
+    yield outlook_section(known)
     yield measured_section(known)
     yield live_run_section(known)
     yield cost_model_section(known)

@@ -73,6 +73,12 @@ def test_of_rare_requests_each_waits_that_comes_after_the_keep_alive(rate_rps: f
     assert cold_ratio(rate_rps, busy_s=1e-6, keep_alive_s=300.0) == pytest.approx(math.exp(-300 * rate_rps), rel=1e-4)
 
 
+def test_the_share_of_cold_starts_follows_erlangs_losses() -> None:
+    # By hand, offered load 1: B = 1, 1/2, 1/5, 1/16, 1/65, 1/326, 1/1957, ...; each of two a second by its environment:
+    # r = 1, 0.6, 0.275, 0.0942, 0.0246, 0.0051, 0.0009, 0.0001; sum of r exp(-20 r) = 0.0361, half of it a request.
+    assert cold_ratio(2.0, busy_s=0.5, keep_alive_s=20.0) == pytest.approx(0.01805, rel=2e-3)
+
+
 @pytest.mark.parametrize(("rate_rps", "busy_s", "keep_alive_s"), [(2.0, 0.5, 20.0), (10.0, 0.4, 30.0)])
 def test_the_share_of_cold_starts_is_that_of_a_simulation(rate_rps: float, busy_s: float, keep_alive_s: float) -> None:
     found = cold_ratio(rate_rps, busy_s=busy_s, keep_alive_s=keep_alive_s)

@@ -1,0 +1,149 @@
+"""What would change the answer? The cases around it, what runs today, and which rule to relax where nothing will do."""
+
+from loadplan.plan.outlook import Case, Outlook
+from loadplan.plan.per_request import KEEP_ALIVE_S
+from loadplan.report.chart import Axis, Chart, Mark, Series
+from loadplan.report.findings import Findings
+from loadplan.report.outlook_text import (
+    chance_text,
+    choice_text,
+    footprint_text,
+    per_request_text,
+    relaxation_text,
+    switch_text,
+    today_text,
+    unit_costs_text,
+)
+from loadplan.report.page import Block, Facts, Figure, Fold, Section, Table, Text, number, text
+from loadplan.report.view import given_ms, ms, p99_limit_s, to_ms, usd
+
+
+def outlook_section(known: Findings) -> Section | None:
+    """Everything that lies around the plan; nothing where nobody looked."""
+    plan = known.plan
+    if plan is None or plan.outlook is None:
+        return None
+    if plan.recommended is None:
+        return _nothing_will_do(plan.outlook)
+    outlook = plan.outlook
+    blocks: list[Block] = [Facts(rows=tuple(_facts(outlook))), _cases(outlook)]
+    if outlook.switches:
+        blocks.append(_switches(outlook))
+    front = _front(known, outlook)
+    blocks += [] if front is None else [front]
+    blocks += _per_request(outlook)
+    if outlook.footprint is not None:
+        sources = tuple(Text(text=f"{source}.") for source in outlook.footprint.sources)
+        blocks.append(Fold(title="Where the figures of energy come from, and how old they are", blocks=sources))
+    return Section(name="outlook", title="What would change the answer?", blocks=tuple(blocks))
+
+
+def _nothing_will_do(outlook: Outlook) -> Section | None:
+    rows = [("relax", relaxation_text(one)) for one in outlook.relaxations]
+    rows += [] if outlook.today is None else [("today", today_text(outlook.today))]
+    if not rows:
+        return None
+    return Section(name="outlook", title="Which rule to relax?", blocks=(Facts(rows=tuple(rows)),))
+
+
+def _facts(outlook: Outlook) -> list[tuple[str, str]]:
+    rows = []
+    if outlook.chance is not None:
+        rows.append(("objectives hold", chance_text(outlook.chance)))
+    if outlook.unit_costs is not None:
+        rows.append(("unit costs", unit_costs_text(outlook.unit_costs)))
+    if outlook.today is not None:
+        rows.append(("today", today_text(outlook.today)))
+    if outlook.mixed is not None:
+        mixed = outlook.mixed
+        said = f"{choice_text(mixed)} would cost {usd(mixed.usd_per_month)} a month"
+        rows.append(("several types", f"{said}; `plan.instance_types: several` allows it"))
+    if outlook.footprint is not None:
+        rows.append(("energy", footprint_text(outlook.footprint)))
+    else:
+        rows.append(("energy", f"unknown: {outlook.footprint_reason}"))
+    return rows
+
+
+def _cases(outlook: Outlook) -> Table:
+    return Table(
+        caption="The answer if one thing were another, all else as it is",
+        columns=(
+            text("if"),
+            text("fleet"),
+            number("USD a month"),
+            number("p99 at the peak, ms"),
+            text("the same type"),
+        ),
+        rows=tuple(_case(case) for case in outlook.cases),
+    )
+
+
+def _case(case: Case) -> tuple[str, ...]:
+    if case.choice is None:
+        return case.changed, f"nothing will do: {case.reason}", "–", "–", "–"
+    bought = choice_text(case.choice)
+    p99_s = case.choice.predicted_p99_s
+    return (
+        case.changed,
+        f"{bought} ({case.reason})" if case.reason else bought,
+        usd(case.choice.usd_per_month),
+        "unknown" if p99_s is None else ms(p99_s).removesuffix(" ms"),
+        "yes" if case.same_type else "NO",
+    )
+
+
+def _switches(outlook: Outlook) -> Table:
+    return Table(
+        caption="The nearest figures at which another type would win, nearest first, all else as it is",
+        columns=(text("what would change the decision"),),
+        rows=tuple((switch_text(one),) for one in outlook.switches),
+    )
+
+
+def _front(known: Findings, outlook: Outlook) -> Figure | None:
+    """Cost against latency of the fleets than which none is both cheaper and faster."""
+    points = [(point, point.choice.predicted_p99_s) for point in outlook.front]
+    shown = [(point, p99_s) for point, p99_s in points if p99_s is not None]
+    if len(shown) < 2:
+        return None
+    (first, first_s), (last, last_s) = shown[0], shown[-1]
+    limit_s = p99_limit_s(known.scenario)
+    return Figure(
+        name="cost-latency-front",
+        title="What does a faster answer cost?",
+        sentence=(
+            f"From {usd(first.choice.usd_per_month)} a month with a p99 of {ms(first_s)} to "
+            f"{usd(last.choice.usd_per_month)} with {ms(last_s)} ({choice_text(last.choice)}): no fleet up to twice "
+            f"the cost is both cheaper and faster than one of these {len(shown)} ({first.basis})."
+        ),
+        chart=Chart(
+            x=Axis(title="USD a month"),
+            y=Axis(title="predicted p99 at the peak, spares gone, ms", scale="log"),
+            series=(
+                Series(
+                    name="front",
+                    x=[float(point.choice.usd_per_month) for point, _ in shown],
+                    y=[to_ms(p99_s) for _, p99_s in shown],
+                    low=[to_ms(point.predicted_p99_s_low) for point, _ in shown],
+                    high=[to_ms(point.predicted_p99_s_high) for point, _ in shown],
+                    style="points",
+                    labels=[choice_text(point.choice) for point, _ in shown],
+                ),
+            ),
+            marks=() if limit_s is None else (Mark(word=f"limit {given_ms(limit_s)}", y=to_ms(limit_s)),),
+        ),
+    )
+
+
+def _per_request(outlook: Outlook) -> list[Block]:
+    if not outlook.per_request:
+        return [Text(text=f"Paid by the request: not compared, {outlook.per_request_reason}.")]
+    said = [Text(text=f"Paid by the request, {per_request_text(one)}.") for one in outlook.per_request]
+    rests = Text(
+        text=f"That rests on a processor there as fast as the one measured, give or take, on an environment that stays "
+        f"warm for {KEEP_ALIVE_S:g} s (assumed; no provider promises it), and on prices without a free tier: "
+        f"{outlook.per_request[0].source}.",
+        tone="doubt",
+    )
+    return [Fold(title="What if it were paid by the request?", blocks=(*said, rests))]

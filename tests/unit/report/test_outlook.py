@@ -1,0 +1,74 @@
+"""What the page says around a plan: cases, what runs today, rules to relax, and fleets of several types."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from loadplan.catalog.price import Catalog
+from loadplan.cli.outlook_documents import outlook_document, outlook_lines
+from loadplan.fit.records import CapacityFit
+from loadplan.plan.around import plan_with_outlook
+from loadplan.plan.fleet import Plan
+from loadplan.plan.search import searching
+from loadplan.report.findings import Findings, Provenance
+from loadplan.report.html import render_report
+from loadplan.scenario.spec import Scenario
+from tests.unit.report.reading import read
+
+
+@pytest.fixture
+def asked(scenario: Scenario) -> Scenario:
+    """The scenario of all pages, with ten of the chosen machine running today."""
+    return replace(scenario, plan=replace(scenario.plan, today=(("aws/east/h.xlarge/on_demand", 10),)))
+
+
+def planned(scenario: Scenario, fit: CapacityFit, catalog: Catalog) -> Plan:
+    search = searching(fit=fit, catalog=catalog, as_of=date(2026, 11, 20))
+    return plan_with_outlook(search, scenario=scenario, catalog=catalog)
+
+
+def said(findings: Findings, provenance: Provenance) -> str:
+    return re.sub(r"\s+", " ", " ".join(read(render_report(findings, provenance)).text))
+
+
+def test_the_page_says_what_would_change_the_answer(
+    findings: Findings, provenance: Provenance, asked: Scenario, fit: CapacityFit, catalog: Catalog
+) -> None:
+    page = said(replace(findings, scenario=asked, plan=planned(asked, fit, catalog)), provenance)
+    # Four are 292.00 a month, ten 730.00.
+    assert "10 × aws/east/h.xlarge/on_demand, $730.00 a month; the plan is $438.00 a month cheaper; it would do" in page
+    assert "traffic +20 %" in page
+    assert "limits × 0.5" in page
+    assert "wins if what a replica of aws/h.xlarge carries is less than" in page
+    assert "per million requests at the mean rate" in page
+    assert "unknown: aws/h.xlarge: nothing is known of the power of its devices" in page
+
+
+def test_above_the_budget_the_page_names_the_rule_to_relax(
+    findings: Findings, provenance: Provenance, asked: Scenario, fit: CapacityFit, catalog: Catalog
+) -> None:
+    tight = replace(asked, plan=replace(asked.plan, budget_usd_per_month=Decimal(220)))
+    plan = planned(tight, fit, catalog)
+    page = said(replace(findings, scenario=tight, plan=plan, verdict=None, verification=None), provenance)
+    assert "Which rule to relax?" in page
+    # Without a spare three are 219.00.
+    assert "plan.spare_replicas (0 in place of 1): 3 × aws/east/h.xlarge/on_demand, $219.00 a month" in page
+    assert ("relax", "plan.spare_replicas (0 in place of 1): 3 × aws/east/h.xlarge/on_demand, $219.00 a month") in (
+        outlook_lines(plan.outlook)
+    )
+
+
+def test_scripts_get_money_with_two_decimals_and_a_reason_for_what_is_missing(
+    asked: Scenario, fit: CapacityFit, catalog: Catalog
+) -> None:
+    document = json.loads(json.dumps(outlook_document(planned(asked, fit, catalog).outlook)))
+    assert document["today"]["usd_less_per_month"] == "438.00"
+    assert (document["footprint"], document["footprint_reason"]) == (
+        None,
+        "aws/h.xlarge: nothing is known of the power of its devices",
+    )
+    assert [case["choice"]["usd_per_month"] for case in document["cases"] if case["kind"] == "price"] != []
