@@ -240,6 +240,8 @@ def plan_document(plan: Plan) -> Document:
         "runners_up": [{**_fleet(fleet), "reason": fleet.reason} for fleet in plan.runners_up],
         "nearest_miss": None if plan.nearest_miss is None else _fleet(plan.nearest_miss),
         "binding_constraint": plan.binding_constraint,
+        "loss": None if plan.loss is None else {**asdict(plan.loss), "is_borne": plan.loss.is_borne},
+        **({} if plan.loss else {"loss_reason": "nothing is spare, or the loss of the spares was not simulated"}),
         "purchase_mix": mix_document(plan.purchase_mix),
         "worth_measuring": [_worth_measuring(one) for one in plan.worth_measuring],
         "scaling": scaling_document(plan.scaling),

@@ -24,6 +24,7 @@ from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
+from loadplan.plan.reasons import loss_text
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
 
@@ -66,6 +67,7 @@ def plan_lines(plan: Plan) -> list[str]:
         _line("bill", f"${fleet.usd_per_month:,.2f} a month at {_prices(fleet)}"),
         _line("prices", f"catalogue {plan.catalog_version}, the oldest of {plan.oldest_price_date}"),
         _line("holds", _holds(plan, fleet)),
+        *([] if plan.loss is None else [_line("survives", loss_text(plan.loss))]),
     ]
     for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
         text = f"{fleet_name(other)}, ${other.usd_per_month:,.2f}: {other.reason}"

@@ -110,7 +110,13 @@ def holds_in(world: World, fleet: Fleet, noise: FleetNoise, objectives: Sequence
 
 
 def bear_losses(
-    fit: CapacityFit, setting: Setting, fleet: Fleet, objectives: Sequence[Slo], *, rate_rps: float
+    fit: CapacityFit,
+    setting: Setting,
+    fleet: Fleet,
+    objectives: Sequence[Slo],
+    *,
+    rate_rps: float,
+    watched_s: float = _WATCHED_S,
 ) -> LossEffect:
     """What the losses of a planned fleet do to its requests, beside the same run without them.
 
@@ -125,7 +131,7 @@ def bear_losses(
     world = _best_world(fit, setting)
     noise = _noise(fit, setting, fleet)
     rng = np.random.default_rng((fit.seed, fleet.n_processes))
-    sent_s = schedule(fit.arrivals, rate_rps=rate_rps, duration_s=_watched_until_s(fleet.losses), rng=rng)
+    sent_s = schedule(fit.arrivals, rate_rps=rate_rps, duration_s=_end_s(fleet.losses) + watched_s, rng=rng)
     offered = _offered(world, sent_s)
     with_them, without = (simulate_fleet(offered, each, noise) for each in (fleet, replace(fleet, losses=())))
     first_s = min(loss.at_s for loss in fleet.losses)
@@ -163,12 +169,13 @@ def _recovered_after_s(
     return recovered_s
 
 
-def _watched_until_s(losses: Sequence[Loss]) -> float:
+def _end_s(losses: Sequence[Loss]) -> float:
+    """When all are detected, and replaced where they ever are."""
     ends_s = (
         loss.at_s + loss.detected_after_s + (loss.back_after_s if math.isfinite(loss.back_after_s) else 0.0)
         for loss in losses
     )
-    return max(ends_s) + _WATCHED_S
+    return max(ends_s)
 
 
 def _best_world(fit: CapacityFit, setting: Setting) -> World:

@@ -19,13 +19,14 @@ from loadplan.plan.candidate import Candidate, least_fleet, n_needed
 from loadplan.plan.commitments import commitment_caveats
 from loadplan.plan.demand import Demand, read_demand
 from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
+from loadplan.plan.loss import loss_caveats, settle_losses
 from loadplan.plan.measuring import Chosen, worth_measuring
 from loadplan.plan.mixed import cheapest_mixed, months_of
 from loadplan.plan.offers import doubtful_price_caveats, listed
 from loadplan.plan.overdispersed import overdispersed_case
 from loadplan.plan.per_request import SingleRequest
 from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
-from loadplan.plan.ranking import Ranked, best_of_each_type
+from loadplan.plan.ranking import Ranked
 from loadplan.plan.reasons import money, what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
 from loadplan.plan.scaling import compare_scaling
 from loadplan.plan.sizing import usd_per_month
@@ -76,7 +77,8 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     demand = read_demand(scenario.traffic, horizon_months=rules.horizon_months)
     every = considered.candidates
     considered = _without_too_few(considered, peak_rps=demand.peak_rps, rules=rules)
-    ranked = best_of_each_type(considered.candidates, peak_rps=demand.peak_rps, rules=rules)
+    settled = settle_losses(considered.candidates, peak_rps=demand.peak_rps, rules=rules)
+    considered, ranked = replace(considered, candidates=settled.candidates), settled.ranked
     plan = Plan(
         feasible=False,
         recommended=None,
@@ -110,6 +112,8 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     if _is_above_budget(ranked[0].fleet, rules):
         return _above_budget(plan, ranked[0].fleet, rules)
     plan = _with_winner(plan, ranked, demand=demand, rules=rules)
+    doubts = loss_caveats(settled.loss, is_simulated=bool(ranked[0].candidate.capacity.rungs), rules=rules)
+    plan = replace(plan, loss=settled.loss, caveats=(*plan.caveats, *doubts))
     mixed = None
     if rules.instance_types == "several":
         mixed = _with_several_types(plan, every, demand=demand, rules=rules)
@@ -156,6 +160,7 @@ def _with_several_types(
         binding_constraint=f"the peak with the largest replicas gone: {mix.reason}",
         months=months_of(mix, candidates, demand=demand, rules=rules),
         scaling=None,
+        loss=None,
     )
 
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from loadplan.catalog.price import Offer
 from loadplan.fit.records import StartTimes
 from loadplan.plan.fleet import Fleet, FleetItem, ReplicaCapacity
+from loadplan.plan.loss_record import LossOutcome
 from loadplan.plan.sizing import as_written, carried_rps, multiple_of, n_replicas_needed, usd_per_month
 from loadplan.plan.transfer import PredictedP99
 from loadplan.scenario.spec import PlanRules
@@ -25,12 +26,15 @@ class Candidate:
     capacity: ReplicaCapacity
     sizing_rps: float | Decimal  # the capacity of one replica that is counted on, above zero
     predict_p99: Callable[[float], PredictedP99 | None]  # from the rate of one replica
+    # From the replicas and the share of the rest that is used at the peak: what the loss of the spares does.
+    lose: Callable[[int, float], LossOutcome | None] = lambda _n_replicas, _used: None
     start: StartTimes | None = None  # of a server process where it was measured; None: no start was
 
 
 def n_needed(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int:
-    """The least replicas of this candidate that carry a peak."""
-    return n_replicas_needed(peak_rps, candidate.sizing_rps, rules=rules, rungs=candidate.capacity.rungs)
+    """The least replicas of this candidate that carry a peak and bear the loss of the spares."""
+    capacity = candidate.capacity
+    return n_replicas_needed(peak_rps, candidate.sizing_rps, rules=rules, rungs=capacity.rungs) + capacity.n_more
 
 
 def carried_by(candidate: Candidate, n_replicas: int, *, rules: PlanRules) -> float:

@@ -9,6 +9,7 @@ from loadplan.catalog.price import Offer
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import Setting
 from loadplan.fit.records import Binding
+from loadplan.plan.loss_record import LossOutcome
 from loadplan.plan.outlook import Outlook
 from loadplan.plan.overdispersed_record import OverdispersedCase
 from loadplan.plan.purchase_record import PurchaseMix
@@ -42,6 +43,7 @@ class ReplicaCapacity:
     burst: Literal["baseline", "surplus"] | None = None
     # Ascending, never falling, from one replica on; none: n replicas carry n times what one does.
     rungs: tuple[Rung, ...] = ()
+    n_more: int = 0  # replicas beyond those that carry the peak, without which the loss of the spares isn't borne
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,5 +140,6 @@ class Plan:
     overdispersed: OverdispersedCase | None = None  # None: arrivals aren't assumed, or capacities were given
     scaling: Scaling | None = None  # None: nothing is feasible, or the fleet is of several types
     outlook: Outlook | None = None  # what lies around it; None: nobody looked
+    loss: LossOutcome | None = None  # of the recommended fleet; None: nothing is spare, or it was not simulated
     worth_measuring: tuple[WorthMeasuring, ...] = ()  # by what it is expected to save, best first
     purchase_mix: PurchaseMix | None = None  # of the recommended fleet; None: the scenario allows only one way to pay

@@ -12,6 +12,7 @@ from typing import Literal
 from loadplan.fit.records import Binding
 from loadplan.plan.candidate import Candidate, carried_by
 from loadplan.plan.fleet import Fleet
+from loadplan.plan.loss_record import LossOutcome
 from loadplan.plan.sizing import n_replicas_for_peak
 from loadplan.scenario.spec import PlanRules
 from loadplan.slo import LatencyLimit
@@ -23,6 +24,8 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
     """What fails with one replica fewer: the scenario's minimum, the spares, or the traffic."""
     n_fewer = fleet.items[0].n_replicas - 1
     n_for_peak = n_replicas_for_peak(peak_rps, candidate.sizing_rps, rules=rules, rungs=candidate.capacity.rungs)
+    if candidate.capacity.n_more and n_fewer >= n_for_peak:
+        return f"{n_fewer} would carry the peak{_gone(rules)}, but take too long to recover from that loss"
     if n_fewer >= n_for_peak:
         return f"the scenario asks for at least {rules.n_min_replicas} replicas; {n_for_peak} would carry the peak"
     gone = _gone(rules)
@@ -107,6 +110,19 @@ def limit_words(limit: LatencyLimit, class_name: str | None) -> str:
     """Such as `p99 of at most 50 ms`, or `p95 of at most 200 ms for the class upload`."""
     of = "" if class_name is None else f" for the class {class_name}"
     return f"p{100 * limit.quantile:g} of at most {1e3 * limit.limit_s:g} ms{of}"
+
+
+def loss_text(loss: LossOutcome) -> str:
+    """What the loss of the spares does, in one line."""
+    lost = f"{loss.n_lost} of {loss.n_replicas} lost at the peak"
+    failed = f"{100 * loss.failed_ratio:.2g} % of the requests of {loss.watched_s:.3g} s fail"
+    if loss.recovered_after_s is None:
+        held = "the objectives don't hold again in that time"
+    elif loss.recovered_after_s == 0.0:
+        held = "every objective holds all the while"
+    else:
+        held = f"every objective holds again after {loss.recovered_after_s:.3g} s"
+    return f"{lost}: {failed}, {held}; {loss.allowed_s:g} s are allowed (simulated)"
 
 
 def money(usd: Decimal) -> str:

@@ -26,6 +26,8 @@ from loadplan.plan.candidate import Candidate
 from loadplan.plan.fleet import Plan, ReplicaCapacity
 from loadplan.plan.fleet_gain import Gain, gains_of
 from loadplan.plan.hardware_doubts import hardware_caveats
+from loadplan.plan.loss import lose_spares
+from loadplan.plan.loss_record import LossOutcome
 from loadplan.plan.measured import (
     Ground,
     MeasuredType,
@@ -48,6 +50,7 @@ from loadplan.plan.overdispersed import overdispersed_ratio
 from loadplan.plan.per_request import single_request
 from loadplan.plan.reasons import limit_words
 from loadplan.plan.roofline import NO_COSTS, Costs, computes_in_int8, has_peak_for, inference_ratio
+from loadplan.plan.sizing import multiple_of
 from loadplan.plan.transfer import (
     SAME_MACHINE,
     THREAD_CORE_SHARE,
@@ -89,6 +92,7 @@ class _CoreCapacity:
     binding: Binding | None  # where there are classes
     server_bytes: int | None  # memory of one server process; None: nobody looked
     gain_of: Callable[[int], Gain]  # from the processes of a replica
+    fit: CapacityFit  # of the machine that was measured
     start: StartTimes | None  # of one server process; None: no start was measured
 
 
@@ -171,14 +175,14 @@ def _considered(
         fitting = [core for core in cores if _n_server_processes(offer.instance_type, core) > 0]
         carrying = [core for core in fitting if core.there.low > 0.0]
         if carrying:
-            best = _candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type)))
+            best = _candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type)), scenario)
             candidates += ways_to_run(best, scenario)
             continue
         misses += [_miss(offer, core, objectives) for core in fitting if core.here.curve and objectives]
         reasons.append((offer, reason or _why_none(offer.instance_type, cores, fits=bool(fitting))))
     return Considered(
         candidates=tuple(candidates),
-        near_miss=_near_miss(misses),
+        near_miss=_near_miss(misses, scenario),
         not_offered=listed(reasons),
         assumptions=(
             *common_assumptions(scenario),
@@ -319,6 +323,7 @@ def _core_capacity(
         server_bytes=None if law is None else law.server_bytes,
         start=None if law is None else law.start,
         gain_of=gain_of,
+        fit=ground.fit,
     )
 
 
@@ -350,7 +355,7 @@ def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, 
     )
 
 
-def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
+def _candidate(offer: Offer, core: _CoreCapacity, scenario: Scenario) -> Candidate:
     n_processes = _n_server_processes(offer.instance_type, core)
     gain = core.gain_of(n_processes)
     # Where the objectives hold at no rate this sizes a near miss, by what its servers could answer at all.
@@ -372,8 +377,19 @@ def _candidate(offer: Offer, core: _CoreCapacity) -> Candidate:
         ),
         sizing_rps=float(f"{sizing_rps:.9g}"),  # the noise of binary floats must not buy a replica
         predict_p99=partial(_replica_p99, core, n_processes * gain.low),
+        lose=partial(_lose, core, scenario, n_processes),
         start=core.start,
     )
+
+
+def _lose(
+    core: _CoreCapacity, scenario: Scenario, n_processes: int, n_replicas: int, used: float
+) -> LossOutcome | None:
+    """What the loss of the spares does on the machine that was measured, of whose capacity the rest uses this share."""
+    gain = core.gain_of(n_processes)
+    n_worth = n_processes * gain.low * float(multiple_of(n_replicas - scenario.plan.n_spare_replicas, gain.rungs))
+    rate_rps = used * n_worth * core.here.usable_capacity_rps
+    return lose_spares(core.fit, core.here, scenario, n_replicas=n_replicas, n_processes=n_processes, rate_rps=rate_rps)
 
 
 def _replica_p99(core: _CoreCapacity, n_worth: float, rate_rps: float) -> PredictedP99 | None:
@@ -402,7 +418,7 @@ def _miss(offer: Offer, core: _CoreCapacity, objectives: Sequence[Slo]) -> _Miss
     return max(missed, key=lambda miss: miss.latency_s / miss.limit.limit_s)
 
 
-def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
+def _near_miss(misses: Iterable[_Miss], scenario: Scenario) -> NearMiss | None:
     """The miss that is least above its limit; cheaper and then first by name among equals."""
     nearest = min(
         misses,
@@ -414,7 +430,7 @@ def _near_miss(misses: Iterable[_Miss]) -> NearMiss | None:
     limit, latency_s = nearest.limit, nearest.latency_s
     objective = limit_words(limit, nearest.class_name)
     return NearMiss(
-        candidate=_candidate(nearest.offer, nearest.core),
+        candidate=_candidate(nearest.offer, nearest.core, scenario),
         reason=f"even nearly idle it may need {1e3 * latency_s:.3g} ms; the objective is a {objective}",
         binding_constraint=(
             f"{objective}: no offer is sure to be as fast; the nearest, {nearest.offer.name}, may need"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.reasons import loss_text
 from loadplan.report.bill import cost_range_text
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.page import Tone
@@ -101,6 +102,7 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
             ("Predicted", _predicted(known, fleet)),
             ("Driven live", _driven(known, known.verdict)),
             ("Proved", _proved(known.verdict, fleet)),
+            *(() if plan.loss is None else (("Survives", loss_text(plan.loss)),)),
             ("Next cheaper", _next_cheaper(plan, fleet)),
             *_runner_up(plan),
         ),

@@ -25,6 +25,7 @@ def bill_at(fleet: Fleet, capacity_rps: float, *, peak_rps: float, rules: PlanRu
     """What a fleet's offer costs at a peak if one replica carries `capacity_rps`, above 0."""
     # Nine digits, as the planner sizes: the noise of binary floats must not buy a replica.
     n_replicas = n_replicas_needed(peak_rps, float(f"{capacity_rps:.9g}"), rules=rules, rungs=fleet.capacity.rungs)
+    n_replicas += fleet.capacity.n_more
     return Bill(n_replicas=n_replicas, usd_per_month=usd_per_month(fleet.items[0].offer, n_replicas, rules=rules))
 
 

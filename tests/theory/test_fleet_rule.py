@@ -306,7 +306,7 @@ class PlainFleet:
         return batch
 
     def infer(self, now_s: float, process: Process, batch: list[int]) -> float:
-        service_s = float(SERVICE_S[sum(self.rows[k] for k in batch)])
+        service_s = float(self.fleet.service_s[sum(self.rows[k] for k in batch)])
         now_s += self.law.batch_s
         if self.fleet.handover_s is not None:
             process.inferred, process.inferred_s = batch, now_s + self.fleet.handover_s + service_s
