@@ -24,7 +24,7 @@ from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
-from loadplan.plan.reasons import loss_text
+from loadplan.plan.reasons import how_it_runs, loss_text
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
 
@@ -63,7 +63,7 @@ def plan_lines(plan: Plan) -> list[str]:
         return [*lines, *(_line(label, said) for label, said in outlook_lines(plan.outlook))]
     fleet = plan.recommended
     lines += [
-        _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]"),
+        _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]{how_it_runs(fleet.capacity.burst)}"),
         _line("bill", f"${fleet.usd_per_month:,.2f} a month at {_prices(fleet)}"),
         _line("prices", f"catalogue {plan.catalog_version}, the oldest of {plan.oldest_price_date}"),
         _line("holds", _holds(plan, fleet)),
