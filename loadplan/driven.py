@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.fit.records import PredictedLatency
+from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet
@@ -86,6 +87,7 @@ def judge_share(
         predicted: for the same rate.
     """
     verdict = run.verdict
+    judged = seen_from(run, scenario.vantage)
     times_s = response_times_s(run) if verdict.valid else None
     if times_s is not None and times_s.size == 0:
         times_s = None
@@ -97,7 +99,7 @@ def judge_share(
         n_failed=verdict.n_failed,
         invalid_reasons=verdict.invalid_reasons,
         few_failed=all(failures_allowed(run, slo) for slo in scenario.objectives),
-        attainments=tuple(a for slo in scenario.objectives for a in judge_slo(run, slo)) if verdict.valid else (),
+        attainments=tuple(a for slo in scenario.objectives for a in judge_slo(judged, slo)) if verdict.valid else (),
         measured_p99_s=None if times_s is None else supported_percentile(times_s, 0.99),
         measured_p99_interval=None if times_s is None else quantile_interval(times_s, 0.99),
         predicted=predicted,

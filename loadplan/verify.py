@@ -19,7 +19,7 @@ from loadplan.execution import Setting
 from loadplan.fit.capacity import predict
 from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency
 from loadplan.load.classes import class_runs
-from loadplan.load.outside import seen_from_outside
+from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet, Plan
@@ -93,8 +93,7 @@ def judge_verification(
     if setting is None:
         raise ValueError("a verification run says how its server ran")
     verdict = run.verdict
-    outside = scenario.vantage.outside
-    judged = run if outside is None else seen_from_outside(run, outside)
+    judged = seen_from(run, scenario.vantage)
     attainments = tuple(a for slo in scenario.objectives for a in judge_slo(judged, slo)) if verdict.valid else ()
     few_failed = all(failures_allowed(run, slo) for slo in scenario.objectives)
     times_s = response_times_s(run) if verdict.valid else None
@@ -104,8 +103,7 @@ def judge_verification(
     capacity = setting_capacity(fit, setting)
     if rate_rps >= replica.times_as_much * capacity.saturated_rps:  # of a plan at the very edge, by the luck of a run
         rate_rps = run.spec.offered_rate_rps
-    # The run met nothing of what lies outside the replica, so it is held against what the server alone would do.
-    predicted = _predicted(replace(fit, outside=None), setting, rate_rps, replica)
+    predicted = _predicted(fit, setting, rate_rps, replica)
     measured_p99_s = None if times_s is None else supported_percentile(times_s, 0.99)
     measured_p99_interval = None if times_s is None else quantile_interval(times_s, 0.99)
     return Verdict(
@@ -164,8 +162,11 @@ def predicted_at(
 
 
 def _predicted(fit: CapacityFit, setting: Setting, rate_rps: float, replica: Replica) -> PredictedLatency:
-    """latency(r / (s p)) / s for p processes on a machine s times as fast, as the plan takes it to be (`transfer`)."""
-    one = predict(fit, setting, rate_rps=rate_rps / replica.times_as_much)
+    """latency(r / (s p)) / s for p processes on a machine s times as fast, as the plan takes it to be (`transfer`).
+
+    A live run meets nothing of what lies outside the replica, so it is held against what the server alone would do.
+    """
+    one = predict(replace(fit, outside=None), setting, rate_rps=rate_rps / replica.times_as_much)
     if replica == HERE:
         return one
     speed = replica.speed_ratio

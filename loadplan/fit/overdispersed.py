@@ -12,14 +12,12 @@ import numpy as np
 
 from loadplan.fit.records import SettingCapacity
 from loadplan.fit.usable import usable_rps
-from loadplan.fit.worlds import World
+from loadplan.fit.worlds import N_REQUESTS, World
 from loadplan.scenario.arrivals import GammaArrivals, PoissonArrivals
 from loadplan.scenario.traffic import schedule
 from loadplan.slo import Slo
 
 OVERDISPERSED = GammaArrivals(cv=2.0)
-# Fewer than of the best law's own runs: the capacity is then known to some percent, and the fit stays quick.
-_N_REQUESTS = 40_000
 
 
 def with_overdispersed(
@@ -28,9 +26,9 @@ def with_overdispersed(
     """The capacities of one execution with what each carries of clusters; as they are where arrivals aren't Poisson."""
     if not isinstance(world.arrivals, PoissonArrivals):
         return list(capacities)
-    rng = np.random.default_rng((_N_REQUESTS, world.unit_s.size))  # the same for every law, as the world's own draws
-    unit_s = schedule(OVERDISPERSED, rate_rps=1.0, duration_s=float(_N_REQUESTS), rng=rng)
-    clustered = replace(world, arrivals=OVERDISPERSED, n_requests=_N_REQUESTS, unit_s=unit_s)
+    rng = np.random.default_rng((N_REQUESTS, world.unit_s.size))  # the same for every law, as the world's own draws
+    unit_s = schedule(OVERDISPERSED, rate_rps=1.0, duration_s=float(N_REQUESTS), rng=rng)
+    clustered = replace(world, arrivals=OVERDISPERSED, n_requests=N_REQUESTS, unit_s=unit_s)
     return [
         replace(one, overdispersed_rps=usable_rps(clustered, one.setting, objectives))
         if one.usable_capacity_rps > 0.0

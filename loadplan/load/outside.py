@@ -9,11 +9,13 @@ from dataclasses import replace
 import numpy as np
 
 from loadplan.load.records import LoadRun
-from loadplan.scenario.outside import OutsideDelay, draw_delays_s
+from loadplan.scenario.outside import Vantage, draw_delays_s
 
 
-def seen_from_outside(run: LoadRun, delay: OutsideDelay) -> LoadRun:
-    """The same run, every answer as much later as its request spent outside; the same for the same run."""
+def seen_from(run: LoadRun, vantage: Vantage) -> LoadRun:
+    """The same run, every answer as much later as its request spent outside; at the server it is the run itself."""
+    if vantage.outside is None:
+        return run
     rng = np.random.default_rng(run.spec.seed)
-    done_s = run.requests.done_s + draw_delays_s(delay, run.requests.n_requests, rng)
+    done_s = run.requests.done_s + draw_delays_s(vantage.outside, run.requests.n_requests, rng)
     return replace(run, requests=replace(run.requests, done_s=done_s))

@@ -83,6 +83,7 @@ def _considered(
             *_unknown_p99(capacities),
             *_unknown_classes(scenario),
             *stale_price_caveats(compared_offers((one.offer for one in candidates), offers), as_of),
+            *_unknown_vantage(scenario),
         ),
         offers=offers,
     )
@@ -158,6 +159,17 @@ def _unknown_p99(capacities: Iterable[GivenCapacity]) -> Iterable[Caveat]:
             what=f"{n_unknown} of the given capacities name no p99 and are believed to hold within the objectives",
             fix="fill in p99_ms, measured at the capacity given",
             number=float(n_unknown),
+        )
+
+
+def _unknown_vantage(scenario: Scenario) -> Iterable[Caveat]:
+    vantage = scenario.vantage
+    if vantage.outside is not None:
+        yield Caveat(
+            code="plan.given_vantage",
+            what=f"given capacities are taken to have been measured at the {vantage.at}, where the objectives are; "
+            "what lies outside the replica is not added to them",
+            fix="give capacities that were measured there, with their p99",
         )
 
 

@@ -20,8 +20,9 @@ from loadplan.catalog.reader import load_catalog
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity, StartTimes
 from loadplan.machine import read_machine
+from loadplan.plan.around import plan_with_outlook
 from loadplan.plan.fleet import Plan
-from loadplan.plan.search import plan_fleet
+from loadplan.plan.search import searching
 from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import BenchBudget, LoadBudget, PlanRules, Scenario, ServingChoices, Traffic
@@ -61,7 +62,9 @@ def main() -> None:
 
 
 def _plan(fit: CapacityFit, scenario: Scenario, catalog: Catalog) -> Plan:
-    return plan_fleet(fit=fit, scenario=scenario, catalog=catalog, as_of=_DAY)
+    """As the road plans, with all that lies around the answer."""
+    search = searching(fit=fit, catalog=catalog, as_of=_DAY)
+    return plan_with_outlook(search, scenario=scenario, catalog=catalog)
 
 
 def _timed(work: Callable[[], Plan]) -> tuple[float, Plan]:

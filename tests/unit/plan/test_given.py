@@ -11,6 +11,7 @@ from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.plan.given import plan_on_given
+from loadplan.scenario.outside import ConstantDelay, Vantage
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 
@@ -241,3 +242,12 @@ def test_what_falls_short_never_reads_as_if_it_were_enough(scenario: Scenario, o
     assert bought(planned.recommended)[1] == 4
     assert planned.recommended is not None
     assert "3 would carry only 1,919 of 1,920 requests per second with 1 gone" in planned.recommended.reason
+
+
+def test_capacities_are_taken_to_be_measured_where_the_objectives_are_and_that_is_said(
+    scenario: Scenario, offer: Offer
+) -> None:
+    further = replace(scenario, vantage=Vantage(at="caller", outside=ConstantDelay(delay_s=0.003)))
+    here, there = (plan(asked, [priced(offer, "one", "0.10")], [given("one", "500")]) for asked in (scenario, further))
+    assert (here.recommended, here.months) == (there.recommended, there.months)
+    assert [c.code for c in there.caveats if c not in here.caveats] == ["plan.given_vantage"]
