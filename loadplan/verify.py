@@ -359,5 +359,6 @@ def unclear_bounds(verdict: Verdict) -> str:
 
 
 def _subject(fleet: Fleet, run: LoadRun) -> Subject:
-    instance_type = fleet.items[0].offer.instance_type
-    return "plan" if run.machine.instance_type == f"{instance_type.provider}/{instance_type.name}" else "law"
+    """Of a fleet of several types one machine proves no more than the law."""
+    is_of_plan = all(item.offer.type_name == run.machine.instance_type for item in fleet.items)
+    return "plan" if is_of_plan else "law"

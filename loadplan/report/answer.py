@@ -23,6 +23,7 @@ from loadplan.report.view import (
     percent,
     rate,
     span_ms,
+    types_text,
     usd,
 )
 from loadplan.verify import Verdict, is_unclear, unclear_bounds
@@ -140,7 +141,8 @@ def _hardware(fleet: Fleet) -> str:
     """What the live run says nothing of."""
     if fleet.basis == "extrapolated":
         return "other hardware is extrapolated"
-    return f"{fleet.items[0].offer.instance_type.name} was measured with `loadplan profile`, not driven now"
+    were = "was" if len(fleet.items) == 1 else "were"
+    return f"{types_text(fleet)} {were} measured with `loadplan profile`, not driven now"
 
 
 def _missed(verdict: Verdict) -> str:
@@ -194,7 +196,7 @@ def _driven(known: Findings, verdict: Verdict | None) -> str:
 
 
 def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
-    here = f"{fleet.items[0].offer.instance_type.name} is {fleet.capacity.basis}"
+    here = f"{types_text(fleet)} {'is' if len(fleet.items) == 1 else 'are'} {fleet.basis}"
     if verdict is None or not verdict.valid:
         return f"nothing by a live run; the capacity of {here}"
     if is_unclear(verdict):
@@ -210,12 +212,15 @@ def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
         base = f" as the {fleet.capacity.measured_on} that was measured" if fleet.capacity.measured_on else ""
         setting = fleet.capacity.setting
         part = "core" if setting is None or setting.execution.is_on_cpu else "server on its GPU"
-        speed = f"a {part} of it is taken to be {fleet.capacity.speed_ratio:.2f} × as fast{base}"
+        of_it = "it" if len(fleet.items) == 1 else fleet.items[0].offer.instance_type.name
+        speed = f"a {part} of {of_it} is taken to be {fleet.capacity.speed_ratio:.2f} × as fast{base}"
     what = "the law" if verdict.prediction_held else "that the objective holds here, not the law"
     return f"{what}, at {share} of this machine's capacity; {here} ({speed})"
 
 
 def _next_cheaper(plan: Plan, fleet: Fleet) -> str:
+    if len(fleet.items) > 1:
+        return "none: this is the cheapest mix of the types compared that bears the loss of its largest replicas"
     item = fleet.items[0]
     if item.n_replicas <= 1:
         return "none: one replica is the least that can be bought"

@@ -31,6 +31,8 @@ def bill_at(fleet: Fleet, capacity_rps: float, *, peak_rps: float, rules: PlanRu
 
 def cost_range_text(plan: Plan, fleet: Fleet, rules: PlanRules) -> str:
     """What may be needed, from the high to the low end of what a replica may carry, in one sentence."""
+    if len(fleet.items) > 1:
+        return "Of a fleet of several types the bill is told without an interval; each type is sized on its low end."
     capacity = fleet.capacity
     low_rps, high_rps = capacity.usable_capacity_rps_low, capacity.usable_capacity_rps_high
     if capacity.basis == "given" or low_rps <= 0.0:

@@ -157,6 +157,11 @@ def fleet_name(fleet: Fleet) -> str:
     )
 
 
+def types_text(fleet: Fleet) -> str:
+    """The names of its instance types, such as `c7g.large and c8a.large`."""
+    return " and ".join(item.offer.instance_type.name for item in fleet.items)
+
+
 def setting_text(setting: Setting | None) -> str:
     """How a server runs, in one line."""
     if setting is None:

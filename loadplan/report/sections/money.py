@@ -60,12 +60,18 @@ def _prices(plan: Plan, fleet: Fleet, rules: PlanRules) -> Facts:
 
 def _months(plan: Plan, fleet: Fleet) -> Table:
     total = sum((month.usd for month in plan.months), Decimal(0))
-    name = fleet.items[0].offer.name
+    names = [item.offer.name for item in fleet.items]
+    of_each = [number("replicas")] if len(names) == 1 else [number(f"replicas of {name}") for name in names]
     return Table(
-        caption=f"{counted(len(plan.months), 'month')} of {name}: {usd(total)} in all",
-        columns=(text("month"), number("peak, requests/s (given)"), number("replicas"), number("USD")),
+        caption=f"{counted(len(plan.months), 'month')} of {' and '.join(names)}: {usd(total)} in all",
+        columns=(text("month"), number("peak, requests/s (given)"), *of_each, number("USD")),
         rows=tuple(
-            (str(month.i_month + 1), digits(month.peak_rps), f"{month.n_replicas:,}", usd(month.usd))
+            (
+                str(month.i_month + 1),
+                digits(month.peak_rps),
+                *(f"{n:,}" for n in month.n_of_each or (month.n_replicas,)),
+                usd(month.usd),
+            )
             for month in plan.months
         ),
     )
@@ -73,7 +79,7 @@ def _months(plan: Plan, fleet: Fleet) -> Table:
 
 def _cost_over_peak(plan: Plan, fleet: Fleet, rules: PlanRules) -> Figure | None:
     rivals = [other for other in plan.runners_up[:_N_RIVALS] if other.capacity.usable_capacity_rps_low > 0.0]
-    if fleet.capacity.usable_capacity_rps_low <= 0.0:
+    if fleet.capacity.usable_capacity_rps_low <= 0.0 or len(fleet.items) > 1:
         return None
     doubled = bill_at(fleet, fleet.capacity.usable_capacity_rps_low, peak_rps=2.0 * plan.peak_rps, rules=rules)
     return Figure(

@@ -14,6 +14,7 @@ from loadplan.fit.records import CapacityFit
 from loadplan.plan.around import plan_with_outlook
 from loadplan.plan.fleet import Plan
 from loadplan.plan.search import searching
+from loadplan.report.budget.rows import budget_csv
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.scenario.spec import Scenario
@@ -72,3 +73,25 @@ def test_scripts_get_money_with_two_decimals_and_a_reason_for_what_is_missing(
         "aws/h.xlarge: nothing is known of the power of its devices",
     )
     assert [case["choice"]["usd_per_month"] for case in document["cases"] if case["kind"] == "price"] != []
+
+
+def test_a_fleet_of_several_types_is_told_whole(
+    findings: Findings, provenance: Provenance, scenario: Scenario, fit: CapacityFit, catalog: Catalog
+) -> None:
+    # h.xlarge carries 1,440 (see conftest) for 0.10 an hour; a small one of a quarter of its cores is 0.03. Without a
+    # spare and headroom 1,600 take one of each for 94.90 a month; two big ones cost 146.00, five small ones 109.50.
+    (own, *_) = [offer for offer in catalog.offers if offer.instance_type.name == "h.xlarge"]
+    quarter = replace(own.instance_type, name="h.small", n_vcpus=own.instance_type.n_vcpus // 4)
+    small = replace(own, instance_type=quarter, usd_per_hour=Decimal("0.03"))
+    rules = replace(scenario.plan, n_spare_replicas=0, headroom_ratio=0.0, instance_types="several", n_min_replicas=1)
+    asked = replace(scenario, plan=rules, traffic=replace(scenario.traffic, peak_rps=1600.0))
+    plan = planned(asked, fit, replace(catalog, offers=(own, small)))
+    assert plan.recommended is not None
+    assert plan.recommended.usd_per_month == Decimal("94.90")
+    page = said(replace(findings, scenario=asked, plan=plan), provenance)
+    assert "1 × h.xlarge (aws, east, on demand) + 1 × h.small (aws, east, on demand)" in page
+    assert "h.xlarge and h.small are extrapolated" in page
+    assert "replicas of aws/east/h.small/on_demand" in page
+    assert "$109.50: $14.60 a month dearer (15 %): the best fleet of one type" in page
+    rows = [line.split(",") for line in budget_csv(plan).splitlines()[1:]]
+    assert [(row[4], row[6], row[9]) for row in rows[:2]] == [("h.xlarge", "1", "73.00"), ("h.small", "1", "21.90")]
