@@ -91,7 +91,7 @@ def write_budget(
     """
     lines: tuple[BudgetLine, ...] = budget_lines(given)
     write_text(folder / artifacts.BUDGET, budget_csv(plan, lines))
-    if not read_options(plan).fleets:
+    if not read_options(plan, scenario.plan).fleets:
         return [artifacts.BUDGET]
     write_bytes(folder / artifacts.BUDGET_SHEET, budget_workbook(plan, scenario, origin=origin, lines=lines))
     return [artifacts.BUDGET, artifacts.BUDGET_SHEET]

@@ -5,6 +5,7 @@ of the horizon, within a limit of rows; beyond its end the sheet says so instead
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadplan.plan.fleet import Fleet, Plan
@@ -25,6 +26,7 @@ class Options:
     # By fleet, by replicas left when the spares are gone, from 1 on: what they carry with no headroom kept. Where there
     # are only so many machines, further ones carry nothing more.
     carried_rps: tuple[tuple[float, ...], ...]
+    n_more: tuple[int, ...]  # by fleet, replicas that the plan buys beyond those of the table, such as to bear a loss
 
     @property
     def n_rows(self) -> int:
@@ -33,20 +35,36 @@ class Options:
 
     def n_replicas(self, i_option: int, peak_rps: float, *, rules: PlanRules) -> int | None:
         """Replicas of an option by its table, as the sheet's formula looks them up; None beyond its end."""
-        kept = 1.0 - rules.headroom_ratio
-        enough = (i + 1 for i, rps in enumerate(self.carried_rps[i_option]) if rps * kept >= peak_rps * SAME)
-        n_left = next(enough, None)
-        return None if n_left is None else max(rules.n_min_replicas, n_left + rules.n_spare_replicas)
+        n = _looked_up(self.carried_rps[i_option], peak_rps, rules=rules)
+        return None if n is None else n + self.n_more[i_option]
 
 
-def read_options(plan: Plan) -> Options:
+def read_options(plan: Plan, rules: PlanRules) -> Options:
     """The fleets of one offer; a plan in which nothing is feasible has none."""
     fleets = [] if plan.recommended is None else [plan.recommended, *plan.runners_up]
     uniform = tuple(fleet for fleet in fleets if len(fleet.items) == 1 and fleet.capacity.usable_capacity_rps_low > 0.0)
     peaks = [plan.peak_rps, *(month.peak_rps for month in plan.months)]
     n_rows = _n_rows(uniform, max(peaks) / (1.0 - plan.headroom_ratio))
-    table = tuple(_carried(fleet, n_rows, n_spare_replicas=plan.n_spare_replicas) for fleet in uniform)
-    return Options(fleets=uniform, carried_rps=table)
+    table = tuple(_carried(fleet, n_rows, n_kept=plan.n_spare_replicas) for fleet in uniform)
+    n_more = tuple(
+        fleet.items[0].n_replicas - (_looked_up(carried, plan.peak_rps, rules=rules) or fleet.items[0].n_replicas)
+        for fleet, carried in zip(uniform, table, strict=True)
+    )
+    return Options(
+        fleets=uniform,
+        carried_rps=tuple(
+            _carried(fleet, n_rows, n_kept=plan.n_spare_replicas + more)
+            for fleet, more in zip(uniform, n_more, strict=True)
+        ),
+        n_more=n_more,
+    )
+
+
+def _looked_up(carried_rps: Sequence[float], peak_rps: float, *, rules: PlanRules) -> int | None:
+    """The least count that carries a peak, and the spares; None beyond the table's end."""
+    kept = 1.0 - rules.headroom_ratio
+    n_left = next((i + 1 for i, rps in enumerate(carried_rps) if rps * kept >= peak_rps * SAME), None)
+    return None if n_left is None else max(rules.n_min_replicas, n_left + rules.n_spare_replicas)
 
 
 def carried_by(fleet: Fleet, n_left: int) -> float:
@@ -60,9 +78,10 @@ def sizing_rps(fleet: Fleet) -> float:
     return low_rps if fleet.capacity.basis == "given" else float(f"{low_rps:.9g}")
 
 
-def _carried(fleet: Fleet, n_rows: int, *, n_spare_replicas: int) -> tuple[float, ...]:
+def _carried(fleet: Fleet, n_rows: int, *, n_kept: int) -> tuple[float, ...]:
+    """By replicas left; of an offer of which there are only so many, `n_kept` are never among them."""
     n_available = fleet.items[0].offer.n_available
-    n_most = n_rows if n_available is None else max(n_available - n_spare_replicas, 1)
+    n_most = n_rows if n_available is None else max(n_available - n_kept, 1)
     return tuple(carried_by(fleet, min(n_left, n_most)) for n_left in range(1, n_rows + 1))
 
 

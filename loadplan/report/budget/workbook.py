@@ -21,7 +21,7 @@ from loadplan.scenario.spec import Scenario
 
 _NOISE = "(1-1E-12)"  # `options.SAME`
 # Columns of Options.
-_PRICE, _PAID_BY, _CARRIES, _COUNT, _COST, _RANK = 2, 3, 4, 7, 8, 10
+_PRICE, _PAID_BY, _CARRIES, _MORE, _COUNT, _COST, _RANK = 2, 3, 4, 7, 8, 9, 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def budget_workbook(plan: Plan, scenario: Scenario, *, origin: Origin, lines: Se
         lines: what else is on the bill, or is left out by name.
     """
     book = Book(title=f"Budget of {scenario.name}", created_at=datetime.fromisoformat(origin.created_at))
-    options = read_options(plan)
+    options = read_options(plan, scenario.plan)
     summary = book.sheet("Summary")
     assumptions, offers, months = (book.sheet(name) for name in ("Assumptions", "Options", "Months"))
     capacities, sources = book.sheet("Capacities"), book.sheet("Sources")
@@ -113,12 +113,12 @@ def _write_assumptions(book: Book, sheet: Sheet, plan: Plan, inputs: Sequence[_I
 
 
 def _write_options(book: Book, sheet: Sheet, options: Options) -> None:
-    sheet.layout((8, 50, 14, 10, 18, 14, 10, 16, 16, 18, 8, 12, 14, 16, 100), n_frozen_rows=FIRST_ROW)
+    sheet.layout((8, 50, 14, 10, 18, 14, 10, 10, 16, 16, 18, 8, 12, 14, 16, 100), n_frozen_rows=FIRST_ROW)
     sheet.text(0, 0, "What could be bought instead", "title")
     sheet.text(1, 0, "The option whose months are shown (type another number to see it):")
     heads = (
         "option", "offer", "USD each", "paid by the", "one replica carries, requests/s", "evidence", "there are",
-        "replicas", "USD per month", "dearer than the cheapest", "rank", "replicas as planned",
+        "more to bear a loss", "replicas", "USD per month", "dearer than the cheapest", "rank", "replicas as planned",
         "USD per month as planned", "predicted p99, ms, as planned", "why, as planned",
     )  # fmt: skip
     sheet.texts(2, heads, "head")
@@ -136,11 +136,12 @@ def _write_options(book: Book, sheet: Sheet, options: Options) -> None:
         sheet.text(row, 5, fleet.basis)
         sheet.text(row, 6, "no limit" if offer.n_available is None else f"{offer.n_available} machines")
         _write_option(sheet, row, options, i)
-        sheet.number(row, 11, fleet.items[0].n_replicas, "count")
-        sheet.number(row, 12, float(fleet.usd_per_month), "usd")
+        sheet.number(row, _MORE, options.n_more[i], "count")
+        sheet.number(row, 12, fleet.items[0].n_replicas, "count")
+        sheet.number(row, 13, float(fleet.usd_per_month), "usd")
         if fleet.predicted_p99_s is not None:
-            sheet.number(row, 13, 1e3 * fleet.predicted_p99_s, "rate")
-        sheet.text(row, 14, fleet.reason)
+            sheet.number(row, 14, 1e3 * fleet.predicted_p99_s, "rate")
+        sheet.text(row, 15, fleet.reason)
 
 
 def _write_option(sheet: Sheet, row: int, options: Options, i: int) -> None:
@@ -152,7 +153,7 @@ def _write_option(sheet: Sheet, row: int, options: Options, i: int) -> None:
     money = f'=IF(ISNUMBER({count}),ROUND({count}*{price}*{_times(paid_by)},5),"{BEYOND}")'
     sheet.formula(row, _COST, money, now=float(fleet.usd_per_month), style="usd")
     dearer = f'=IF(ISNUMBER({cost}),{cost}-MIN({_options_column(_COST, options)}),"")'
-    sheet.formula(row, 9, dearer, now=float(fleet.usd_per_month - cheapest.usd_per_month), style="usd")
+    sheet.formula(row, 10, dearer, now=float(fleet.usd_per_month - cheapest.usd_per_month), style="usd")
     rank = f'=IF(ISNUMBER({cost}),1+SUMPRODUCT({_better_than(row, options)}),"")'
     sheet.formula(row, _RANK, rank, now=i + 1, style="count")
 
@@ -181,16 +182,16 @@ def _replicas_of(options: Options, i_option: int) -> str:
     column, last = i_option + 1, FIRST_ROW + options.n_rows - 1
     table = f"Capacities!{span((FIRST_ROW, column), (last, column))}"
     end = f"Capacities!{ref(last, column, fixed=True)}"
-    return _replicas(table, end, "Peak_rps", is_of_option="1")
+    return _replicas(table, end, "Peak_rps", is_of_option="1", more=ref(FIRST_ROW + i_option, _MORE))
 
 
-def _replicas(table: str, end: str, peak: str, *, is_of_option: str) -> str:
+def _replicas(table: str, end: str, peak: str, *, is_of_option: str, more: str) -> str:
     """The least count that carries a peak: one more than there are counts that don't, and the spares.
 
-    max(minimum, |{m : carried(m) (1 - headroom) < peak}| + 1 + spares), with `table` ascending.
+    max(minimum, |{m : carried(m) (1 - headroom) < peak}| + 1 + spares) + more, with `table` ascending.
     """
     too_few = f"SUMPRODUCT(({table}*(1-Headroom)<{peak}*{_NOISE})*{is_of_option})"
-    count = f"MAX(Minimum_replicas,{too_few}+1+Spare_replicas)"
+    count = f"MAX(Minimum_replicas,{too_few}+1+Spare_replicas)+{more}"
     return f'=IF({end}*(1-Headroom)<{peak}*{_NOISE},"{BEYOND}",{count})'
 
 
@@ -204,13 +205,15 @@ def _write_months(sheet: Sheet, plan: Plan, scenario: Scenario, options: Options
     table = f"Capacities!{span((FIRST_ROW, 1), (last_row, last_option))}"
     end = f"INDEX(Capacities!{span((last_row, 1), (last_row, last_option))},Chosen_option)"
     is_chosen = f"(Capacities!{span((FIRST_ROW - 1, 1), (FIRST_ROW - 1, last_option))}=Chosen_option)"
-    price, paid_by = (f"INDEX(Options!{_options_column(c, options)},Chosen_option)" for c in (_PRICE, _PAID_BY))
+    price, paid_by, more = (
+        f"INDEX(Options!{_options_column(column, options)},Chosen_option)" for column in (_PRICE, _PAID_BY, _MORE)
+    )
     other = "+".join(_cell_name(line) for line in lines) or "0"
     for row, now in enumerate(months_now(plan, scenario, options, lines), FIRST_ROW):
         peak, count, machines = (ref(row, column) for column in (1, 2, 3))
         sheet.number(row, 0, row - FIRST_ROW + 1, "count")
         sheet.formula(row, 1, f"=Peak_rps*(1+Growth_per_month)^({ref(row, 0)}-1)", now=now.peak_rps, style="rate")
-        lookup = _replicas(table, end, peak, is_of_option=is_chosen)
+        lookup = _replicas(table, end, peak, is_of_option=is_chosen, more=more)
         sheet.formula(row, 2, lookup, now=_or_beyond(now.n_replicas), style="count")
         money = f'=IF(ISNUMBER({count}),ROUND({count}*{price}*{_times(paid_by)},5),"{BEYOND}")'
         sheet.formula(row, 3, money, now=_or_beyond(now.machines_usd), style="usd")

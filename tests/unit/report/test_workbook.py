@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from loadplan.report.budget.rows import budget_csv
 from loadplan.report.budget.text_sheets import Origin
 from loadplan.report.budget.workbook import budget_workbook
 from loadplan.scenario.spec import Scenario
+from tests.unit.plan.test_fleet_tables import with_ladder
 from tests.unit.report.spreadsheet import Computed, Values, computed_by_office, office, read_formulas, read_values
 
 PEAK, GROWTH, HEADROOM, SPARES, MINIMUM, HOURS = (f"Assumptions!B{row}" for row in range(4, 10))
 LOAD_BALANCER = "Assumptions!B10"
-CHOSEN = "Options!K2"
+CHOSEN = "Options!L2"
 ORIGIN = Origin(run="20261126T040000Z-0123456789", created_at="2026-11-26T04:00:00+00:00", version="1.0")
 PEAKS = (*(1200.0 * 1.21**i for i in range(-8, 8)), 0.5, 1152.0, 1152.5, 4608.0)
 Plans = Callable[[float], Plan]
@@ -65,7 +67,7 @@ def fleets(plan: Plan) -> list[Fleet]:
 
 def options_of(values: Values, n_options: int) -> dict[str, tuple[int, str, int]]:
     """Replicas, cost to the cent and rank, by offer."""
-    columns = [cells(values, "Options", column, n_options) for column in "BHIK"]
+    columns = [cells(values, "Options", column, n_options) for column in "BIJL"]
     return {offer: (int(n), f"{usd:.2f}", int(rank)) for offer, n, usd, rank in zip(*columns, strict=True)}
 
 
@@ -120,10 +122,10 @@ def test_libreoffice_computes_the_same_at_twenty_peaks(file: Path, plan_at: Plan
 def test_the_other_yellow_cells_count_as_well(computed: Computed, plan: Plan) -> None:
     # The winner's replica carries 1,440; 2,400 / (1,440 x 0.5) = 3.3: 4 and 3 spares, at 0.10 USD and 700 hours.
     values = computed.values({HEADROOM: 0.5, SPARES: 3, HOURS: 700, GROWTH: 0.0, LOAD_BALANCER: 20})
-    assert values["Options!H4"] == 7
-    assert float(values["Options!I4"]) == pytest.approx(490)
+    assert values["Options!I4"] == 7
+    assert float(values["Options!J4"]) == pytest.approx(490)
     assert [float(usd) for usd in cells(values, "Months", "F", 12)] == pytest.approx([510.0] * 12)
-    assert computed.values({MINIMUM: 9})["Options!H4"] == 9
+    assert computed.values({MINIMUM: 9})["Options!I4"] == 9
 
 
 def test_the_months_of_another_option_can_be_looked_at(computed: Computed, plan: Plan) -> None:
@@ -136,7 +138,7 @@ def test_the_months_of_another_option_can_be_looked_at(computed: Computed, plan:
 
 def test_a_peak_beyond_the_table_is_told_and_not_guessed(computed: Computed) -> None:
     values = computed.values({PEAK: 1e9})
-    told = [values[name] for name in ("Options!H4", "Options!I4", "Months!C4", "Months!F15", "Summary!B8")]
+    told = [values[name] for name in ("Options!I4", "Options!J4", "Months!C4", "Months!F15", "Summary!B8")]
     assert told == ["beyond the table"] * 5
     assert "plan again" in values["Summary!B9"]
 
@@ -174,7 +176,36 @@ def test_no_text_becomes_a_formula(plan: Plan, scenario: Scenario, tmp_path: Pat
     assert read_formulas(tmp_path / "b.xlsx") == read_formulas(tmp_path / "a.xlsx")
     values = read_values(tmp_path / "b.xlsx")
     assert values["Sources!D4"] == f"'{name}"
-    assert values["Options!O4"] == f"'{name}"
+    assert values["Options!P4"] == f"'{name}"
+
+
+@pytest.mark.nightly
+def test_what_whole_fleets_carry_is_looked_up_and_what_bears_a_loss_is_added(
+    fit: CapacityFit, scenario: Scenario, catalog: Catalog, tmp_path: Path
+) -> None:
+    """Behind a balancer that deals unevenly n replicas carry less than n times one, and the plan may buy one more."""
+    low = {(1, 1): 1.0, (1, 2): 0.95, (1, 8): 0.8, (2, 1): 0.97, (2, 2): 0.9, (2, 8): 0.75}
+    uneven = with_ladder(fit, low=low)
+    at = partial(plan_fleet, fit=uneven, catalog=catalog, as_of=date(2026, 11, 20))
+    plan = at(scenario=scenario)
+    (tmp_path / "b.xlsx").write_bytes(budget_workbook(plan, scenario, origin=ORIGIN, lines=budget_lines(NO_LINES)))
+    computed = Computed(tmp_path / "b.xlsx")
+    assert plan.recommended is not None
+    assert plan.recommended.capacity.rungs[-1].multiple < 8
+    for peak_rps in PEAKS:
+        other = at(scenario=replace(scenario, traffic=replace(scenario.traffic, peak_rps=peak_rps)))
+        assert_same_as_planned(computed.values({PEAK: peak_rps}), other)
+    # One replica more in the plan than its table asks for stays one more at every peak.
+    item = plan.recommended.items[0]
+    more = replace(plan.recommended, items=(replace(item, n_replicas=item.n_replicas + 1),))
+    (tmp_path / "c.xlsx").write_bytes(
+        budget_workbook(replace(plan, recommended=more), scenario, origin=ORIGIN, lines=budget_lines(NO_LINES))
+    )
+    safer = Computed(tmp_path / "c.xlsx")
+    for peak_rps in PEAKS[::5]:
+        one, other_one = (each.values({PEAK: peak_rps})["Options!I4"] for each in (safer, computed))
+        assert one == other_one + 1
+    assert safer.values({CHOSEN: 1})["Months!C4"] == item.n_replicas + 1
 
 
 @pytest.mark.nightly
@@ -188,10 +219,10 @@ def test_machines_of_ones_own_cost_the_same_in_every_month_and_there_are_only_so
     (tmp_path / "b.xlsx").write_bytes(budget_workbook(own, scenario, origin=ORIGIN, lines=budget_lines(NO_LINES)))
     computed = Computed(tmp_path / "b.xlsx")
     shorter = computed.values({HOURS: 100})
-    assert float(shorter["Options!I4"]) == pytest.approx(4 * 73)
+    assert float(shorter["Options!J4"]) == pytest.approx(4 * 73)
     # One of five is spare: four carry 4 x 1,440 x 0.8.
-    assert computed.values({PEAK: 4608.0})["Options!H4"] == 5
-    assert computed.values({PEAK: 4608.5})["Options!H4"] == "beyond the table"
+    assert computed.values({PEAK: 4608.0})["Options!I4"] == 5
+    assert computed.values({PEAK: 4608.5})["Options!I4"] == "beyond the table"
     # The traffic outgrows them in the ninth month: 2,400 x 1.1^8 = 5,145.
     stored = read_values(tmp_path / "b.xlsx")
     assert stored["Months!C10"] == 5
