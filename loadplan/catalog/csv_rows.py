@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 from loadplan.errors import InputError
 
 _MAX_BYTES = 20_000_000  # a full catalogue of one provider is below 5 MB
+_MOST_ZEROS = 15  # before or behind the point; 1E+999999 is a number too, and takes a megabyte to write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,8 @@ def decimal_in(row: CsvRow, column: str) -> Decimal:
         raise cell_error(row, column, f"{text!r} is not a number", "write a plain number such as 0.1785") from None
     if not number.is_finite() or number <= 0:
         raise cell_error(row, column, f"{text} is not a number above 0", "write a number above 0")
+    if abs(number.adjusted()) > _MOST_ZEROS:
+        raise cell_error(row, column, f"{text} is no figure of a machine or a price", "write a plain number")
     return number
 
 

@@ -22,7 +22,7 @@ COLUMNS = ("InstanceType", "vCPUs", "MemoryGiB", "AcceleratorName", "Accelerator
 
 # Google's series whose machines come with GPUs.
 _GCP_GPU_HOST = re.compile(r"[ag]\d+-")
-_GPU_MIB = re.compile(r"'SizeInMiB': (\d+)")
+_GPU_MIB = re.compile(r"'SizeInMiB': (\d{1,9})\b")
 _ARCHITECTURES = {"x86_64": "x86_64", "arm64": "arm64", "i386": "x86_64"}
 
 
@@ -79,7 +79,7 @@ def price_in(row: CsvRow, column: str) -> Decimal:
         price = Decimal(row.cells[column])
     except InvalidOperation:
         raise cell_error(row, column, f"{row.cells[column]!r} is not a number", "name the right file") from None
-    if not price.is_finite():
+    if not price.is_finite() or abs(price.adjusted()) > 15:
         raise cell_error(row, column, f"{price} is not a price", "name the right file")
     return price
 

@@ -1,13 +1,17 @@
 """Price lists of SkyPilot and gpuhunt and plain ones: what of them can be used, and what is said of the rest."""
 
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loadplan.catalog.imported import imported_files, keep, read_list
 from loadplan.catalog.price_list import PriceList
+from loadplan.catalog.price_rows import price_csv
 from loadplan.catalog.reader import load_catalog
 from loadplan.catalog.validation import validated
 from loadplan.errors import EnvironmentFault, InputError
@@ -22,6 +26,8 @@ GPUHUNT = (
 )
 PLAIN = "provider,region,instance_type,purchase,currency,price_per_hour,source,date_seen"
 A10G = "\"{'Gpus': [{'Name': 'A10G', 'MemoryInfo': {'SizeInMiB': 24576}}]}\""
+
+_BYTES = st.binary(max_size=3) | st.sampled_from([b"1E+999999", b'"', b"\n"])
 
 
 def listed(folder: Path, header: str, *rows: str, provider: str | None = "aws", seen: date | None = SEEN) -> PriceList:
@@ -110,6 +116,15 @@ def test_a_gpu_is_never_added_to_a_host_and_a_host_without_its_gpu_is_left_out(t
         ("left out", "a GPU host whose price leaves out its GPU", 1),
         ("left out", "a GPU or TPU without a machine", 1),
     ]
+
+
+def test_an_on_demand_price_that_differs_between_zones_is_left_out(tmp_path: Path) -> None:
+    one = listed(
+        tmp_path, SKYPILOT, "c7i.large,,,2,4,,0.08,,us-east-1,a", "c7i.large,,,2,4,,0.09,,us-east-1,b",
+        "c7i.xlarge,,,4,8,,0.1785,,us-east-1,a",
+    )  # fmt: skip
+    assert list(prices(one)) == ["aws/us-east-1/c7i.xlarge/on_demand"]
+    assert said(one) == [("left out", "several prices or machines under one name", 1)]
 
 
 def test_gpuhunts_rows_are_read_with_zones_and_flags(tmp_path: Path) -> None:
@@ -201,6 +216,31 @@ def test_a_disk_that_takes_nothing_leaves_the_earlier_list(tmp_path: Path) -> No
     with pytest.raises(EnvironmentFault):
         keep(first, "mine", folder=blocked / "catalog")
     assert blocked.read_text() == "not a folder"
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        pytest.param(SKYPILOT, f"g5.xlarge,A10G,1.0,4.0,16.0,{A10G},1.006,0.4,us-east-1,use1-az1", id="SkyPilot"),
+        pytest.param(GPUHUNT, "g5.xlarge,us-east-1,1.006,4,16.0,1,A10G,24.0,False,,nvidia,x86,", id="gpuhunt"),
+        pytest.param(f"{PLAIN},n_vcpus,memory_gib", "aws,us-east-1,c7i.x,spot,USD,0.1,x,2026-10-01,2,4", id="plain"),
+    ],
+)
+def test_whatever_bytes_a_list_holds_it_is_read_or_refused(tmp_path: Path, header: str, row: str) -> None:
+    whole = f"{header}\n{row}\n{row}\n".encode()
+    path = tmp_path / "list.csv"
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        place=st.integers(0, len(whole) - 1), put=st.binary(max_size=3) | st.sampled_from([b"1E+999999", b'"', b"\n"])
+    )
+    def survives(place: int, put: bytes) -> None:
+        path.write_bytes(whole[:place] + put + whole[place + 1 :])
+        with suppress(InputError):
+            one = read_list(path, provider="aws", seen=SEEN, as_of=AS_OF)
+            price_csv(validated(one, as_of=AS_OF).rows)
+
+    survives()
 
 
 @pytest.mark.parametrize("name", ["../up", "", ".hidden", "a/b"])

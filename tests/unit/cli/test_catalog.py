@@ -1,6 +1,7 @@
 """`loadplan catalog`: what each of its commands prints and leaves behind."""
 
 import json
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,22 @@ def test_a_price_file_that_is_not_there_is_named(capsys: Capture, scenario: Path
     said = capsys.readouterr().err
     assert "there is no such file" in said
     assert "own.csv" in said
+
+
+def test_nothing_but_an_update_asks_the_network(
+    capsys: Capture, prices: Path, scenario: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(_: socket.socket, address: object) -> None:
+        asked.append(address)
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    scenario.with_name("own.csv").write_text(f"{HEADER}\n{ROW}\n")
+    for words in (["list"], ["show", "c7i.large"], ["diff", prices], ["validate", prices], ["import", prices]):
+        document(capsys, *words)
+    planned(capsys, scenario)
+    assert asked == []
+    document(capsys, "update", "--url", "http://127.0.0.1:9", code=4)
+    assert asked == [("127.0.0.1", 9)]
