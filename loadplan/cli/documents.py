@@ -31,6 +31,7 @@ from loadplan.machine import Machine
 from loadplan.pipeline.rental import Rental
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
+from loadplan.plan.reasons import is_near_tie
 from loadplan.profile import Profile
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.slo import Slo
@@ -237,7 +238,7 @@ def plan_document(plan: Plan) -> Document:
         "schema": "loadplan.plan/1",
         "feasible": plan.feasible,
         "recommended": None if plan.recommended is None else _fleet(plan.recommended),
-        "runners_up": [{**_fleet(fleet), "reason": fleet.reason} for fleet in plan.runners_up],
+        "runners_up": [_runner_up(fleet, plan.recommended) for fleet in plan.runners_up],
         "nearest_miss": None if plan.nearest_miss is None else _fleet(plan.nearest_miss),
         "binding_constraint": plan.binding_constraint,
         "loss": None if plan.loss is None else {**asdict(plan.loss), "is_borne": plan.loss.is_borne},
@@ -321,6 +322,12 @@ def _cell(cell: CellSummary) -> Document:
 def _axes(cell: BenchCell) -> Document:
     axes = asdict(cell)
     return {**axes.pop("execution"), **axes}
+
+
+def _runner_up(fleet: Fleet, winner: Fleet | None) -> Document:
+    """One that lost, and whether it costs at most 5 % more."""
+    near_tie = winner is not None and is_near_tie(fleet, winner)
+    return {**_fleet(fleet), "reason": fleet.reason, "is_near_tie": near_tie}
 
 
 def _fleet(fleet: Fleet) -> Document:

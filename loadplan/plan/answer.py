@@ -33,6 +33,12 @@ from loadplan.plan.sizing import usd_per_month
 from loadplan.scenario.spec import PlanRules, Scenario
 
 _N_RUNNERS_UP = 10
+_NOT_SIMULATED = Caveat(
+    code="plan.mix_not_simulated",
+    what="the fleet is of several types: it is counted on for the sum of what each carries among its own kind, and was"
+    " not simulated as a whole, nor was the loss of its replicas",
+    fix="see that the balancer weighs each replica by what it carries; or plan with plan.instance_types: one",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +115,17 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
             catalog=catalog,
         ),
     )
-    if _is_above_budget(ranked[0].fleet, rules):
-        return _above_budget(plan, ranked[0].fleet, rules)
+    mix = _cheaper_mix(every, ranked[0].fleet, peak_rps=demand.peak_rps, rules=rules)
+    cheapest = mix or ranked[0].fleet
+    if _is_above_budget(cheapest, rules):
+        return _above_budget(plan, cheapest, rules)
     plan = _with_winner(plan, ranked, demand=demand, rules=rules)
     doubts = loss_caveats(settled.loss, is_simulated=bool(ranked[0].candidate.capacity.rungs), rules=rules)
     plan = replace(plan, loss=settled.loss, caveats=(*plan.caveats, *doubts))
-    mixed = None
-    if rules.instance_types == "several":
-        mixed = _with_several_types(plan, every, demand=demand, rules=rules)
-    plan = mixed or _with_ways_to_pay(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
+    if mix is None:
+        plan = _with_ways_to_pay(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
+    else:
+        plan = _with_several_types(plan, mix, every, demand=demand, rules=rules)
     return _with_doubts_of_prices(plan, ranked, rules)
 
 
@@ -141,16 +149,24 @@ def _without_too_few(considered: Considered, *, peak_rps: float, rules: PlanRule
     )
 
 
+def _cheaper_mix(candidates: Sequence[Candidate], uniform: Fleet, *, peak_rps: float, rules: PlanRules) -> Fleet | None:
+    """The cheapest fleet of several types; None where that saves nothing, or one type is asked for."""
+    if rules.instance_types == "one":
+        return None
+    mix = cheapest_mixed(candidates, peak_rps=peak_rps, rules=rules)
+    return None if mix is None or mix.usd_per_month >= uniform.usd_per_month else mix
+
+
 def _with_several_types(
-    plan: Plan, candidates: Sequence[Candidate], *, demand: Demand, rules: PlanRules
-) -> Plan | None:
-    """The cheapest fleet of several types in the place of the best of one; None where that saves nothing.
+    plan: Plan, mix: Fleet, candidates: Sequence[Candidate], *, demand: Demand, rules: PlanRules
+) -> Plan:
+    """A fleet of several types in the place of the best of one.
 
     How it could follow the week, or be paid in other ways, is worked out for fleets of one type alone.
     """
-    mix, uniform = cheapest_mixed(candidates, peak_rps=demand.peak_rps, rules=rules), plan.recommended
-    if mix is None or uniform is None or mix.usd_per_month >= uniform.usd_per_month:
-        return None
+    uniform = plan.recommended
+    if uniform is None:
+        return plan
     mix = replace(mix, reason=why_mixed(mix, uniform))
     beaten = replace(uniform, reason=why_lost_to_mix(uniform, mix))
     return replace(
@@ -161,6 +177,7 @@ def _with_several_types(
         months=months_of(mix, candidates, demand=demand, rules=rules),
         scaling=None,
         loss=None,
+        caveats=(*plan.caveats, _NOT_SIMULATED),
     )
 
 

@@ -105,6 +105,16 @@ def test_of_mixes_at_one_price_the_one_with_fewer_replicas_is_taken(scenario: Sc
     assert bought(fleet) == ({"big": 1, "middle": 1}, Decimal("949.00"))
 
 
+def test_no_mix_takes_more_than_there_are(scenario: Scenario, offer: Offer) -> None:
+    # 2,500: of the cheap big one there are two, five small ones carry the rest: 2 x 0.20 + 5 x 0.15 an hour.
+    kinds = [
+        candidate(offer, "big", Decimal("0.20"), 1000.0, n_available=2),
+        candidate(offer, "small", Decimal("0.15"), 100.0),
+    ]
+    fleet = cheapest_mixed(kinds, peak_rps=2500.0, rules=asked(scenario, n_spare=0))
+    assert bought(fleet) == ({"big": 2, "small": 5}, Decimal("839.50"))
+
+
 KINDS = st.lists(st.builds(Kind, st.integers(1, 60), st.integers(1, 40)), min_size=1, max_size=3)
 
 

@@ -198,6 +198,15 @@ def test_a_mix_that_is_cheaper_is_shown_beside_and_recommended_on_request(scenar
     ]
 
 
+def test_a_budget_that_only_a_mix_keeps_is_kept(scenario: Scenario, offer: Offer) -> None:
+    # As above: the mix is 452.60, the best of one type 584.00.
+    asked = question(scenario, n_spare_replicas=0, instance_types="several", budget_usd_per_month=Decimal(500))
+    found = plan(replace(asked, traffic=replace(asked.traffic, peak_rps=550.0)), offer)
+    assert found.recommended is not None
+    assert found.recommended.usd_per_month == Decimal("452.60")
+    assert [caveat.code for caveat in found.caveats if caveat.code == "plan.mix_not_simulated"] != []
+
+
 def test_the_ends_of_an_interval_are_its_5th_and_95th_percentile() -> None:
     capacity = ReplicaCapacity(
         usable_capacity_rps=1200.0,
