@@ -29,14 +29,14 @@ def write_summary(
     sheet: Sheet, plan: Plan, scenario: Scenario, *, options: Options, origin: Origin, lines: Sequence[BudgetLine]
 ) -> None:
     """The answer as it stands in the sheet, beside what was planned, and what it leaves out."""
-    sheet.layout((34, 44, 44))
+    sheet.layout((34, 70, 50))
     sheet.text(0, 0, f"Budget of {scenario.name}", "title")
     sheet.text(1, 0, f"loadplan {origin.version}, run {origin.run}, oldest price of {plan.oldest_price_date}", "note")
     sheet.texts(2, ("", "now in this sheet", "as planned"), "head")
     fleet = plan.recommended or options.fleets[0]
     row = _write_figures(sheet, plan, fleet, options.fleets[0], months_now(plan, scenario, options, lines))
     for label, said in _facts(plan, scenario, fleet, lines):
-        sheet.text(row, 0, label)
+        sheet.text(row, 0, label, "wrapped")
         sheet.text(row, 1, said, "wrapped")
         row += 1
 

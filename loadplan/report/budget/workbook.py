@@ -115,7 +115,7 @@ def _write_assumptions(book: Book, sheet: Sheet, plan: Plan, inputs: Sequence[_I
 def _write_options(book: Book, sheet: Sheet, options: Options) -> None:
     sheet.layout((8, 50, 14, 10, 18, 14, 10, 10, 16, 16, 18, 8, 12, 14, 16, 100), n_frozen_rows=FIRST_ROW)
     sheet.text(0, 0, "What could be bought instead", "title")
-    sheet.text(1, 0, "The option whose months are shown (type another number to see it):")
+    sheet.text(1, 1, "option whose months are shown (or type another):")
     heads = (
         "option", "offer", "USD each", "paid by the", "one replica carries, requests/s", "evidence", "there are",
         "more to bear a loss", "replicas", "USD per month", "dearer than the cheapest", "rank", "replicas as planned",
@@ -123,8 +123,8 @@ def _write_options(book: Book, sheet: Sheet, options: Options) -> None:
     )  # fmt: skip
     sheet.texts(2, heads, "head")
     ranks = _options_column(_RANK, options)
-    sheet.formula(1, _RANK, f"=IFERROR(MATCH(1,{ranks},0),1)", now=1, style="input_count")
-    book.name_cell("Chosen_option", sheet, 1, _RANK)
+    sheet.formula(1, _PRICE, f"=IFERROR(MATCH(1,{ranks},0),1)", now=1, style="input_count")
+    book.name_cell("Chosen_option", sheet, 1, _PRICE)
     for i, fleet in enumerate(options.fleets):
         row, offer = FIRST_ROW + i, fleet.items[0].offer
         sheet.number(row, 0, i + 1, "count")
