@@ -128,7 +128,8 @@ def objectives_text(scenario: Scenario) -> str:
         of = "" if slo.class_name is None else f"{slo.class_name}: "
         limits = ", ".join(limit_text(limit) for limit in slo.limits)
         said.append(f"{of}{limits}, at most {percent(slo.max_failed_ratio)} failed")
-    return "; ".join(said)
+    at = scenario.vantage.at
+    return "; ".join(said) + ("" if at == "server" else f", measured at the {at}")
 
 
 def outside_text(delay: OutsideDelay) -> str:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
+from loadplan.fit.records import CapacityFit, StartTimes
 from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
 from loadplan.plan.scaling_records import PolicyCost, Scaling
+from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import ScalingRules, Scenario, StartUpRules
 
 TWO_MINUTES = StartUpRules(node_s=100.0, image_s=10.0, load_s=9.0, warm_up_s=1.0)
@@ -206,3 +208,25 @@ def test_the_scenario_chooses_whose_months_are_shown(scenario: Scenario, offer: 
     scaling = planned(scenario, offer, scaling=ScalingRules(policy=policy)).scaling  # type: ignore[arg-type]
     assert scaling is not None
     assert scaling.chosen == policy
+
+
+def test_what_the_benchmark_measured_of_a_start_stands_in_it_by_the_speed_of_the_offer(
+    fit: CapacityFit, scenario: Scenario, catalog: Catalog
+) -> None:
+    """0.6 s to open and 0.02 s to answer here are twice that at half the speed; what is given goes before both."""
+    start = StartTimes(load_s=0.6, first_inference_s=0.02, n_starts=3)
+    started = replace(fit, service_times=tuple(replace(law, start=start) for law in fit.service_times))
+
+    def parts(rules: StartUpRules) -> list[tuple[float, str]]:
+        asked = replace(scenario, plan=replace(scenario.plan, start_up=rules))
+        scaling = plan_fleet(fit=started, scenario=asked, catalog=catalog, as_of=date(2026, 11, 24)).scaling
+        assert scaling is not None
+        return [(part.time_s, part.basis) for part in scaling.start_up]
+
+    assert parts(StartUpRules()) == [
+        (90.0, "assumed"),
+        (30.0, "assumed"),
+        (pytest.approx(1.2), "extrapolated"),
+        (pytest.approx(0.04), "extrapolated"),
+    ]
+    assert parts(StartUpRules(load_s=3.0))[2] == (3.0, "given")

@@ -11,6 +11,7 @@ from loadplan.cli.summary import plan_lines
 from loadplan.plan.fleet import Plan
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
+from loadplan.scenario.outside import LognormalDelay, Vantage
 from loadplan.scenario.spec import ScalingRules, Scenario, StartUpRules
 from tests.unit.report.reading import everything
 
@@ -66,3 +67,15 @@ def test_the_summary_speaks_of_it_only_where_it_saves_more_than_five_percent(
     assert "by a schedule $219.03 a month (−25%), 0 minutes a week short" in line
     flat = replace(scenario, traffic=replace(scenario.traffic, week_shares=(1.0,) * 168))
     assert not [line for line in plan_lines(make_plan(flat)) if line.startswith("scale")]
+
+
+def test_the_page_says_where_the_objectives_are_measured_and_what_lies_outside(
+    scenario: Scenario, findings: Findings, provenance: Provenance
+) -> None:
+    further = replace(scenario, vantage=Vantage(at="edge", outside=LognormalDelay(p50_s=0.003, p99_s=0.012)))
+    there, here = (
+        everything(render_report(replace(findings, scenario=asked), provenance)) for asked in (further, scenario)
+    )
+    assert "p99 ≤ 50 ms, at most 0.1 % failed, measured at the edge (given)" in there
+    assert "what lies outside the replica, p50 3 ms and p99 12 ms (lognormal) (given)" in there
+    assert "outside the replica" not in here
