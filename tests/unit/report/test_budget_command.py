@@ -90,6 +90,18 @@ def test_where_nothing_is_feasible_there_is_no_bill(
     assert not (run / "budget").exists()
 
 
+@pytest.mark.parametrize(
+    ("year", "has_bill"), [pytest.param(2026, True, id="young prices"), pytest.param(2029, False, id="old ones")]
+)
+def test_a_report_comes_without_a_bill_where_its_prices_are_too_old_for_one(
+    run: Path, monkeypatch: pytest.MonkeyPatch, year: int, has_bill: bool
+) -> None:
+    monkeypatch.setattr("loadplan.pipeline.resume.utc_now", lambda: datetime(year, 11, 24, tzinfo=UTC))
+    assert run_command_line(["report", str(run), "--quiet"]) == 0
+    assert (run / "report.html").is_file()
+    assert (run / "budget.csv").is_file() is has_bill
+
+
 def test_no_bill_rests_on_a_price_that_is_too_old(run: Path, capsys: Capture) -> None:
     assert run_command_line(["budget", str(run), "--as-of", "2028-01-01"]) == 2
     said = capsys.readouterr().err

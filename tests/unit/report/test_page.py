@@ -95,6 +95,23 @@ def test_the_weakest_points_are_links_to_their_doubts(page: Page, findings: Find
     assert len(ids) == len(set(ids))
 
 
+def test_the_head_of_the_page_has_the_oldest_price(page: Page, findings: Findings) -> None:
+    assert findings.plan is not None
+    aged = replace(findings, plan=replace(findings.plan, oldest_price_date=date(2025, 2, 3)))
+    (head,) = re.findall(r"<header>(.*?)</header>", page(aged), flags=re.S)
+    assert "oldest price 2025-02-03" in head
+
+
+def test_each_fleet_says_where_its_price_is_from_and_whether_it_is_doubtful(page: Page, findings: Findings) -> None:
+    assert findings.plan is not None
+    assert findings.plan.recommended is not None
+    (item,) = findings.plan.recommended.items
+    offer = replace(item.offer, layer="project own.csv", quality="anomaly: by hand")
+    fleet = replace(findings.plan.recommended, items=(replace(item, offer=offer),))
+    text = " ".join(read(page(replace(findings, plan=replace(findings.plan, recommended=fleet)))).text)
+    assert "project own.csv (doubtful)" in text
+
+
 def test_every_stage_of_a_whole_run_is_on_the_page(page: Page, findings: Findings) -> None:
     said = everything(page(findings))
     for piece in (
