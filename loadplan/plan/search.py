@@ -4,16 +4,14 @@ Pure: the fits, the scenario and the catalogue go in, a plan comes out. The deci
 best setting is the one with the highest low end of its capacity, since that end decides how many replicas are needed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache, partial
+from functools import partial
 
-from loadplan.catalog.instance_type import CpuFamily, InstanceType
+from loadplan.catalog.instance_type import InstanceType
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.caveat import Basis
-from loadplan.fit.records import Binding, CapacityFit, SettingCapacity, StartTimes
-from loadplan.plan.accelerator import n_gpus
+from loadplan.fit.records import CapacityFit
 from loadplan.plan.answer import Considered, NearMiss, Search, answer
 from loadplan.plan.assumption import (
     balancer_assumptions,
@@ -23,8 +21,8 @@ from loadplan.plan.assumption import (
 )
 from loadplan.plan.burstable import burst_assumptions, ways_to_run
 from loadplan.plan.candidate import Candidate
+from loadplan.plan.core_capacity import CoreCapacity, Elsewhere, capacity_table, n_server_processes
 from loadplan.plan.fleet import Plan, ReplicaCapacity
-from loadplan.plan.fleet_gain import Gain, gains_of
 from loadplan.plan.hardware_doubts import hardware_caveats
 from loadplan.plan.loss import lose_spares
 from loadplan.plan.loss_record import LossOutcome
@@ -49,51 +47,18 @@ from loadplan.plan.offers import (
 from loadplan.plan.overdispersed import overdispersed_ratio
 from loadplan.plan.per_request import single_request
 from loadplan.plan.reasons import limit_words
-from loadplan.plan.roofline import NO_COSTS, Costs, computes_in_int8, has_peak_for, inference_ratio
+from loadplan.plan.roofline import NO_COSTS, Costs
 from loadplan.plan.sizing import multiple_of
 from loadplan.plan.transfer import (
-    SAME_MACHINE,
-    THREAD_CORE_SHARE,
-    UNPLACED,
-    CapacityRange,
     PredictedP99,
-    SpeedRatio,
     cautious_quantile_s,
-    host_speed_ratio,
-    inference_share,
     latency_elsewhere,
-    speed_ratio,
-    transferred_capacity,
     transferred_p99,
     waits_of,
 )
-from loadplan.plan.transfer_misses import TransferMisses, shares_of, transfer_misses
+from loadplan.plan.transfer_misses import TransferMisses, transfer_misses
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Elsewhere:
-    """Hardware that was not measured."""
-
-    family: CpuFamily | None  # None: nothing is known of its processor
-    has_gpu: bool  # the same as was measured
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _CoreCapacity:
-    """One setting on one kind of core, or on one GPU of a kind of host."""
-
-    here: SettingCapacity
-    speed: SpeedRatio
-    there: CapacityRange  # of one server process
-    basis: Basis
-    measured_on: str | None  # the type or the GPU whose profile this rests on; None: the machine at hand
-    binding: Binding | None  # where there are classes
-    server_bytes: int | None  # memory of one server process; None: nobody looked
-    gain_of: Callable[[int], Gain]  # from the processes of a replica
-    fit: CapacityFit  # of the machine that was measured
-    start: StartTimes | None  # of one server process; None: no start was measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +66,7 @@ class _Miss:
     """A setting on an offer on which the objectives don't hold at any rate, and by how much."""
 
     offer: Offer
-    core: _CoreCapacity
+    core: CoreCapacity
     limit: LatencyLimit  # the one that is missed most
     class_name: str | None  # whose limit it is; None: that of all requests
     latency_s: float  # at the lowest rate that was fitted, by the low end of the speed and the high end of the latency
@@ -160,19 +125,19 @@ def _considered(
     scenario: Scenario, offers: tuple[Offer, ...], grounds: Sequence[Ground], costs: Costs, missed: TransferMisses
 ) -> Considered:
     objectives = scenario.objectives
-    tables = {ground.label: _capacity_table(ground, objectives, costs, missed) for ground in grounds[:-1]}
-    table_here = _capacity_table(grounds[-1], objectives, costs, missed)
+    tables = {ground.label: capacity_table(ground, objectives, costs, missed) for ground in grounds[:-1]}
+    table_here = capacity_table(grounds[-1], objectives, costs, missed)
     reasons: list[tuple[Offer, str]] = []
     candidates: list[Candidate] = []
     misses: list[_Miss] = []
     for offer in offers:
         ground = nearest_ground(offer, grounds)
         reason = _why_unknown(offer, ground) or why_not_plannable(offer)
-        cores: tuple[_CoreCapacity, ...] = ()
+        cores: tuple[CoreCapacity, ...] = ()
         if ground is not None and reason is None:
             capacities_on = table_here if ground.is_here else tables[ground.label]
             cores = capacities_on(_elsewhere(offer, ground))
-        fitting = [core for core in cores if _n_server_processes(offer.instance_type, core) > 0]
+        fitting = [core for core in cores if n_server_processes(offer.instance_type, core) > 0]
         carrying = [core for core in fitting if core.there.low > 0.0]
         if carrying:
             best = _candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type)), scenario)
@@ -208,12 +173,12 @@ def _certainty_ratio(fit: CapacityFit) -> float:
     return max(best.usable_capacity_rps_low / best.usable_capacity_rps, 0.01)
 
 
-def _elsewhere(offer: Offer, ground: Ground) -> _Elsewhere | None:
+def _elsewhere(offer: Offer, ground: Ground) -> Elsewhere | None:
     """The offer as hardware that was not measured; None where it is of the ground's own type."""
     if offer.type_name == ground.type_name:
         return None
     own = offer.instance_type
-    return _Elsewhere(family=own.cpu_family, has_gpu=own.accelerator is not None)
+    return Elsewhere(family=own.cpu_family, has_gpu=own.accelerator is not None)
 
 
 def _why_unknown(offer: Offer, ground: Ground | None) -> str | None:
@@ -230,7 +195,7 @@ def _why_unknown(offer: Offer, ground: Ground | None) -> str | None:
     return None
 
 
-def _why_none(instance_type: InstanceType, cores: Sequence[_CoreCapacity], *, fits: bool) -> str:
+def _why_none(instance_type: InstanceType, cores: Sequence[CoreCapacity], *, fits: bool) -> str:
     if not cores:
         return "nothing is known of eight-bit arithmetic on its processor, and nothing else was measured"
     if not fits:
@@ -244,108 +209,9 @@ def _why_none(instance_type: InstanceType, cores: Sequence[_CoreCapacity], *, fi
     return f"no setting is sure to meet the objectives on its {processor}"
 
 
-def _capacity_table(
-    ground: Ground, objectives: Sequence[Slo], costs: Costs, missed: TransferMisses
-) -> Callable[[_Elsewhere | None], tuple[_CoreCapacity, ...]]:
-    """Every setting of the fit elsewhere, each kind of hardware worked out once; None stands for the ground's own.
-
-    Elsewhere a GPU's settings go to GPUs alone, and a processor's to machines without one: whoever rents a GPU to let
-    it stand idle has to have measured that it does. Eight-bit graphs go where the catalogue knows what the processor
-    does with them.
-    """
-    gains = cache(partial(gains_of, ground.fit))
-
-    @cache
-    def capacities_on(there: _Elsewhere | None) -> tuple[_CoreCapacity, ...]:
-        return tuple(
-            _core_capacity(
-                ground,
-                capacity,
-                there,
-                objectives,
-                _speed(ground, capacity, there, costs, missed),
-                gains(capacity.setting.execution.provider),
-            )
-            for capacity in ground.fit.capacities
-            if there is None or _goes_there(ground, capacity, there)
-        )
-
-    return capacities_on
-
-
-def _goes_there(ground: Ground, capacity: SettingCapacity, there: _Elsewhere) -> bool:
-    execution = capacity.setting.execution
-    if there.has_gpu or not execution.is_on_cpu:
-        return there.has_gpu != execution.is_on_cpu
-    return ground.family is None or there.family is None or has_peak_for(execution, ground.family, there.family)
-
-
-def _speed(
-    ground: Ground, capacity: SettingCapacity, there: _Elsewhere | None, costs: Costs, missed: TransferMisses
-) -> SpeedRatio:
-    if there is None:
-        return SAME_MACHINE
-    here, share = ground.family, inference_share(ground.fit, capacity)
-    if there.has_gpu:
-        return host_speed_ratio(here, there.family, inference_share=share)
-    if here is None or there.family is None:
-        return UNPLACED
-    return speed_ratio(
-        here,
-        there.family,
-        inference_share=share,
-        inference=inference_ratio(
-            here,
-            there.family,
-            shares_of(ground.fit, capacity, costs),
-            is_int8=computes_in_int8(capacity.setting.execution),
-        ),
-        missed=missed.factor(here, there.family),
-    )
-
-
-def _core_capacity(
-    ground: Ground,
-    capacity: SettingCapacity,
-    there: _Elsewhere | None,
-    objectives: Sequence[Slo],
-    speed: SpeedRatio,
-    gain_of: Callable[[int], Gain],
-) -> _CoreCapacity:
-    law = next((law for law in ground.fit.service_times if law.execution == capacity.setting.execution), None)
-    return _CoreCapacity(
-        here=capacity,
-        speed=speed,
-        there=transferred_capacity(capacity, speed, objectives),
-        basis=ground.fit.basis if there is None else "extrapolated",
-        measured_on=None if ground.is_here else ground.label,
-        binding=capacity.binding if ground.fit.classes else None,
-        server_bytes=None if law is None else law.server_bytes,
-        start=None if law is None else law.start,
-        gain_of=gain_of,
-        fit=ground.fit,
-    )
-
-
-def _n_server_processes(instance_type: InstanceType, core: _CoreCapacity) -> int:
-    """How many server processes of a setting fill the whole cores of a type, or its GPUs; 0 where none fits.
-
-    One process has a GPU for itself: what several would make of one isn't known from one. And all of them must fit
-    into the memory that is usable.
-    """
-    family = instance_type.cpu_family
-    # A type of which nothing is known is this machine's own; its vCPUs are taken for threads, the lesser of the two.
-    core_share = 1.0 if family is not None and family.vcpu_is == "core" else THREAD_CORE_SHARE
-    execution = core.here.setting.execution
-    n_on_cores = int(instance_type.n_vcpus * core_share) // (execution.n_threads * execution.n_sessions)
-    n_fitting = n_on_cores if execution.is_on_cpu else min(n_on_cores, n_gpus(instance_type))
-    held = n_held(instance_type, core.server_bytes)
-    return n_fitting if held is None else min(n_fitting, held)
-
-
-def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, float, int, float]:
+def _goodness(instance_type: InstanceType, core: CoreCapacity) -> tuple[float, float, int, float]:
     """What the best setting of an offer has most of: capacity; among equals smaller batches and shorter windows."""
-    n_processes = _n_server_processes(instance_type, core)
+    n_processes = n_server_processes(instance_type, core)
     gain, serving = core.gain_of(n_processes), core.here.setting.serving
     return (
         n_processes * core.there.low * gain.low,
@@ -355,8 +221,8 @@ def _goodness(instance_type: InstanceType, core: _CoreCapacity) -> tuple[float, 
     )
 
 
-def _candidate(offer: Offer, core: _CoreCapacity, scenario: Scenario) -> Candidate:
-    n_processes = _n_server_processes(offer.instance_type, core)
+def _candidate(offer: Offer, core: CoreCapacity, scenario: Scenario) -> Candidate:
+    n_processes = n_server_processes(offer.instance_type, core)
     gain = core.gain_of(n_processes)
     # Where the objectives hold at no rate this sizes a near miss, by what its servers could answer at all.
     sizing_rps = n_processes * gain.low * (core.there.low or core.speed.low * core.here.saturated_rps)
@@ -382,9 +248,7 @@ def _candidate(offer: Offer, core: _CoreCapacity, scenario: Scenario) -> Candida
     )
 
 
-def _lose(
-    core: _CoreCapacity, scenario: Scenario, n_processes: int, n_replicas: int, used: float
-) -> LossOutcome | None:
+def _lose(core: CoreCapacity, scenario: Scenario, n_processes: int, n_replicas: int, used: float) -> LossOutcome | None:
     """What the loss of the spares does on the machine that was measured, of whose capacity the rest uses this share."""
     gain = core.gain_of(n_processes)
     n_worth = n_processes * gain.low * float(multiple_of(n_replicas - scenario.plan.n_spare_replicas, gain.rungs))
@@ -392,12 +256,12 @@ def _lose(
     return lose_spares(core.fit, core.here, scenario, n_replicas=n_replicas, n_processes=n_processes, rate_rps=rate_rps)
 
 
-def _replica_p99(core: _CoreCapacity, n_worth: float, rate_rps: float) -> PredictedP99 | None:
+def _replica_p99(core: CoreCapacity, n_worth: float, rate_rps: float) -> PredictedP99 | None:
     """Of a replica that carries as much as so many processes alone."""
     return transferred_p99(core.here, core.speed, rate_rps=rate_rps / n_worth)
 
 
-def _miss(offer: Offer, core: _CoreCapacity, objectives: Sequence[Slo]) -> _Miss:
+def _miss(offer: Offer, core: CoreCapacity, objectives: Sequence[Slo]) -> _Miss:
     window_s, idle = core.here.setting.serving.batch_window_s, core.here.curve[0]
     missed = [
         _Miss(
