@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from loadplan.cli.figures import Document, figure
 from loadplan.plan.outlook import Case, Choice, FrontPoint, Outlook, PerRequest, Relaxation, Today, UnitCosts
-from loadplan.report.outlook_text import choice_text, relaxation_text, today_text, unit_costs_text
+from loadplan.report.outlook_text import choice_text, per_request_text, relaxation_text, today_text, unit_costs_text
 from loadplan.report.view import usd
 
 _N_RELAXATIONS = 3
@@ -33,7 +33,7 @@ def outlook_document(outlook: Outlook | None) -> Document | None:
 
 
 def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
-    """Label and text of what matters at once: unit costs, today, a cheaper mix, rules to relax."""
+    """Label and text of what matters at once: unit costs, today, a cheaper mix or service, rules to relax."""
     if outlook is None:
         return []
     lines = []
@@ -44,6 +44,7 @@ def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
     if outlook.mixed is not None:
         said = f"{choice_text(outlook.mixed)}, {usd(outlook.mixed.usd_per_month)} a month"
         lines.append(("or mix", f"{said} (plan.instance_types: several)"))
+    lines += [("or rent", per_request_text(one)) for one in outlook.per_request[:1] if one.usd_less_per_month > 0]
     lines += [("relax", relaxation_text(one)) for one in outlook.relaxations[:_N_RELAXATIONS]]
     return lines
 
@@ -86,5 +87,5 @@ def _relaxation(relaxation: Relaxation) -> Document:
 
 
 def _per_request(service: PerRequest) -> Document:
-    money = ("usd_per_month", "usd_per_month_low", "usd_per_month_high")
+    money = ("usd_per_month", "usd_per_month_low", "usd_per_month_high", "usd_less_per_month")
     return {**asdict(service), **{name: f"{getattr(service, name):.2f}" for name in money}}

@@ -9,18 +9,25 @@ from loadplan.catalog.price import Catalog
 from loadplan.plan.answer import Considered, Search, answer
 from loadplan.plan.chance import chance_of
 from loadplan.plan.demand import read_demand
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.fleet import Assumption, Fleet, Plan
 from loadplan.plan.footprint import footprint_of
 from loadplan.plan.mixed import cheapest_mixed
 from loadplan.plan.outlook import Choice, Outlook, PerRequest, Relaxation
 from loadplan.plan.pareto import cost_latency_front
-from loadplan.plan.per_request import paid_by_request
-from loadplan.plan.ranking import best_of_each_type
+from loadplan.plan.per_request import KEEP_ALIVE_S, paid_by_request
+from loadplan.plan.ranking import Ranked, best_of_each_type
 from loadplan.plan.relaxing import looser_limits, within_budget
 from loadplan.plan.sensitivity import Asked, cases, choice_of, switches
 from loadplan.plan.today import check_today, today_beside
 from loadplan.plan.unit_costs import unit_costs
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.spec import PlanRules, Scenario
+
+_KEEP_ALIVE = Assumption(
+    name="an environment that is paid by the request stays warm without one",
+    value=KEEP_ALIVE_S,
+    unit="s",
+    source="assumed: no provider promises it",
+)
 
 
 def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -> Plan:
@@ -42,7 +49,7 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
     if plan.recommended is None:
         relaxations = _relaxations(considered, scenario, search)
         return replace(plan, outlook=Outlook(today=today, relaxations=relaxations))
-    ranked = tuple(best_of_each_type(considered.candidates, peak_rps=peak_rps, rules=rules))
+    ranked = _ranked(plan.recommended, considered, peak_rps=peak_rps, rules=rules)
     asked = Asked(scenario=scenario, considered=considered, search=search, ranked=ranked)
     footprint, footprint_reason = footprint_of(
         plan.recommended,
@@ -66,7 +73,17 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         front=cost_latency_front(ranked, peak_rps=peak_rps, rules=rules),
         today=today,
     )
-    return replace(plan, outlook=outlook)
+    assumed = (_KEEP_ALIVE,) if per_request else ()
+    return replace(plan, outlook=outlook, assumptions=(*plan.assumptions, *assumed))
+
+
+def _ranked(planned: Fleet, considered: Considered, *, peak_rps: float, rules: PlanRules) -> tuple[Ranked, ...]:
+    """The best fleet of each type, the recommended one first: that it bears a loss may have cost it a replica."""
+    ranked = best_of_each_type(considered.candidates, peak_rps=peak_rps, rules=rules)
+    if len(planned.items) > 1:
+        return tuple(ranked)
+    own = [replace(one, fleet=planned) for one in ranked if one.candidate.offer == planned.items[0].offer]
+    return (*own, *(one for one in ranked if one.candidate.offer != planned.items[0].offer))
 
 
 def _per_request(

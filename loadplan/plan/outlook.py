@@ -114,6 +114,7 @@ class PerRequest:
     usd_per_month: Decimal  # at the mean rate over the week
     usd_per_month_low: Decimal  # if its processor is as much faster than the one measured as may be
     usd_per_month_high: Decimal
+    usd_less_per_month: Decimal  # than the fleet; negative: it is dearer
     break_even_rps: float  # mean rate below which it is cheaper than the fleet
     memory_mb: float
     billed_s: float  # of each request

@@ -95,10 +95,12 @@ def _service(service: PayPerRequest, single: SingleRequest, load: _Load) -> PerR
         for factor in (1.0 / UNPLACED_FACTOR, 1.0, UNPLACED_FACTOR)
     )
     n_requests = Decimal(str(load.demand.mean_rps)) * load.s_per_month
+    usd = (n_requests * middle).quantize(_CENT, rounding=ROUND_HALF_UP)
     quiet_rps = min(rate for rate in load.demand.hourly_rps if rate > 0.0)
     return PerRequest(
         service=f"{service.provider} {service.service} ({service.architecture})",
-        usd_per_month=(n_requests * middle).quantize(_CENT, rounding=ROUND_HALF_UP),
+        usd_per_month=usd,
+        usd_less_per_month=load.fleet_usd_per_month - usd,
         usd_per_month_low=(n_requests * low).quantize(_CENT, rounding=ROUND_HALF_UP),
         usd_per_month_high=(n_requests * high).quantize(_CENT, rounding=ROUND_HALF_UP),
         break_even_rps=float(load.fleet_usd_per_month / middle / load.s_per_month),

@@ -58,6 +58,9 @@ def _facts(outlook: Outlook) -> list[tuple[str, str]]:
         mixed = outlook.mixed
         said = f"{choice_text(mixed)} would cost {usd(mixed.usd_per_month)} a month"
         rows.append(("several types", f"{said}; `plan.instance_types: several` allows it"))
+    rows += [
+        ("paid by the request", per_request_text(one)) for one in outlook.per_request[:1] if one.usd_less_per_month > 0
+    ]
     if outlook.footprint is not None:
         rows.append(("energy", footprint_text(outlook.footprint)))
     else:

@@ -43,6 +43,7 @@ def test_the_bill_is_memory_times_duration_and_a_fee(scenario: Scenario) -> None
     )
     assert (found.usd_per_month, found.billed_s, found.memory_mb) == (Decimal("59.13"), 0.005, 2000.0)
     assert found.break_even_rps == pytest.approx(1e9 / (3600 * 730))
+    assert found.usd_less_per_month == Decimal("240.87")
     assert found.usd_per_month_low < found.usd_per_month < found.usd_per_month_high
     assert found.allowed_ratio == 0.01
 
