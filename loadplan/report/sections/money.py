@@ -53,7 +53,7 @@ def _prices(plan: Plan, fleet: Fleet, rules: PlanRules) -> Facts:
             ("a month is", f"{plan.hours_per_month} hours (given)"),
             ("interval", cost_range_text(plan, fleet, rules)),
             ("oldest price compared", f"{plan.oldest_price_date or 'none'}, catalogue {plan.catalog_version}"),
-            ("left out", "load balancer, disk, control plane, data transfer, taxes, discounts"),
+            ("left out", "load balancer, disk, control plane, data transfer, taxes, negotiated discounts"),
         )
     )
 

@@ -48,9 +48,15 @@ def _table(mix: PurchaseMix) -> Table:
             number("USD a month"),
             text("source of the price"),
         ),
-        rows=(*parts, ("the mix", "", "", "", usd(mix.usd_per_month), ""), always),
+        rows=(*parts, _total(mix), always),
         marked=(len(mix.items),),
     )
+
+
+def _total(mix: PurchaseMix) -> tuple[str, ...]:
+    n_replicas = sum(item.n_replicas for item in mix.items)
+    hours = sum(item.n_replicas * item.hours_ratio for item in mix.items) / n_replicas
+    return "the mix", f"{n_replicas:,}", percent(float(hours)), "mixed", usd(mix.usd_per_month), "as above"
 
 
 def _row(before: str, offer: Offer, n_replicas: int, hours: str, cost: str) -> tuple[str, ...]:
