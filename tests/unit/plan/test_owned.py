@@ -91,13 +91,13 @@ def test_owned_hardware_wins_only_when_sunk(
 
 
 def test_a_month_of_a_price_that_no_hour_divides_is_exact_all_the_same(scenario: Scenario, offer: Offer) -> None:
-    # 1 / 730 has no end in decimals; four machines at 1.00 a month cost 4.00 all the same.
+    # 2 / 730 has no end in decimals; four machines at 2.00 a month cost 8.00 all the same.
     cheap = replace(
-        RACK, is_sunk=True, power_watts=Decimal(0), operations_usd_per_month=Decimal(1), rack_usd_per_month=Decimal(0)
+        RACK, is_sunk=True, power_watts=Decimal(0), operations_usd_per_month=Decimal(2), rack_usd_per_month=Decimal(0)
     )
     fleet = plan(allowing(scenario, cheap), [offer]).recommended
     assert fleet is not None
-    assert fleet.usd_per_month == Decimal(4)
+    assert fleet.usd_per_month == Decimal(8)
 
 
 def test_a_fifth_more_for_ones_own_is_a_fifth_more_a_month(scenario: Scenario, offer: Offer) -> None:

@@ -124,6 +124,12 @@ def test_a_fleet_of_nothing_but_spot_is_never_recommended(scenario: Scenario, of
     ]
 
 
+def test_where_spot_saves_nothing_none_is_bought(scenario: Scenario, offer: Offer) -> None:
+    mix = mix_of(plan(scenario, offer, spare(offer, "0.10"), gone="0"))
+    assert [(item.offer.purchase, item.n_replicas) for item in mix.items] == [("on_demand", 4)]
+    assert mix.reason == "spot would not be cheaper"
+
+
 def test_what_it_assumes_of_interruptions_is_told(scenario: Scenario, offer: Offer) -> None:
     told = {one.name: one.value for one in plan(scenario, offer, spare(offer, "0.03")).assumptions}
     assert told["share of the spot replicas that may be interrupted at once"] == 0.25
