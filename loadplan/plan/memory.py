@@ -2,7 +2,7 @@
 
 The decision a reader would question: nominal memory is not usable memory. Firmware and hypervisor keep a part, for
 which Karpenter, which buys such machines by the thousand, reckons 7.5 % (its `vmMemoryOverheadPercent`), and the system
-and its agents take half a gibibyte. Both are assumed here.
+and its agents take half a gibibyte. Both are assumed where the catalogue doesn't tell what is left of a type.
 """
 
 from loadplan.catalog.instance_type import InstanceType
@@ -13,7 +13,9 @@ _GIB = 2**30
 
 
 def usable_gib(instance_type: InstanceType) -> float:
-    """What is left of the nominal memory for servers."""
+    """What is left of the nominal memory for servers, as the catalogue tells it or else as it is assumed."""
+    if instance_type.usable_memory_gib is not None:
+        return instance_type.usable_memory_gib
     return max(instance_type.memory_gib * (1.0 - KEPT_RATIO) - SYSTEM_GIB, 0.0)
 
 

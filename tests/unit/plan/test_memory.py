@@ -32,6 +32,12 @@ def test_of_eight_gib_six_point_nine_are_usable(offer: Offer) -> None:
     assert usable_gib(replace(offer.instance_type, memory_gib=0.4)) == 0.0
 
 
+def test_what_the_catalogue_tells_of_a_machine_goes_before_what_is_assumed(offer: Offer) -> None:
+    told = replace(offer.instance_type, usable_memory_gib=6.42)
+    assert usable_gib(told) == 6.42
+    assert n_held(told, int(2.2 * GIB)) == 2
+
+
 @pytest.mark.parametrize(("server_gib", "n_processes"), [(None, 4), (1.0, 4), (1.9, 3), (3.0, 2)])
 def test_no_more_servers_are_planned_on_a_machine_than_its_memory_holds(
     fit: CapacityFit, scenario: Scenario, catalog: Catalog, server_gib: float | None, n_processes: int
