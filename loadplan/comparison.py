@@ -17,13 +17,14 @@ from typing import Literal
 import numpy as np
 
 from loadplan.bench.compare import CHANGE_ALLOWED_RATIO, BenchComparison, compare_benches
+from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.plan.sizing import n_replicas_needed
 from loadplan.report.findings import Findings
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.spec import PlanRules, Scenario
 from loadplan.stats import Interval, ratio_test
 from loadplan.trial import setting_capacity
 from loadplan.verify import verdict_word
@@ -173,7 +174,8 @@ def _consequences(base: Findings, head: Findings, changes: Sequence[Change], par
         return []
     names = [[item.offer.name for item in fleet.items] for fleet in (before, after)]
     if names[0] != names[1]:
-        return [Change(cause="choice", what=_other_choice(base.plan, head.plan), usd_per_month=None)]
+        other = Change(cause="choice", what=_other_choice(base.plan, head.plan), usd_per_month=None)
+        return [*_new_prices(before, head.plan), other]
     found = [
         Change(
             cause="price",
@@ -213,20 +215,25 @@ def _parts(base: Findings, head: Findings) -> dict[str, Decimal]:
     if len(before.items) != 1 or [i.offer.name for i in before.items] != [i.offer.name for i in after.items]:
         return {}
     (was,), (now,) = before.items, after.items
-    capacity = before.capacity.usable_capacity_rps_low
     rules, new_rules = base.scenario.plan, head.scenario.plan
-    if capacity <= 0.0 or n_replicas_needed(base.plan.peak_rps, capacity, rules=rules) != was.n_replicas:
-        return {}  # something else decided the count, such as memory
+    if before.capacity.usable_capacity_rps_low <= 0.0 or _n_needed(before, base.plan.peak_rps, rules) != was.n_replicas:
+        return {}  # something else decided the count
     hours, new_hours = base.plan.hours_per_month, head.plan.hours_per_month
     by_price = now.offer.usd_per_hour * was.n_replicas * hours
-    by_traffic = now.offer.usd_per_hour * n_replicas_needed(head.plan.peak_rps, capacity, rules=rules) * hours
-    by_rules = now.offer.usd_per_hour * n_replicas_needed(head.plan.peak_rps, capacity, rules=new_rules) * new_hours
+    by_traffic = now.offer.usd_per_hour * _n_needed(before, head.plan.peak_rps, rules) * hours
+    by_rules = now.offer.usd_per_hour * _n_needed(before, head.plan.peak_rps, new_rules) * new_hours
     return {
         "price": by_price - before.usd_per_month,
         "traffic": by_traffic - by_price,
         "rules": by_rules - by_traffic,
         "capacity": after.usd_per_month - by_rules,
     }
+
+
+def _n_needed(fleet: Fleet, peak_rps: float, rules: PlanRules) -> int:
+    """Replicas of this fleet's kind for another peak or by other rules."""
+    one = fleet.capacity
+    return n_replicas_needed(peak_rps, one.usable_capacity_rps_low, rules=rules, rungs=one.rungs) + one.n_more
 
 
 def _rules(before: Scenario, after: Scenario) -> str:
@@ -265,13 +272,38 @@ def _other_choice(before: Plan | None, after: Plan | None) -> str:
     return f"{said}, which would now cost ${lost.usd_per_month:,.2f}: {lost.reason}"
 
 
+def _new_prices(before: Fleet, after: Plan | None) -> list[Change]:
+    """Of what the first run bought, as far as the second plan names the offer at all."""
+    fleets = () if after is None else (*((after.recommended,) if after.recommended else ()), *after.runners_up)
+    now = {item.offer.name: item.offer.usd_per_hour for fleet in fleets for item in fleet.items}
+    return [
+        Change(
+            cause="price",
+            what=f"{one.offer.name} {_from_to(one.offer.usd_per_hour, now[one.offer.name])} USD an hour",
+            usd_per_month=None,
+        )
+        for one in before.items
+        if now.get(one.offer.name, one.offer.usd_per_hour) != one.offer.usd_per_hour
+    ]
+
+
 def _benches(base: Findings, head: Findings, allowed_ratio: float) -> tuple[BenchComparison | None, str | None]:
     if base.bench is None or head.bench is None:
         return None, "one of the runs has no benchmark"
+    if _is_same(base.bench, head.bench):
+        return None, "both runs rest on the same benchmark"
     try:
         return compare_benches(base.bench, head.bench, allowed_ratio=allowed_ratio), None
     except (InputError, InvalidMeasurement) as error:  # such as single visits
         return None, error.what
+
+
+def _is_same(base: BenchRun, head: BenchRun) -> bool:
+    """Whether it is one sweep, which a later run took over."""
+    pairs = list(zip(base.rounds, head.rounds, strict=False))
+    return len(base.rounds) == len(head.rounds) and all(
+        np.array_equal(was.service_times_s, now.service_times_s) for was, now in pairs
+    )
 
 
 def _capacity(base: Findings, head: Findings) -> MeasuredChange | None:

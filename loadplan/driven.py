@@ -8,7 +8,6 @@ that quarter is the headroom that was asked for, or the rest that whole replicas
 counted in replicas: how many would do if each carries what it was seen to carry.
 """
 
-import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -18,7 +17,7 @@ from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
 from loadplan.plan.fleet import Fleet
-from loadplan.plan.sizing import as_written, usd_per_month
+from loadplan.plan.sizing import multiple_of, n_replicas_needed, usd_per_month
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment
 from loadplan.stats import Interval, quantile_interval, supported_percentile
@@ -109,17 +108,17 @@ def judge_share(
 def judge_sharpness(driven: ShareVerdict, fleet: Fleet, scenario: Scenario) -> Sharpness:
     """What the run at a quarter more says of the fleet's size.
 
-    With k of n replicas gone each is offered peak / (n - k), and was seen to bear 1.25 times that, of which the
-    headroom h is to be kept free: ceil((n - k) / (1.25 (1 - h))) + k would do. With h of a fifth or more that is n.
+    With k of n replicas gone the rest carry the peak, and each was seen to bear 1.25 times its part, of which the
+    headroom h is to be kept free: ceil((n - k) / (1.25 (1 - h))) + k would do, but for what a balancer costs a larger
+    fleet. With h of a fifth or more that is n.
     """
     n_planned = sum(item.n_replicas for item in fleet.items)
     if driven.outcome != "met" or len(fleet.items) != 1:
         return Sharpness(driven=driven, n_replicas=n_planned, n_would_do=None, usd_per_month_less=None)
-    rules = scenario.plan
-    carrying = (n_planned - rules.n_spare_replicas) / (
-        as_written(SHARPNESS_RATIO) * (1 - as_written(rules.headroom_ratio))
-    )
-    n_would_do = min(n_planned, max(rules.n_min_replicas, math.ceil(carrying) + rules.n_spare_replicas))
+    rules, capacity = scenario.plan, fleet.capacity
+    carried = float(multiple_of(n_planned - rules.n_spare_replicas, capacity.rungs))  # replicas' worth
+    least = n_replicas_needed(carried, SHARPNESS_RATIO, rules=rules, rungs=capacity.rungs) + capacity.n_more
+    n_would_do = min(n_planned, least)
     saved = usd_per_month(fleet.items[0].offer, n_planned - n_would_do, rules=rules)
     return Sharpness(driven=driven, n_replicas=n_planned, n_would_do=n_would_do, usd_per_month_less=saved)
 

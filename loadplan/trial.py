@@ -49,7 +49,7 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario, *, repli
         plan: what to verify.
         fit: the laws of the machine that was measured.
         scenario: with the arrivals and the objectives.
-        replica: what is driven; one of the recommended fleet itself is offered its part of the peak.
+        replica: what is driven; one of the recommended fleet is offered the share of its capacity that the plan uses.
 
     Raises:
         ObjectiveMissed: when there is no plan to verify, or it rests on given capacities and names no setting.
@@ -72,11 +72,9 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario, *, repli
         )
     capacity = setting_capacity(fit, setting)
     process_rps = fleet.utilisation_ratio_degraded * capacity.usable_capacity_rps
-    rate = (
-        process_rps
-        if replica == HERE
-        else plan.peak_rps / (sum(item.n_replicas for item in fleet.items) - plan.n_spare_replicas)
-    )
+    # As large a share of what a replica of the fleet is sized on: behind a balancer more than its part of the peak.
+    replica_rps = fleet.utilisation_ratio_degraded * fleet.capacity.usable_capacity_rps_low
+    rate = process_rps if replica == HERE else replica_rps
     return LoadSpec(
         name="verification",
         purpose="verification",

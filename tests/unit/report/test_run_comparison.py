@@ -110,6 +110,20 @@ def test_another_choice_is_told_with_the_reason_why_the_first_one_lost(findings:
     assert change.what.endswith("which would now cost $999.00: it costs more")
 
 
+def test_a_price_that_made_the_choice_is_told_beside_it(findings: Findings) -> None:
+    assert findings.plan is not None
+    assert findings.plan.recommended is not None
+    first, second = findings.plan.recommended, findings.plan.runners_up[0]
+    (item,) = first.items
+    offer = replace(item.offer, usd_per_hour=Decimal("9.99"))
+    lost = replace(first, items=(replace(item, offer=offer),))
+    after = replace(findings, plan=replace(findings.plan, recommended=second, runners_up=(lost,)))
+    found = compare_runs(findings, after, names=NAMES)
+    assert [one.cause for one in found.changes] == ["price", "choice"]
+    assert found.changes[0].what == f"{offer.name} {item.offer.usd_per_hour} → 9.99 USD an hour"
+    assert found.bench_absent == "both runs rest on the same benchmark"
+
+
 def slower(run: LoadRun, ratio: float) -> LoadRun:
     log = run.requests
     return replace(run, requests=replace(log, done_s=log.due_s + ratio * (log.done_s - log.due_s)))
