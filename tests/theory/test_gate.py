@@ -79,6 +79,11 @@ def test_the_same_code_fails_in_none_of_forty_gates_and_fifteen_percent_in_nine_
     assert slower[0] == 0
 
 
+def test_a_little_slower_than_is_allowed_to_be_seldom_fails() -> None:
+    """By 3.5 %, which a queue makes 4 to 5 % of the answers, where 5 % is allowed: 1 % at most, 3 of 40 beyond chance."""
+    assert codes(gates(40, head_ratio=1.035))[1] <= 2
+
+
 @pytest.mark.nightly
 def test_of_two_hundred_gates_on_the_same_code_two_at_most_fail_and_of_a_slower_one_180_do() -> None:
     same, slower = codes(gates(200, head_ratio=1.0)), codes(gates(200, head_ratio=1.15))
