@@ -79,9 +79,9 @@ def test_the_same_code_fails_in_none_of_forty_gates_and_fifteen_percent_in_nine_
     assert slower[0] == 0
 
 
-def test_a_little_slower_than_is_allowed_to_be_seldom_fails() -> None:
-    """By 3.5 %, which a queue makes 4 to 5 % of the answers, where 5 % is allowed: 1 % at most, 3 of 40 beyond chance."""
-    assert codes(gates(40, head_ratio=1.035))[1] <= 2
+def test_as_much_slower_as_is_allowed_seldom_fails() -> None:
+    """By 5 %, which a queue makes some 6 % of the answers: at that point a gate of no level fails in every second."""
+    assert codes(gates(40, head_ratio=1.05))[1] <= 5
 
 
 @pytest.mark.nightly
