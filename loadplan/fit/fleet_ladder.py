@@ -18,6 +18,7 @@ from itertools import accumulate
 import numpy as np
 
 from loadplan.execution import Setting
+from loadplan.fit.batching import best_of_each_device
 from loadplan.fit.fleet_capacity import fleet_in, holds_in, saturated_fleet_rps
 from loadplan.fit.rate_search import HIGHEST_RATIO, highest_near_rps, highest_rps
 from loadplan.fit.records import Balancer, CapacityFit, FleetCapacity, SettingCapacity
@@ -45,29 +46,17 @@ def with_fleets(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     """The same fit, the best setting of each device with what whole fleets of it carry within the objectives."""
     rules = scenario.fleet
     balancer = Balancer(balancing=rules.balancing, connections_per_process=rules.connections_per_process)
-    best: dict[str, SettingCapacity] = {}
-    for capacity in fit.capacities:
-        provider = capacity.setting.execution.provider
-        if provider not in best or _goodness(capacity) > _goodness(best[provider]):
-            best[provider] = capacity
+    best = best_of_each_device(fit.capacities)
     return replace(
         fit,
         balancer=balancer,
         capacities=tuple(
             replace(one, fleets=fleet_capacities(fit, one, scenario.objectives, balancer=balancer))
-            if one in best.values()
+            if one in best
             else one
             for one in fit.capacities
         ),
     )
-
-
-def _goodness(capacity: SettingCapacity) -> tuple[float, float, int, float]:
-    """What the best setting has most of: capacity of a core; among equals smaller batches and shorter windows."""
-    execution, serving = capacity.setting.execution, capacity.setting.serving
-    n_cores = execution.n_threads * execution.n_sessions if execution.is_on_cpu else 1
-    low_rps, middle_rps = capacity.usable_capacity_rps_low / n_cores, capacity.usable_capacity_rps / n_cores
-    return low_rps, middle_rps, -serving.max_batch_size, -serving.batch_window_s
 
 
 def fleet_capacities(

@@ -13,6 +13,7 @@ from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
 from loadplan.export.runner import ExportStep
+from loadplan.fit.batching import with_better_batching
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.fleet_ladder import with_fleets
@@ -207,7 +208,8 @@ def fit(
         server, n_bytes = server_of(versions()), payload_bytes(load_payloads(path / artifacts.PAYLOADS), rows)
         known = read_profile(server, benched.machine, n_bytes)
         first = None if known is None else known.overhead
-        fitted = with_fleets(fit_capacity(benched, loads, scenario, ledger=ledger, first=first), scenario)
+        fitted = with_better_batching(fit_capacity(benched, loads, scenario, ledger=ledger, first=first), scenario)
+        fitted = with_fleets(fitted, scenario)
         fitted = replace(fitted, begun_at=None if known is None else known.run)
         keep_profile(fitted, server=server, n_bytes=n_bytes, run=path.name)
         write_record(path / artifacts.FIT, fitted, schema="loadplan.fit/1")
