@@ -80,7 +80,7 @@ def test_the_same_code_fails_in_none_of_forty_gates_and_fifteen_percent_in_nine_
 
 
 def test_as_much_slower_as_is_allowed_seldom_fails() -> None:
-    """By 5 %, which a queue makes some 6 % of the answers: at that point a gate of no level fails in every second."""
+    """By 5 %, which a queue makes some 6 % of the answers: at that point a gate of any level fails in every fourth."""
     assert codes(gates(40, head_ratio=1.05))[1] <= 5
 
 
