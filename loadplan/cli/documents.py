@@ -291,6 +291,7 @@ def verify_document(verdict: Verdict) -> Document:
         "objectives": [objective_document(attained) for attained in verdict.attainments],
         **({"classes": [class_verdict_document(one) for one in verdict.classes]} if verdict.classes else {}),
         **verification_documents(verdict),
+        "caveats": [asdict(caveat) for caveat in verdict.caveats],
     }
 
 
