@@ -55,12 +55,11 @@ def why_lost(fleet: Fleet, winner: Fleet, not_fewer: str) -> str:
     dearer = fleet.usd_per_month - winner.usd_per_month
     if dearer == 0:
         return f"costs the same, {_tie_break(fleet, winner)}"
-    share = dearer / winner.usd_per_month
     near = "near-tie: " if is_near_tie(fleet, winner) else ""
     n_replicas = fleet.items[0].n_replicas
     needs = f"needs {n_replicas} replica{'' if n_replicas == 1 else 's'}"
     runs = how_it_runs(fleet.capacity.burst)
-    return f"{near}{money(dearer)} a month dearer ({_percent(share)}): {needs}, {not_fewer}{runs}"
+    return f"{near}{money(dearer)} a month dearer{_share(dearer, winner)}: {needs}, {not_fewer}{runs}"
 
 
 def why_mixed(mix: Fleet, uniform: Fleet) -> str:
@@ -76,7 +75,7 @@ def why_lost_to_mix(uniform: Fleet, mix: Fleet) -> str:
     """The line of the best fleet of one type where several types are allowed and cheaper."""
     dearer = uniform.usd_per_month - mix.usd_per_month
     near = "near-tie: " if is_near_tie(uniform, mix) else ""
-    return f"{near}{money(dearer)} a month dearer ({_percent(dearer / mix.usd_per_month)}): the best fleet of one type"
+    return f"{near}{money(dearer)} a month dearer{_share(dearer, mix)}: the best fleet of one type"
 
 
 def is_near_tie(fleet: Fleet, winner: Fleet) -> bool:
@@ -149,6 +148,11 @@ def _rate(rate_rps: float) -> str:
 def _rounded_down(rate_rps: float) -> float:
     """So that what falls short never reads as if it were enough."""
     return math.floor(rate_rps) if rate_rps >= 100 else math.floor(100 * rate_rps) / 100
+
+
+def _share(dearer: Decimal, than: Fleet) -> str:
+    """In percent; nothing beside machines of one's own that cost nothing any more."""
+    return f" ({_percent(dearer / than.usd_per_month)})" if than.usd_per_month else ""
 
 
 def _percent(share: Decimal) -> str:

@@ -69,6 +69,8 @@ def _span(one: PolicyCost) -> str:
 
 
 def _change(one: PolicyCost, static: PolicyCost) -> str:
+    if one.usd_per_month == static.usd_per_month:
+        return "the same"
     change = float(one.usd_per_month / static.usd_per_month) - 1.0
     return f"{'−' if change < 0 else '+'}{percent(abs(change))}" if round(change, 6) else "the same"
 

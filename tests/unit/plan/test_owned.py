@@ -100,6 +100,16 @@ def test_a_month_of_a_price_that_no_hour_divides_is_exact_all_the_same(scenario:
     assert fleet.usd_per_month == Decimal(8)
 
 
+def test_what_costs_nothing_any_more_can_be_compared(scenario: Scenario, offer: Offer) -> None:
+    free = replace(
+        RACK, is_sunk=True, power_watts=Decimal(0), operations_usd_per_month=Decimal(0), rack_usd_per_month=Decimal(0)
+    )
+    result = plan(allowing(scenario, free), [offer])
+    assert result.recommended is not None
+    assert result.recommended.usd_per_month == 0
+    assert result.runners_up[0].reason.startswith("$292.00 a month dearer: needs 4 replicas")
+
+
 def test_a_fifth_more_for_ones_own_is_a_fifth_more_a_month(scenario: Scenario, offer: Offer) -> None:
     question = allowing(scenario, replace(RACK, is_sunk=True))
     search = searching_given(
