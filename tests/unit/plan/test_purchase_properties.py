@@ -62,7 +62,7 @@ KIND = st.builds(
 OWN = st.builds(Own, st.integers(0, 50_000), st.integers(0, 500), st.integers(1, 3000), st.integers(1, 40))
 MARKETS = st.builds(Market, st.lists(KIND, min_size=1, max_size=5).map(tuple), st.lists(OWN, max_size=2).map(tuple))
 PEAKS = st.integers(1, 20_000)
-HARD = settings(max_examples=20, deadline=None)
+HARD = settings(max_examples=12, deadline=None)
 
 
 def _rents(offer: Offer, name: str, kind: Kind, times: int) -> list[Offer]:
