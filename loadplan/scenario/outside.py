@@ -8,13 +8,13 @@ together, is kinder or harder than these draws.
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # every command reads this module, and most of them draw nothing
+    import numpy as np
+    from numpy.typing import NDArray
 
 Place = Literal["server", "edge", "caller"]
-Times = NDArray[np.float64]
 
 _NORMAL = NormalDist()
 _Z_99 = _NORMAL.inv_cdf(0.99)
@@ -60,13 +60,15 @@ class Vantage:
 AT_THE_SERVER = Vantage()
 
 
-def draw_delays_s(delay: OutsideDelay, n: int, rng: np.random.Generator) -> Times:
+def draw_delays_s(delay: OutsideDelay, n: int, rng: "np.random.Generator") -> "NDArray[np.float64]":
     """The delays of n requests, (n,), there and back together; those that are all alike use no random number."""
+    import numpy as np
+
     match delay:
         case ConstantDelay():
             return np.full(n, delay.delay_s)
         case LognormalDelay():
-            drawn: Times = np.exp(math.log(delay.p50_s) + _spread(delay) * rng.standard_normal(n))
+            drawn: NDArray[np.float64] = np.exp(math.log(delay.p50_s) + _spread(delay) * rng.standard_normal(n))
             return drawn
         case RecordedDelay():
             return np.array(delay.delays_s)[rng.integers(len(delay.delays_s), size=n)]
