@@ -279,6 +279,8 @@ def verify_document(verdict: Verdict) -> Document:
         "predicted": {
             "p50_s": predicted.p50_s,
             **interval("p50_s", predicted.p50_interval),
+            "p95_s": predicted.p95_s,
+            **interval("p95_s", predicted.p95_interval),
             "p99_s": predicted.p99_s,
             **interval("p99_s", predicted.p99_interval),
         },

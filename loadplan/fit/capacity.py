@@ -211,8 +211,8 @@ def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
 
 def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Slo]) -> SettingCapacity:
     best_rps, *others_rps = (usable_rps(world, setting, objectives) for world in worlds)
-    saturated = saturated_rps(worlds[0], setting)
-    interval = _interval(best_rps, others_rps)
+    saturated, *others_saturated = (saturated_rps(world, setting) for world in worlds)
+    interval, saturated_interval = _interval(best_rps, others_rps), _interval(saturated, others_saturated)
     # Where the objectives hold at no rate: how far even a nearly idle server is from them.
     nearly_idle_rps = [GRID_RATIOS[0] * saturated]
     rates_rps = [ratio * best_rps for ratio in _CURVE_RATIOS] if best_rps > 0.0 else nearly_idle_rps
@@ -222,6 +222,8 @@ def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Sl
         usable_capacity_rps_low=interval.low,
         usable_capacity_rps_high=interval.high,
         saturated_rps=saturated,
+        saturated_rps_low=saturated_interval.low,
+        saturated_rps_high=saturated_interval.high,
         curve=tuple(_predict(worlds, setting, rate_rps) for rate_rps in rates_rps),
         binding=_binding(waits_s(worlds[0], setting, rates_rps[-1]), objectives)
         if best_rps < HIGHEST_RATIO * saturated
@@ -269,6 +271,7 @@ class _Spread(TypedDict):
     p95_s: float
     p99_s: float
     p50_interval: Interval
+    p95_interval: Interval
     p99_interval: Interval
 
 
@@ -283,6 +286,7 @@ def _spread(worlds: Sequence[World], times_s: Sequence[Times]) -> _Spread | None
         "p95_s": best[1],
         "p99_s": best[2],
         "p50_interval": _interval(best[0], [other[0] for other in others]),
+        "p95_interval": _interval(best[1], [other[1] for other in others]),
         "p99_interval": _interval(best[2], [other[2] for other in others]),
     }
 
@@ -304,11 +308,13 @@ def _widened_latency(predicted: PredictedLatency, ledger: LedgerFindings | None)
     if ledger is None:
         return predicted
     p50, p99 = ledger.widening_of(0.5), ledger.widening_of(0.99)
+    p95 = math.sqrt(p50 * p99)  # no ledger holds p95s, and what stretches them lies between the two
 
     def wider(one: Predicted) -> Predicted:
         return replace(
             one,
             p50_interval=widened(one.p50_s, one.p50_interval, p50),
+            p95_interval=widened(one.p95_s, one.p95_interval, p95),
             p99_interval=widened(one.p99_s, one.p99_interval, p99),
         )
 
@@ -316,15 +322,22 @@ def _widened_latency(predicted: PredictedLatency, ledger: LedgerFindings | None)
 
 
 def _widened_capacity(capacity: SettingCapacity, ledger: LedgerFindings | None) -> SettingCapacity:
-    """The ends of a capacity are where the same laws' p99 meets its limit, so they move as that of the p99 does."""
+    """The ends of a capacity are where the same laws' p99 meets its limit, so they move as that of the p99 does.
+
+    Those of the saturated rate have no tail in them, and move as the p50.
+    """
     if ledger is None:
         return capacity
     interval = Interval(low=capacity.usable_capacity_rps_low, high=capacity.usable_capacity_rps_high)
     interval = widened(capacity.usable_capacity_rps, interval, ledger.widening_of(0.99))
+    saturated = Interval(low=capacity.saturated_rps_low, high=capacity.saturated_rps_high)
+    saturated = widened(capacity.saturated_rps, saturated, ledger.widening_of(0.5))
     return replace(
         capacity,
         usable_capacity_rps_low=interval.low,
         usable_capacity_rps_high=interval.high,
+        saturated_rps_low=saturated.low,
+        saturated_rps_high=saturated.high,
         curve=tuple(_widened_latency(point, ledger) for point in capacity.curve),
     )
 

@@ -92,6 +92,7 @@ class ClassLatency:
     p95_s: float
     p99_s: float
     p50_interval: Interval
+    p95_interval: Interval
     p99_interval: Interval
 
 
@@ -108,6 +109,7 @@ class PredictedLatency:
     p95_s: float
     p99_s: float
     p50_interval: Interval
+    p95_interval: Interval
     p99_interval: Interval
     classes: tuple[ClassLatency, ...] = ()  # where they differ in rows; else the figures above are those of each
 
@@ -156,6 +158,8 @@ class SettingCapacity:
     usable_capacity_rps_low: float
     usable_capacity_rps_high: float
     saturated_rps: float  # the rate at which the queue grows without end
+    saturated_rps_low: float  # and what the measurements leave open about it
+    saturated_rps_high: float
     curve: tuple[PredictedLatency, ...]  # from idle to the usable capacity, ascending rate
     binding: Binding | None = None  # None: every limit holds up to the highest rate that is looked at
     # By processes of a replica, then by replicas, ascending; none: it isn't the best setting of its device.

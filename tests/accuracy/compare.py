@@ -41,7 +41,7 @@ class QuantileSummary:
     median_error: float | None  # of |error|
     p90_error: float | None
     bias: float | None  # median of the errors with their sign
-    coverage: float | None  # share of the cases whose truth lies in the interval; None: there is no interval
+    coverage: float | None  # share of the cases whose truth lies in the interval; None: there is no case
     half_width: float | None  # median of half the interval over the prediction
     floor: float | None  # median over the cases
     # Over all rounds and cases, each round fitted by itself: what users get, whose calibration is one round.
@@ -81,9 +81,9 @@ def latency_of(predicted: PredictedLatency, quantile: float) -> float:
     return {0.5: predicted.p50_s, 0.95: predicted.p95_s, 0.99: predicted.p99_s}[quantile]
 
 
-def interval_of(predicted: PredictedLatency, quantile: float) -> Interval | None:
-    """Its interval; p95 has none."""
-    return {0.5: predicted.p50_interval, 0.99: predicted.p99_interval}.get(quantile)
+def interval_of(predicted: PredictedLatency, quantile: float) -> Interval:
+    """Its interval."""
+    return {0.5: predicted.p50_interval, 0.95: predicted.p95_interval, 0.99: predicted.p99_interval}[quantile]
 
 
 def case_error(case: Case, quantile: float) -> float | None:
@@ -107,7 +107,7 @@ def summarise(cases: Sequence[Case], quantile: float) -> QuantileSummary:
     half_widths = [
         (interval.high - interval.low) / 2.0 / latency_of(predicted, quantile)
         for predicted, _, _ in known
-        if (interval := interval_of(predicted, quantile)) is not None
+        for interval in [interval_of(predicted, quantile)]
     ]
     walks = [
         (predicted, measured)
@@ -165,10 +165,10 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def _coverage(told: Sequence[tuple[PredictedLatency, float]], quantile: float) -> float | None:
-    """Share of the intervals that hold what was measured; None where there is none."""
+    """Share of the intervals that hold what was measured; None where there is no case."""
     held = [
         interval.low <= measured <= interval.high
         for predicted, measured in told
-        if (interval := interval_of(predicted, quantile)) is not None
+        for interval in [interval_of(predicted, quantile)]
     ]
     return sum(held) / len(held) if held else None

@@ -16,7 +16,7 @@ from tests.accuracy.predictions import (
     fits_of,
     predicted_capacity,
     predicted_latency,
-    predicted_saturation_rps,
+    predicted_saturation,
 )
 from tests.accuracy.runs import Runs
 
@@ -107,14 +107,16 @@ class Judge:
         predicted = (
             fits
             if isinstance(fits, str)
-            else _told(lambda: predicted_saturation_rps(fits.pooled, fits.scenario, one.max_batch_size))
+            else _told(lambda: predicted_saturation(fits.pooled, fits.scenario, one.max_batch_size))
         )
         return CapacityCase(
             name=one.name,
             measured_rps=rounds[0] if rounds else None,
             spread_ratio=1.0 - rounds[1] / rounds[0] if len(rounds) > 1 else None,
-            predicted_rps=None if isinstance(predicted, str) else predicted,
-            interval=None,
+            predicted_rps=None if isinstance(predicted, str) else predicted.saturated_rps,
+            interval=None
+            if isinstance(predicted, str)
+            else Interval(low=predicted.saturated_rps_low, high=predicted.saturated_rps_high, confidence_ratio=0.9),
         )
 
     def _capacity(self, question: Question) -> CapacityCase:

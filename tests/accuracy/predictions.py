@@ -74,9 +74,9 @@ def predicted_capacity(fit: CapacityFit, scenario: Scenario, question: Question)
     )
 
 
-def predicted_saturation_rps(fit: CapacityFit, scenario: Scenario, max_batch_size: int) -> float:
-    """The rate at which the queue grows without end. Raises LoadplanError where the fit can't say."""
-    capacity = _capacity(
+def predicted_saturation(fit: CapacityFit, scenario: Scenario, max_batch_size: int) -> SettingCapacity:
+    """Of one batch size without a window. Raises LoadplanError where the fit can't say."""
+    return _capacity(
         fit,
         scenario,
         max_batch_size=max_batch_size,
@@ -84,7 +84,6 @@ def predicted_saturation_rps(fit: CapacityFit, scenario: Scenario, max_batch_siz
         arrivals=_law(scenario),
         objective=scenario.objectives[0],
     )
-    return capacity.saturated_rps
 
 
 def _law(scenario: Scenario) -> Law:

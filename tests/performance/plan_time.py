@@ -161,6 +161,7 @@ def _capacity(setting: Setting, rate_rps: float) -> SettingCapacity:
             p95_s=4e-3 / (1.1 - ratio),
             p99_s=4.5e-3 / (1.1 - ratio),
             p50_interval=Interval(low=1.9e-3 / (1.1 - ratio), high=2.1e-3 / (1.1 - ratio)),
+            p95_interval=Interval(low=3.5e-3 / (1.1 - ratio), high=4.5e-3 / (1.1 - ratio)),
             p99_interval=Interval(low=4e-3 / (1.1 - ratio), high=5e-3 / (1.1 - ratio)),
         )
         for ratio in (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)
@@ -171,6 +172,8 @@ def _capacity(setting: Setting, rate_rps: float) -> SettingCapacity:
         usable_capacity_rps_low=0.9 * rate_rps,
         usable_capacity_rps_high=1.1 * rate_rps,
         saturated_rps=1.25 * rate_rps,
+        saturated_rps_low=1.2 * rate_rps,
+        saturated_rps_high=1.3 * rate_rps,
         curve=curve,
     )
 

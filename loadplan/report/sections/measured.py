@@ -299,6 +299,7 @@ def _capacities(fit: CapacityFit) -> Fold:
             digits(capacity.usable_capacity_rps),
             f"{digits(capacity.usable_capacity_rps_low)} to {digits(capacity.usable_capacity_rps_high)}",
             digits(capacity.saturated_rps),
+            f"{digits(capacity.saturated_rps_low)} to {digits(capacity.saturated_rps_high)}",
         )
         for capacity in sorted(fit.capacities, key=lambda one: -one.usable_capacity_rps_low)
     )
@@ -309,6 +310,7 @@ def _capacities(fit: CapacityFit) -> Fold:
             number("requests/s within the objectives"),
             number("interval"),
             number("queue grows without end at"),
+            number("interval"),
         ),
         rows=rows,
     )

@@ -27,6 +27,7 @@ def predicted(p50_s: float, *, low: float, high: float) -> PredictedLatency:
         p95_s=2.0 * p50_s,
         p99_s=4.0 * p50_s,
         p50_interval=Interval(low=low, high=high, confidence_ratio=0.9),
+        p95_interval=Interval(low=2.0 * low, high=2.0 * high, confidence_ratio=0.9),
         p99_interval=Interval(low=4.0 * low, high=4.0 * high, confidence_ratio=0.9),
     )
 
@@ -72,12 +73,13 @@ def test_a_group_is_summed_up_by_those_with_truth_and_prediction() -> None:
     assert found.single_walk_error is None
 
 
-def test_a_quantile_without_an_interval_has_no_coverage() -> None:
+def test_the_p95_is_held_against_its_own_interval() -> None:
+    """Scaled as the p50's: the truth of 2 lies in twice (0.99 to 1.21) and (0.92 to 1.12), not in (0.60 to 0.88)."""
     found = summarise(CASES, 0.95)
 
     assert found.n == 3
-    assert found.coverage is None
-    assert found.half_width is None
+    assert found.coverage == pytest.approx(2 / 3)
+    assert found.half_width == pytest.approx(0.1)
 
 
 def test_single_walks_are_pooled_over_rounds_and_cases() -> None:

@@ -42,6 +42,7 @@ def case(*, p50_floor: float = 0.01, p50_s: float = 1e-3, is_apart: bool = False
             p95_s=2e-3,
             p99_s=4e-3,
             p50_interval=Interval(low=0.9e-3, high=1.1e-3),
+            p95_interval=Interval(low=1.5e-3, high=2.5e-3),
             p99_interval=Interval(low=3e-3, high=5e-3),
         ),
     )

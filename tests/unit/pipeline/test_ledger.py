@@ -37,6 +37,7 @@ VERDICT = Verdict(
         p95_s=0.008,
         p99_s=0.010,
         p50_interval=Interval(low=0.003, high=0.006, confidence_ratio=0.9),
+        p95_interval=Interval(low=0.005, high=0.012, confidence_ratio=0.9),
         p99_interval=Interval(low=0.005, high=0.020, confidence_ratio=0.9),
     ),
     measured_p50_s=0.005,

@@ -181,6 +181,8 @@ def fit() -> CapacityFit:
                 usable_capacity_rps_low=1080.0,
                 usable_capacity_rps_high=1320.0,
                 saturated_rps=1500.0,
+                saturated_rps_low=1400.0,
+                saturated_rps_high=1600.0,
                 curve=(_point(100.0, 0.010), _point(1200.0, 0.020)),
             ),
         ),
@@ -197,5 +199,6 @@ def _point(rate_rps: float, p99_s: float) -> PredictedLatency:
         p95_s=p99_s / 2,
         p99_s=p99_s,
         p50_interval=Interval(low=p99_s / 5, high=p99_s / 3),
+        p95_interval=Interval(low=p99_s / 2.5, high=p99_s / 1.6),
         p99_interval=Interval(low=0.8 * p99_s, high=1.25 * p99_s),
     )

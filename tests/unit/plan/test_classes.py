@@ -58,6 +58,7 @@ def _class(name: str, point: PredictedLatency, ratio: float) -> ClassLatency:
         p95_s=ratio * point.p95_s,
         p99_s=ratio * point.p99_s,
         p50_interval=Interval(low=0.8 * ratio * point.p50_s, high=1.25 * ratio * point.p50_s),
+        p95_interval=Interval(low=0.8 * ratio * point.p95_s, high=1.25 * ratio * point.p95_s),
         p99_interval=Interval(low=0.8 * ratio * point.p99_s, high=1.25 * ratio * point.p99_s),
     )
 

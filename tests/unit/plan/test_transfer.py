@@ -127,6 +127,7 @@ def test_a_limit_of_a_class_is_held_against_the_latencies_of_that_class(fit: Cap
                     p95_s=2 * point.p95_s,
                     p99_s=2 * point.p99_s,
                     p50_interval=point.p50_interval,
+                    p95_interval=point.p95_interval,
                     p99_interval=point.p99_interval,
                 ),
             ),

@@ -150,6 +150,8 @@ def fit(machine: Machine) -> CapacityFit:
                 usable_capacity_rps_low=1080.0,
                 usable_capacity_rps_high=1320.0,
                 saturated_rps=1500.0,
+                saturated_rps_low=1400.0,
+                saturated_rps_high=1600.0,
                 curve=tuple(point(rate, 0.001 + 0.03 * (rate / 1500.0) ** 3) for rate in rates),
             ),
         ),

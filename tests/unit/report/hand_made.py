@@ -36,6 +36,7 @@ def point(rate_rps: float, p99_s: float) -> PredictedLatency:
         p95_s=p99_s / 2,
         p99_s=p99_s,
         p50_interval=Interval(low=p99_s / 5, high=p99_s / 3),
+        p95_interval=Interval(low=p99_s / 2.5, high=p99_s / 1.6),
         p99_interval=Interval(low=0.8 * p99_s, high=1.25 * p99_s),
     )
 
