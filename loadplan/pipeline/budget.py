@@ -7,7 +7,6 @@ from pathlib import Path
 
 from loadplan import __version__
 from loadplan.errors import InputError
-from loadplan.export.artifact import ExportRun
 from loadplan.pipeline import artifacts
 from loadplan.plan.fleet import Plan
 from loadplan.report.budget.actuals import actuals_csv, compare_months, read_actuals
@@ -34,12 +33,11 @@ class Planned:
 
     scenario: Scenario
     plan: Plan
-    exported: ExportRun | None  # None: nothing was exported
     origin: Origin
 
 
 def read_planned(run: Path) -> Planned:
-    """What a budget or a manifest is made of.
+    """What a budget or a manifest is made of, whatever else of the run is at hand.
 
     Raises:
         InputError: when the folder is no run, or the run has no plan yet.
@@ -59,14 +57,7 @@ def read_planned(run: Path) -> Planned:
     if not planned.feasible:
         raise nothing_feasible(planned)
     asked = read_record(run / artifacts.SCENARIO, Scenario, schema="loadplan.scenario/1")
-    return Planned(scenario=asked, plan=planned, exported=_exported(folder), origin=origin_of(folder))
-
-
-def _exported(folder: RunFolder) -> ExportRun | None:
-    if folder.entry("export") is None:
-        return None
-    folder.require("export")
-    return read_record(folder.path / artifacts.EXPORT, ExportRun, schema="loadplan.export/1")
+    return Planned(scenario=asked, plan=planned, origin=origin_of(folder))
 
 
 def origin_of(folder: RunFolder) -> Origin:
