@@ -43,7 +43,9 @@ class ProfileFacts:
 
     scenario: str  # its name
     model: ProfiledModel
-    fit: CapacityFit  # with the capacities for the objectives of that scenario
+    # The laws alone. Capacities belong to the objectives of a scenario, and are worked out for whoever plans on them:
+    # a file that was dear to measure stays readable where their record changes.
+    fit: CapacityFit
     versions: dict[str, str]  # of what measured, by package
     measured_on: date
 

@@ -137,7 +137,7 @@ def _profile(day: Day, log: Log) -> None:
         raise SystemExit(f"loadplan profile ended with exit code {said.returncode}")
     profile = read_profile(file)
     log.tell(file=file, n_bytes=file.stat().st_size, cells=len(profile.bench.cells), model=profile.facts.model.name)
-    log.tell(capacities=[_capacity_line(one) for one in profile.facts.fit.capacities])
+    log.tell(capacities=[_capacity_line(one) for one in _run_of(day)[1].capacities])
     log.tell(caveats=[caveat.what for caveat in profile.facts.fit.caveats])
 
 

@@ -70,7 +70,7 @@ def write_profile_of(run: Path, path: Path | None = None) -> tuple[Path, Profile
             sha256=exported_by.inputs["model"],
             variants={model.variant: model.sha256 for model in known.export.models},
         ),
-        fit=known.fit,
+        fit=replace(known.fit, capacities=()),
         versions=entry.versions,
         measured_on=datetime.fromisoformat(entry.finished_at).date(),
     )

@@ -14,6 +14,7 @@ import pytest
 
 from loadplan.catalog.reader import load_catalog
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.fit.capacity import with_capacities
 from loadplan.inference import open_session, run
 from loadplan.load.server_process import start_server
 from loadplan.pipeline.profiles import ProfileFile, read_profiles
@@ -79,13 +80,13 @@ def test_a_profile_of_the_gpu_is_written_and_planned(
     catalog = load_catalog(as_of=date.today())
     machine_type = ProfileFile(path=file, type_name=None)
     (given,) = read_profiles([machine_type], catalog)
-    fit = given.profile.facts.fit
+    scenario = read_scenario(scenario_file)
+    fit = with_capacities(given.profile.facts.fit, scenario)
     carried = {one.setting.execution.provider: one.usable_capacity_rps for one in fit.capacities}
     assert set(carried) == {"CPU", "CUDA"}
     assert min(carried.values()) > 0.0
     measured = {cell.cell.execution.provider: cell for cell in given.profile.bench.cells}
     assert measured["CUDA"].copy_in_s is not None
-    scenario = read_scenario(scenario_file)
     everywhere = replace(scenario, plan=replace(scenario.plan, providers=("aws", "gcp", "azure", "lambda")))
     plan = plan_fleet(
         fit=fit,
