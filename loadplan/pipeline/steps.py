@@ -16,6 +16,7 @@ from loadplan.export.runner import ExportStep
 from loadplan.fit.batching import with_better_batching
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.compiling import compiled_meanwhile
 from loadplan.fit.fleet_ladder import with_fleets
 from loadplan.fit.ledger import LedgerFindings
 from loadplan.fit.records import CapacityFit
@@ -100,9 +101,10 @@ def export(road: Road) -> tuple[ExportRun, PayloadSet]:
 
     def make() -> Made:
         (path / artifacts.MODELS).mkdir(exist_ok=True)
-        exported, payloads = export_isolated(
-            source, models_folder=path / artifacts.MODELS, on_step=partial(_export_progress, road, source, count())
-        )
+        with compiled_meanwhile():  # nothing may run beside the next stage
+            exported, payloads = export_isolated(
+                source, models_folder=path / artifacts.MODELS, on_step=partial(_export_progress, road, source, count())
+            )
         (path / artifacts.PAYLOADS).parent.mkdir(exist_ok=True)
         save_payloads(path / artifacts.PAYLOADS, payloads)
         write_record(path / artifacts.EXPORT, exported, schema="loadplan.export/1")

@@ -4,15 +4,15 @@ Pure: the fits, the scenario and the catalogue go in, a plan comes out. The deci
 best setting is the one with the highest low end of its capacity, since that end decides how many replicas are needed.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from functools import partial
 
 from loadplan.catalog.instance_type import InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.answer import Considered, NearMiss, Search, answer
+from loadplan.plan.answer import Considered, Search, answer
 from loadplan.plan.assumption import (
     balancer_assumptions,
     common_assumptions,
@@ -36,6 +36,7 @@ from loadplan.plan.measured import (
     unused_types,
 )
 from loadplan.plan.memory import n_held, why_not_held
+from loadplan.plan.near_miss import Miss, miss_of, near_miss, nearest_miss
 from loadplan.plan.offers import (
     compared_offers,
     listed,
@@ -46,30 +47,11 @@ from loadplan.plan.offers import (
 )
 from loadplan.plan.overdispersed import overdispersed_ratio
 from loadplan.plan.per_request import single_request
-from loadplan.plan.reasons import limit_words
 from loadplan.plan.roofline import NO_COSTS, Costs
 from loadplan.plan.sizing import multiple_of
-from loadplan.plan.transfer import (
-    PredictedP99,
-    cautious_quantile_s,
-    latency_elsewhere,
-    transferred_p99,
-    waits_of,
-)
+from loadplan.plan.transfer import PredictedP99, transferred_p99
 from loadplan.plan.transfer_misses import TransferMisses, transfer_misses
 from loadplan.scenario.spec import Scenario
-from loadplan.slo import LatencyLimit, Slo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Miss:
-    """A setting on an offer on which the objectives don't hold at any rate, and by how much."""
-
-    offer: Offer
-    core: CoreCapacity
-    limit: LatencyLimit  # the one that is missed most
-    class_name: str | None  # whose limit it is; None: that of all requests
-    latency_s: float  # at the lowest rate that was fitted, by the low end of the speed and the high end of the latency
 
 
 def plan_fleet(
@@ -129,7 +111,7 @@ def _considered(
     table_here = capacity_table(grounds[-1], objectives, costs, missed)
     reasons: list[tuple[Offer, str]] = []
     candidates: list[Candidate] = []
-    misses: list[_Miss] = []
+    misses: list[Miss] = []
     for offer in offers:
         ground = nearest_ground(offer, grounds)
         reason = _why_unknown(offer, ground) or why_not_plannable(offer)
@@ -143,11 +125,12 @@ def _considered(
             best = _candidate(offer, max(carrying, key=partial(_goodness, offer.instance_type)), scenario)
             candidates += ways_to_run(best, scenario)
             continue
-        misses += [_miss(offer, core, objectives) for core in fitting if core.here.curve and objectives]
+        misses += [miss_of(offer, core, objectives) for core in fitting if core.here.curve and objectives]
         reasons.append((offer, reason or _why_none(offer.instance_type, cores, fits=bool(fitting))))
+    nearest = nearest_miss(misses)
     return Considered(
         candidates=tuple(candidates),
-        near_miss=_near_miss(misses, scenario),
+        near_miss=nearest and near_miss(nearest, _candidate(nearest.offer, nearest.core, scenario)),
         not_offered=listed(reasons),
         assumptions=(
             *common_assumptions(scenario),
@@ -259,45 +242,3 @@ def _lose(core: CoreCapacity, scenario: Scenario, n_processes: int, n_replicas: 
 def _replica_p99(core: CoreCapacity, n_worth: float, rate_rps: float) -> PredictedP99 | None:
     """Of a replica that carries as much as so many processes alone."""
     return transferred_p99(core.here, core.speed, rate_rps=rate_rps / n_worth)
-
-
-def _miss(offer: Offer, core: CoreCapacity, objectives: Sequence[Slo]) -> _Miss:
-    window_s, idle = core.here.setting.serving.batch_window_s, core.here.curve[0]
-    missed = [
-        _Miss(
-            offer=offer,
-            core=core,
-            limit=limit,
-            class_name=slo.class_name,
-            latency_s=latency_elsewhere(
-                cautious_quantile_s(waits_of(idle, slo.class_name), limit.quantile),
-                core.speed.low,
-                window_s,
-                core.here.outside,
-            ),
-        )
-        for slo in objectives
-        for limit in slo.limits
-    ]
-    return max(missed, key=lambda miss: miss.latency_s / miss.limit.limit_s)
-
-
-def _near_miss(misses: Iterable[_Miss], scenario: Scenario) -> NearMiss | None:
-    """The miss that is least above its limit; cheaper and then first by name among equals."""
-    nearest = min(
-        misses,
-        key=lambda miss: (miss.latency_s / miss.limit.limit_s, miss.offer.usd_per_hour, miss.offer.name),
-        default=None,
-    )
-    if nearest is None:
-        return None
-    limit, latency_s = nearest.limit, nearest.latency_s
-    objective = limit_words(limit, nearest.class_name)
-    return NearMiss(
-        candidate=_candidate(nearest.offer, nearest.core, scenario),
-        reason=f"even nearly idle it may need {1e3 * latency_s:.3g} ms; the objective is a {objective}",
-        binding_constraint=(
-            f"{objective}: no offer is sure to be as fast; the nearest, {nearest.offer.name}, may need"
-            f" {1e3 * latency_s:.3g} ms even nearly idle; allow that, or make the model faster"
-        ),
-    )

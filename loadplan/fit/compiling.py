@@ -1,0 +1,30 @@
+"""The simulators compiled ahead, on another core, while something is done that no clock is held to.
+
+Compiling them takes some ten seconds, once for each version on a machine: of a fit that ought to take less, or of an
+export that leaves a core idle.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_LIMIT_S = 120.0  # whatever is still missing then, the fit compiles itself
+
+
+@contextmanager
+def compiled_meanwhile() -> Iterator[None]:
+    """The body of the `with`, and nothing left to compile after it; a compiler that fails costs only the time."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "loadplan.fit.compile_process"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LIMIT_S)
+    finally:
+        process.kill()
+        process.wait()
