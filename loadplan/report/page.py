@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from loadplan.report.chart import Chart
 
 Tone = Literal["good", "bad", "doubt", "plain"]
-ColumnKind = Literal["text", "number", "basis", "code"]
+ColumnKind = Literal["text", "reason", "number", "basis", "code"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +122,11 @@ def number(title: str) -> Column:
 def text(title: str) -> Column:
     """A column of words."""
     return Column(title=title)
+
+
+def reason(title: str) -> Column:
+    """A column of sentences, which keeps room for them beside many others."""
+    return Column(title=title, kind="reason")
 
 
 def basis(title: str = "evidence") -> Column:

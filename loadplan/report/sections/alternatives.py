@@ -4,7 +4,7 @@ from loadplan.catalog.price import Offer
 from loadplan.plan.fleet import Fleet, Plan
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
-from loadplan.report.page import Block, Figure, Section, Table, Text, basis, number, text
+from loadplan.report.page import Block, Figure, Section, Table, Text, basis, number, reason, text
 from loadplan.report.view import digits, fleet_name, given_ms, ms, p99_limit_s, percent, span_ms, to_ms, usd
 
 
@@ -32,7 +32,7 @@ def _blocks(known: Findings, plan: Plan) -> list[Block]:
                 number("a replica carries, requests/s"),
                 number("in use at the peak, spares gone"),
                 basis(),
-                text("why"),
+                reason("why"),
             ),
             rows=tuple(_row(fleet) for fleet in fleets),
             marked=(0,) if plan.recommended else (),
@@ -54,7 +54,7 @@ def _worth_measuring(plan: Plan) -> list[Block]:
                 number("expected saving, USD a month"),
                 number("chance of being cheaper"),
                 number("measuring costs, USD once"),
-                text("why"),
+                reason("why"),
                 text("what to run there"),
             ),
             rows=tuple(
