@@ -12,7 +12,7 @@ from functools import partial
 from loadplan.catalog.instance_type import InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.answer import Considered, Search, answer
+from loadplan.plan.answer import Considered, NearMiss, Search, answer
 from loadplan.plan.assumption import (
     balancer_assumptions,
     common_assumptions,
@@ -130,7 +130,7 @@ def _considered(
     nearest = nearest_miss(misses)
     return Considered(
         candidates=tuple(candidates),
-        near_miss=nearest and near_miss(nearest, _candidate(nearest.offer, nearest.core, scenario)),
+        near_miss=None if nearest is None else _told(nearest, scenario),
         not_offered=listed(reasons),
         assumptions=(
             *common_assumptions(scenario),
@@ -145,6 +145,10 @@ def _considered(
         single=single_request(grounds[-1].fit),
         offers=offers,
     )
+
+
+def _told(nearest: Miss, scenario: Scenario) -> NearMiss:
+    return near_miss(nearest, _candidate(nearest.offer, nearest.core, scenario))
 
 
 def _certainty_ratio(fit: CapacityFit) -> float:
