@@ -10,7 +10,7 @@ import pytest
 from loadplan.fit.compiling import compiled_meanwhile
 
 ROOT = Path(__file__).parents[3]
-# Two replicas of two processes that lose one, with delays and retries: nothing like what was compiled ahead but in type.
+# Two replicas of two processes that lose one, with delays and retries: like what was compiled ahead in type alone.
 FLEETS = """
 import numpy as np
 from loadplan.execution import ServingConfig
