@@ -44,7 +44,9 @@ class StepSection(Section):
 class ArrivalsSection(Section):
     """The law by which requests arrive."""
 
-    process: Literal["constant", "poisson", "gamma", "markov", "trace", "profile"] = "poisson"
+    process: Literal["constant", "poisson", "gamma", "markov", "trace", "profile"] = Field(
+        default="poisson", description="poisson: callers who know nothing of each other"
+    )
     cv: float | None = Field(
         default=None,
         gt=0,

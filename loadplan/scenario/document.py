@@ -48,11 +48,11 @@ class Objective(Section):
     class_name: Name | None = Field(
         default=None, alias="class", description="the class in traffic.classes that it is about; by default all of them"
     )
-    p50_ms: LimitMs | None = None
-    p90_ms: LimitMs | None = None
-    p95_ms: LimitMs | None = None
-    p99_ms: LimitMs | None = None
-    p99_9_ms: LimitMs | None = None
+    p50_ms: LimitMs | None = Field(default=None, description="response time that half of the requests keep")
+    p90_ms: LimitMs | None = Field(default=None, description="response time that 90 % of the requests keep")
+    p95_ms: LimitMs | None = Field(default=None, description="response time that 95 % of the requests keep")
+    p99_ms: LimitMs | None = Field(default=None, description="response time that 99 % of the requests keep")
+    p99_9_ms: LimitMs | None = Field(default=None, description="response time that 99.9 % of the requests keep")
     max_failed_ratio: float = Field(
         default=0.001,
         gt=0,
@@ -143,8 +143,12 @@ class LoadSection(Section):
 class PlanSection(Section):
     """What the fleet must respect."""
 
-    providers: list[Name] = Field(default=DEFAULT_PROVIDERS, min_length=1, max_length=64)
-    regions: list[Name] = Field(default=DEFAULT_REGIONS, min_length=1, max_length=256)
+    providers: list[Name] = Field(
+        default=DEFAULT_PROVIDERS, min_length=1, max_length=64, description="whose machines may be bought"
+    )
+    regions: list[Name] = Field(
+        default=DEFAULT_REGIONS, min_length=1, max_length=256, description="where they may stand"
+    )
     purchase: list[Literal["on_demand", "spot", "commit_1y", "commit_3y", "owned"]] = Field(
         default=["on_demand"],
         min_length=1,
@@ -159,9 +163,11 @@ class PlanSection(Section):
     )
     min_replicas: PositiveInt = Field(default=1, description="replicas at least, spares included")
     headroom_ratio: float = Field(default=0.2, ge=0, lt=1, description="share of usable capacity kept free at the peak")
-    hours_per_month: int = Field(default=730, ge=1, le=744)
-    horizon_months: int = Field(default=12, ge=1, le=120)
-    budget_usd_per_month: float | None = Field(default=None, gt=0, le=1e12)
+    hours_per_month: int = Field(default=730, ge=1, le=744, description="that a month is billed for")
+    horizon_months: int = Field(default=12, ge=1, le=120, description="months that the bill covers")
+    budget_usd_per_month: float | None = Field(
+        default=None, gt=0, le=1e12, description="what the fleet may cost at most"
+    )
     prices: str | None = Field(
         default=None, min_length=1, description="CSV of the project's own prices, over the catalogue's"
     )

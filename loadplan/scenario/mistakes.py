@@ -2,16 +2,15 @@
 
 import difflib
 import re
-import types
 from collections.abc import Iterable
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from loadplan.errors import InputError
 from loadplan.scenario.document import Document
-from loadplan.scenario.section import TAG_MARK
+from loadplan.scenario.section import TAG_MARK, section_in
 from loadplan.scenario.yaml_tree import Mark, Mistake, Path, Tree
 
 _MAX_SHOWN = 50
@@ -191,13 +190,5 @@ def _model_at(path: Path) -> type[BaseModel] | None:
             continue  # the item's model was found with its list
         if model is None or part not in model.model_fields:
             return None
-        model = _section_in(model.model_fields[part].annotation)
+        model = section_in(model.model_fields[part].annotation)
     return model
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in {list, Union, types.UnionType, Annotated}:
-        return next((found for part in get_args(annotation) if (found := _section_in(part)) is not None), None)
-    return None

@@ -21,7 +21,7 @@ _TYPE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
 class OwnedSection(Section):
     """One kind of machine that one has or would buy; what each costs is spread over the months that it is used."""
 
-    name: Name
+    name: Name = Field(description="what the plan calls this kind of machine")
     region: Name = Field(default="site", description="where it stands")
     like: str | None = Field(
         default=None,
@@ -38,7 +38,7 @@ class OwnedSection(Section):
     months: int = Field(ge=1, le=240, description="that it is used")
     power_watts: float = Field(ge=0, le=1e6, description="on average, at the plug")
     pue: float = Field(ge=1, le=10, description="energy of the building over energy of its machines")
-    usd_per_kwh: float = Field(ge=0, le=100)
+    usd_per_kwh: float = Field(ge=0, le=100, description="price of electricity")
     operations_usd_per_month: _Usd = Field(default=0.0, description="of one machine")
     rack_usd_per_month: _Usd = Field(default=0.0, description="of one machine")
     sunk: bool = Field(default=False, description="true: it is paid for already, and its purchase is left out")
@@ -60,8 +60,12 @@ class OwnedSection(Section):
 class DiscountsSection(Section):
     """What a commitment takes off the on-demand price where the catalogue has no price for it."""
 
-    commit_1y_ratio: float = Field(default=float(ASSUMED_DISCOUNTS.commit_1y_ratio), gt=0, lt=1)
-    commit_3y_ratio: float = Field(default=float(ASSUMED_DISCOUNTS.commit_3y_ratio), gt=0, lt=1)
+    commit_1y_ratio: float = Field(
+        default=float(ASSUMED_DISCOUNTS.commit_1y_ratio), gt=0, lt=1, description="by one year; assumed"
+    )
+    commit_3y_ratio: float = Field(
+        default=float(ASSUMED_DISCOUNTS.commit_3y_ratio), gt=0, lt=1, description="by three years; assumed"
+    )
 
     @model_validator(mode="after")
     def _longer_is_cheaper(self) -> Self:

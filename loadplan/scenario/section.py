@@ -1,6 +1,8 @@
 """What all sections of a scenario file share: strictness, the kinds of numbers, and how they contradict each other."""
 
-from typing import Annotated
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -30,3 +32,17 @@ class Section(BaseModel):
 def contradiction(*found: Contradiction) -> PydanticCustomError:
     """One error for several contradictions: the keys that disagree, relative to the section, and what is wrong."""
     return PydanticCustomError("contradiction", "keys contradict each other", {"found": list(found)})
+
+
+def annotation_parts(annotation: Any) -> Iterator[Any]:
+    """The type of a key, and all that it is made of: items of a list, shapes that it may take."""
+    yield annotation
+    if get_origin(annotation) in {list, Union, types.UnionType, Annotated}:
+        for part in get_args(annotation):
+            yield from annotation_parts(part)
+
+
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, or holds several of, or may hold in place of a plain value; None: it holds none."""
+    sections = (part for part in annotation_parts(annotation) if isinstance(part, type) and issubclass(part, BaseModel))
+    return next(sections, None)

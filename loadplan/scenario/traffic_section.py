@@ -64,7 +64,7 @@ Rows = Annotated[
 class ClassSection(Section):
     """One segment of users: how much of the traffic it is, and what its requests carry."""
 
-    name: Name
+    name: Name = Field(description="what objectives call the segment")
     share: float = Field(gt=0, le=1, description="of all requests; the shares of all classes sum to 1")
     payload: str | None = Field(
         default=None,
