@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _LIMIT_S = 120.0  # whatever is still missing then, the fit compiles itself
 
@@ -28,3 +29,14 @@ def compiled_meanwhile() -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+
+
+def compiled_folder() -> Path:
+    """Where compiled simulators are kept.
+
+    Raises:
+        RuntimeError: where no folder for them can be written: numba looks for one as soon as a simulator is imported.
+    """
+    from loadplan.fit.simulate import rest
+
+    return Path(rest.stats.cache_path)

@@ -22,6 +22,8 @@ ROOT = Path(__file__).parents[3]
 
 
 BAD = {
+    "a scenario that is there already": (["init", "--out", "planning.yaml"], 2, "--force"),
+    "a model of no known kind": (["init", "capacities.csv"], 2, ".csv"),
     "no such scenario": (["run", "missing.yaml"], 2, "missing.yaml"),
     "a folder for a scenario": (["run", "."], 2, "."),
     "no YAML": (["run", "broken.yaml"], 2, "broken.yaml"),
@@ -243,7 +245,9 @@ def test_a_full_standard_output_is_a_message_too(folder: Path) -> None:
     assert "No space left" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "bench", "load", "plan", "verify", "serve", "catalog", "schema"])
+@pytest.mark.parametrize(
+    "command", ["init", "doctor", "run", "bench", "load", "plan", "verify", "serve", "catalog", "schema"]
+)
 def test_every_command_explains_itself(loadplan: "Loadplan", command: str, tmp_path: Path) -> None:
     done = loadplan(command, "--help", cwd=tmp_path)
     assert done.returncode == 0

@@ -1,0 +1,1 @@
+"""Can this machine walk the road, and what mends what it lacks?"""

@@ -1,0 +1,29 @@
+"""What this machine can do, and the command that mends what it lacks: one finding for each question."""
+
+import sys
+from collections.abc import Iterator
+from datetime import date
+
+from loadplan.doctor.finding import Finding
+from loadplan.doctor.installation import extras_finding, loadplan_finding, python_finding
+from loadplan.doctor.installed import installed_parts
+
+
+def examine(*, today: date) -> Iterator[Finding]:
+    """Every finding, each as soon as it is known; takes about ten seconds, three of which listen for neighbours.
+
+    Where packages are missing that loadplan always needs, those are told alone: all else would import them.
+
+    Args:
+        today: the day that prices are as old as they are on.
+    """
+    parts = installed_parts()
+    yield python_finding(sys.version_info[:3])
+    own = loadplan_finding(parts)
+    yield own
+    if own.state == "lack":
+        return
+    from loadplan.doctor.here import findings_here
+
+    yield from findings_here(today=today)
+    yield extras_finding(parts)
