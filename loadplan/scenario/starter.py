@@ -209,7 +209,7 @@ def _note(field: FieldInfo, value: object, section: type[BaseModel] | None) -> s
         if get_origin(part) is Literal
         for choice in get_args(part)
     ]
-    named = set(re.findall(r"[\w@]+", said))
+    named = set(re.findall(r"\w+", said))
     parts = [said, f"of {', '.join(choices)}" if len(choices) > 1 and not named.issuperset(choices) else ""]
     if value is None and field.is_required():
         parts.append("needed")
