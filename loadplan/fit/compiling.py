@@ -39,4 +39,7 @@ def compiled_folder() -> Path:
     """
     from loadplan.fit.simulate import rest
 
-    return Path(rest.stats.cache_path)
+    folder = rest.stats.cache_path
+    if folder is None:
+        raise RuntimeError("compiled simulators are not kept")
+    return Path(folder)

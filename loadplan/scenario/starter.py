@@ -210,7 +210,8 @@ def _note(field: FieldInfo, value: object, section: type[BaseModel] | None) -> s
         for choice in get_args(part)
     ]
     named = set(re.findall(r"\w+", said))
-    parts = [said, f"of {', '.join(choices)}" if len(choices) > 1 and not named.issuperset(choices) else ""]
+    of = "some of" if _is_list(field) else "one of"
+    parts = [said, f"{of} {', '.join(choices)}" if len(choices) > 1 and not named.issuperset(choices) else ""]
     if value is None and field.is_required():
         parts.append("needed")
     elif value is None and not re.search(r"\bdefault|\bleft out", said):

@@ -68,7 +68,7 @@ def test_a_model_outside_the_folder_is_named_absolutely(folder: Path, capsys: Ca
     ("words", "said"),
     [
         (["none.onnx"], "there is no such model file"),
-        (["bad.onnx"], "model file"),
+        (["bad.onnx"], "no valid ONNX model"),
         (["model.bin"], "known by its ending"),
         (["--out", "."], "a folder"),
         (["--out", "my shop.yaml"], "can't name one"),
