@@ -21,8 +21,8 @@ from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s
-from loadplan.plan.fleet import Fleet, Plan
-from loadplan.plan.sizing import n_replicas_needed
+from loadplan.plan.fleets.sizing import n_replicas_needed
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.findings import Findings
 from loadplan.scenario.spec import PlanRules, Scenario
 from loadplan.stats import Interval, ratio_test

@@ -16,8 +16,8 @@ from loadplan.fit.records import PredictedLatency
 from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
-from loadplan.plan.fleet import Fleet
-from loadplan.plan.sizing import multiple_of, n_replicas_needed, usd_per_month
+from loadplan.plan.fleets.sizing import multiple_of, n_replicas_needed, usd_per_month
+from loadplan.plan.records.fleet import Fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment
 from loadplan.stats import Interval, quantile_interval, supported_percentile

@@ -10,7 +10,7 @@ from loadplan.errors import InvalidMeasurement, ObjectiveMissed
 from loadplan.execution import Setting
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.load.records import LoadSpec
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import busiest, requests_to_show
 from loadplan.scenario.spec import Scenario
 from loadplan.stats import n_samples_needed

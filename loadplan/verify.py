@@ -22,7 +22,7 @@ from loadplan.load.classes import class_runs
 from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import described, requests_to_show
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment, Outcome

@@ -35,7 +35,7 @@ from loadplan.load.verdict import latency_summary
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.drive import drive
-from loadplan.plan.fleet import Fleet
+from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.search import plan_fleet
 from loadplan.profile import read_profile
 from loadplan.providers import discover_providers

@@ -53,7 +53,7 @@ def budget(
     from loadplan.clock import utc_now
     from loadplan.pipeline.artifacts import BUDGET
     from loadplan.pipeline.budget import BUDGET_FOLDER, read_planned, write_budget, write_focus, write_variance
-    from loadplan.plan.offers import bought, require_recent_prices
+    from loadplan.plan.buying.offers import bought, require_recent_prices
     from loadplan.report.budget.focus import parse_version
     from loadplan.report.budget.lines import parse_lines
 

@@ -30,8 +30,8 @@ from loadplan.load.verdict import answer_counts
 from loadplan.machine import Machine
 from loadplan.pipeline.rental import Rental
 from loadplan.pipeline.road import RoadEnd
-from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.plan.reasons import is_near_tie
+from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.profile import Profile
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.slo import Slo

@@ -9,7 +9,7 @@ from loadplan.errors import InputError
 from loadplan.units import parse_duration
 
 if TYPE_CHECKING:
-    from loadplan.load.crew import Crew, Launch, LocalCrew
+    from loadplan.load.crew.together import Crew, Launch, LocalCrew
 
 ProcessesOption = Annotated[int, typer.Option("--processes", metavar="N", help="Generator processes on this machine.")]
 MasterOption = Annotated[bool, typer.Option("--master", help="Lead workers on other machines.")]
@@ -34,7 +34,7 @@ def crew_of(
     Raises:
         InputError: for counts below 1, or processes here and a master at once.
     """
-    from loadplan.load.crew import RemoteCrew
+    from loadplan.load.crew.together import RemoteCrew
 
     for count, option in ((n_processes, "--processes"), (n_expected, "--expect-workers")):
         if count < 1:
@@ -56,7 +56,7 @@ def launch_of(crew: "Crew | None", *, shows_web: bool, web_port: int) -> "Launch
     Raises:
         InputError: when the page's port is taken.
     """
-    from loadplan.load.crew import Launch
+    from loadplan.load.crew.together import Launch
 
     if not shows_web:
         return Launch(crew=crew)
@@ -75,7 +75,7 @@ def launch_of(crew: "Crew | None", *, shows_web: bool, web_port: int) -> "Launch
 
 def local_crew(n_workers: int) -> "LocalCrew":
     """Workers on the last of the usable cores, one each, if that leaves one for the server; else unpinned."""
-    from loadplan.load.crew import LocalCrew
+    from loadplan.load.crew.together import LocalCrew
     from loadplan.machine import usable_cores
 
     cores = usable_cores()
@@ -84,7 +84,7 @@ def local_crew(n_workers: int) -> "LocalCrew":
 
 def be_worker(host: str, port: int) -> int:
     """Work for the master at this address on the last usable core, until its run is over."""
-    from loadplan.load.crew import run_worker
+    from loadplan.load.crew.together import run_worker
     from loadplan.machine import usable_cores
 
     cores = usable_cores()

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from loadplan.cli.figures import Document, figure
-from loadplan.plan.outlook import Case, Choice, FrontPoint, Outlook, PerRequest, Relaxation, Today, UnitCosts
+from loadplan.plan.records.outlook import Case, Choice, FrontPoint, Outlook, PerRequest, Relaxation, Today, UnitCosts
 from loadplan.report.outlook_text import choice_text, per_request_text, relaxation_text, today_text, unit_costs_text
 from loadplan.report.view import usd
 

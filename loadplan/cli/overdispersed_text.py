@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from loadplan.cli.figures import Document
-from loadplan.plan.overdispersed_record import OverdispersedCase
+from loadplan.plan.records.overdispersed import OverdispersedCase
 
 
 def overdispersed_document(case: OverdispersedCase | None) -> Document | None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from loadplan.cli.figures import Document
-from loadplan.plan.purchase_record import Bought, PurchaseMix
+from loadplan.plan.records.purchase import Bought, PurchaseMix
 
 WORTH_SAYING_RATIO = Decimal("0.05")  # of the bill of the fleet that is always on
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from decimal import Decimal
 
 from loadplan.cli.figures import Document
-from loadplan.plan.scaling_records import PolicyCost, Scaling
+from loadplan.plan.records.scaling import PolicyCost, Scaling
 
 WORTH_SAYING_RATIO = 0.05  # of the static fleet's bill
 

@@ -23,8 +23,8 @@ from loadplan.load.classes import class_runs
 from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
-from loadplan.plan.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.plan.reasons import how_it_runs, loss_text
+from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from loadplan.caveat import Caveat
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.requests import PreparedRequests
 from loadplan.load.records import LoadSpec, Outcome
-from loadplan.load.requests import PreparedRequests
 from loadplan.scenario.arrivals import Callers, ReplayArrivals, described, requests_to_show
 from loadplan.stats import half_test, slow_start
 

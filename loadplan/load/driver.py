@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from loadplan.errors import EnvironmentFault, InputError
-from loadplan.load.crew import ALONE, CrewResult, Launch, LocalCrew, drive_together
+from loadplan.load.crew.together import ALONE, CrewResult, Launch, LocalCrew, drive_together
 from loadplan.load.doubts import doubts_of, throttled_reason
-from loadplan.load.generator_process import (
+from loadplan.load.generator.handoff import GeneratorJob, read_result, write_job
+from loadplan.load.generator.job import prepare_job
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.generator.process import (
     INTERRUPTED,
+    LOCUSTFILE,
     Hearers,
     ended_early,
     shown_at,
@@ -23,19 +27,14 @@ from loadplan.load.generator_process import (
     stop_sending,
     watch_generator,
 )
-from loadplan.load.handoff import GeneratorJob, read_result, write_job
-from loadplan.load.job import prepare_job
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.messages.requests import PreparedRequests
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
-from loadplan.load.requests import PreparedRequests
+from loadplan.load.target.watch import watching
 from loadplan.load.verdict import judge
 from loadplan.load.warm_up import with_warm_up, without_warm_up
-from loadplan.load.watch import watching
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Callers
 from loadplan.sysfs import read_throttled_s
-
-_LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 
 class LoadInterrupted(KeyboardInterrupt):
@@ -125,7 +124,7 @@ def _generate(job: GeneratorJob, spec: LoadSpec, launch: Launch, hearers: Hearer
     with tempfile.TemporaryDirectory(prefix="loadplan-load-") as name:
         folder = Path(name)
         write_job(folder, job)
-        with start_locust(folder, _LOCUSTFILE, *options, variables=variables) as process:
+        with start_locust(folder, LOCUSTFILE, *options, variables=variables) as process:
             try:
                 watch_generator(process, folder, spec=spec, hearers=hearers)
                 reasons: tuple[str, ...] = ()

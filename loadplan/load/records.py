@@ -55,7 +55,7 @@ class LoadSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskAgain:
-    """What callers do who wait for their answer; see `load.closed_loop`."""
+    """What callers do who wait for their answer; see `load.generator.closed_loop`."""
 
     think_time_s: float  # from an answer to the next request
     until_s: float  # from the start; no request falls due from then on
@@ -133,7 +133,7 @@ class LoadVerdict:
 class WatchedSeries:
     """One figure of the server over a run, or the reason why there is none."""
 
-    name: str  # with its unit, such as `rss_bytes`; see `load.watch.SERIES`
+    name: str  # with its unit, such as `rss_bytes`; see `load.target.watch.SERIES`
     values: NDArray[np.float64] | None  # one per sample; NaN: this sample has none
     absent_reason: str | None  # why `values` is None
 

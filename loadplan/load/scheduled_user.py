@@ -7,12 +7,12 @@ import logging
 from typing import ClassVar
 
 from loadplan.errors import InputError, InvalidMeasurement
-from loadplan.load.handoff import GeneratorJob
-from loadplan.load.job import prepare_job
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.handoff import GeneratorJob
+from loadplan.load.generator.job import prepare_job
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.generator.user import OpenLoopUser
+from loadplan.load.messages.requests import PreparedRequests, plain_requests
 from loadplan.load.records import LoadSpec
-from loadplan.load.requests import PreparedRequests, plain_requests
-from loadplan.load.user import OpenLoopUser
 from loadplan.load.verdict import judge
 from loadplan.scenario.arrivals import Arrivals, PoissonArrivals
 from loadplan.stats import summarise

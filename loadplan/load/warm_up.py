@@ -5,7 +5,7 @@ One schedule covers both, so the server never notices where the one ends and the
 
 from dataclasses import fields, replace
 
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
 from loadplan.load.records import LoadSpec, RequestLog
 
 _TIMES = ("due_s", "sent_s", "first_byte_s", "done_s")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loadplan.catalog.instance_type import InstanceType
 from loadplan.errors import InputError
-from loadplan.plan.memory import KEPT_RATIO
+from loadplan.plan.hardware.memory import KEPT_RATIO
 
 DAEMONS_MILLICORES, DAEMONS_MIB = 250, 256
 EVICTION_MIB = 100  # kept free by the kubelet

@@ -5,8 +5,8 @@ from pathlib import PurePath
 
 from loadplan.manifests.deployed import CPU_IMAGE, MODEL_PATH, PORT, Deployed, server_arguments
 from loadplan.manifests.yaml_text import Node, noted, yaml_text
-from loadplan.plan.fleet import Plan
-from loadplan.plan.memory import usable_gib
+from loadplan.plan.hardware.memory import usable_gib
+from loadplan.plan.records.fleet import Plan
 
 _GRACE = "30s"
 

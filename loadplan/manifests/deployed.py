@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from loadplan.errors import InputError
 from loadplan.execution import Setting
 from loadplan.export.artifact import ExportedModel, ExportRun
-from loadplan.plan.accelerator import n_gpus
-from loadplan.plan.fleet import Fleet, FleetItem, Plan, ReplicaCapacity
+from loadplan.plan.hardware.accelerator import n_gpus
+from loadplan.plan.records.fleet import Fleet, FleetItem, Plan, ReplicaCapacity
 from loadplan.scenario.spec import Scenario
 
 CPU_IMAGE = "loadplan-server"  # as docker/Dockerfile and docker/compose.yaml call it

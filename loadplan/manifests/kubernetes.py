@@ -12,8 +12,8 @@ from loadplan.errors import InputError
 from loadplan.manifests.allocatable import Room, room_on
 from loadplan.manifests.deployed import PORT, Deployed, server_arguments
 from loadplan.manifests.yaml_text import Node, noted, yaml_text
-from loadplan.plan.fleet import Plan
-from loadplan.plan.owned import OWN_PROVIDER
+from loadplan.plan.buying.owned import OWN_PROVIDER
+from loadplan.plan.records.fleet import Plan
 
 METRIC = "loadplan_requests_per_second"
 _USER = 10001  # of the image

@@ -14,10 +14,10 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting, takes_one_row
 from loadplan.export.guard import inspect_model
-from loadplan.load.crew import ALONE, Launch, RemoteCrew
+from loadplan.load.crew.together import ALONE, Launch, RemoteCrew
+from loadplan.load.messages.requests import ABS_TOLERANCE
+from loadplan.load.messages.service_requests import service_requests
 from loadplan.load.records import LoadRun, LoadSpec, asked
-from loadplan.load.requests import ABS_TOLERANCE
-from loadplan.load.service_requests import service_requests
 from loadplan.machine import read_machine
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.benchmark import benchmark_without_probe

@@ -10,7 +10,7 @@ from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun
 from loadplan.load.table import load_columns, load_from_columns, load_metadata
 from loadplan.machine import Machine
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.findings import Findings
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.spec import Scenario

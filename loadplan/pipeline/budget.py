@@ -8,7 +8,7 @@ from pathlib import Path
 from loadplan import __version__
 from loadplan.errors import InputError
 from loadplan.pipeline import artifacts
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.actuals import actuals_csv, compare_months, read_actuals
 from loadplan.report.budget.focus import FocusVersion, focus_csv
 from loadplan.report.budget.lines import NO_LINES, BudgetLine, budget_lines

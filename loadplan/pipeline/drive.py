@@ -12,11 +12,11 @@ from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportedModel, ExportRun
 from loadplan.export.company import own_answers
 from loadplan.inference import open_session
-from loadplan.load.crew import ALONE, Launch, LocalCrew
+from loadplan.load.crew.together import ALONE, Launch, LocalCrew
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import ABS_TOLERANCE, v2_requests
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.load.requests import ABS_TOLERANCE, v2_requests
-from loadplan.load.server_process import start_server
+from loadplan.load.target.server_process import start_server
 from loadplan.machine import Machine, usable_cores
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import Scenario

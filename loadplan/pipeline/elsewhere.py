@@ -4,8 +4,8 @@ from loadplan.export.artifact import ExportRun
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.profiles import measured_types
 from loadplan.pipeline.stage import Road, made_by
-from loadplan.plan.measured import MeasuredType
-from loadplan.plan.roofline import Costs
+from loadplan.plan.hardware.measured import MeasuredType
+from loadplan.plan.hardware.roofline import Costs
 from loadplan.store.codec import read_record
 
 

@@ -16,11 +16,11 @@ from loadplan.errors import EnvironmentFault, InvalidMeasurement
 from loadplan.export.guard import inspect_model
 from loadplan.gate import GateDesign, GateVerdict, Side, Visit, run_gate
 from loadplan.load.driver import run_load
-from loadplan.load.metrics_page import MetricsPage, read_metrics_page
+from loadplan.load.messages.requests import PreparedRequests, v2_requests
+from loadplan.load.messages.service_requests import service_requests
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.load.requests import PreparedRequests, v2_requests
-from loadplan.load.server_process import start_server
-from loadplan.load.service_requests import service_requests
+from loadplan.load.target.metrics_page import MetricsPage, read_metrics_page
+from loadplan.load.target.server_process import start_server
 from loadplan.load.verdict import times_of_all_s
 from loadplan.machine import read_machine
 from loadplan.pipeline.adhoc import Served, served_by

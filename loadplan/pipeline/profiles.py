@@ -16,8 +16,8 @@ from loadplan.fit.fleet_ladder import with_fleets
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import Machine
 from loadplan.pipeline.artifacts import read_findings
-from loadplan.plan.accelerator import gpu_of, is_same_gpu
-from loadplan.plan.measured import MeasuredType
+from loadplan.plan.hardware.accelerator import gpu_of, is_same_gpu
+from loadplan.plan.hardware.measured import MeasuredType
 from loadplan.profile import Profile, ProfiledModel, ProfileFacts, read_profile, write_profile
 from loadplan.scenario.spec import RequestClass, Scenario
 from loadplan.store.files import sha256_file

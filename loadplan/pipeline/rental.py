@@ -16,8 +16,8 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.clock import utc_now
 from loadplan.errors import InputError
 from loadplan.pipeline.catalogue import catalog_for
+from loadplan.plan.buying.offers import allowed_offers
 from loadplan.plan.measuring import ASSUMED_MINUTES, measured_minutes, measuring_usd
-from loadplan.plan.offers import allowed_offers
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import Scenario
 from loadplan.store.run_folder import read_run_folder

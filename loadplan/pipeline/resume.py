@@ -21,7 +21,7 @@ from loadplan.pipeline.profiles import GivenProfile, ProfileFile, read_profiles
 from loadplan.pipeline.road import disappointment
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.pipeline.verification import Known, VerificationRequest, verify_shares
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.findings import Findings
 from loadplan.scenario.spec import StageName
 from loadplan.store.run_folder import hold_run_folder

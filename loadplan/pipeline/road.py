@@ -16,11 +16,11 @@ from loadplan.pipeline import question, steps
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.stage import NO_PRICES, Road
-from loadplan.plan.around import plan_with_outlook
-from loadplan.plan.fleet import Plan
+from loadplan.plan.around.today import check_today
+from loadplan.plan.buying.offers import check_places
 from loadplan.plan.given import searching_given
-from loadplan.plan.offers import check_places
-from loadplan.plan.today import check_today
+from loadplan.plan.records.fleet import Plan
+from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.findings import Findings
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import Scenario, StageName

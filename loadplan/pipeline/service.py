@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from loadplan.caveat import Caveat
-from loadplan.load.crew import ALONE, Launch
+from loadplan.load.crew.together import ALONE, Launch
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import PreparedRequests
 from loadplan.load.records import LoadRun, LoadSpec, asked
-from loadplan.load.requests import PreparedRequests
-from loadplan.load.target import is_loopback
+from loadplan.load.target.address import is_loopback
 from loadplan.machine import Machine, usable_cores
 from loadplan.pipeline.observer import Observer
 from loadplan.scenario.spec import Service
@@ -22,7 +22,7 @@ def drive_service(
     observer: Observer,
     launch: Launch = ALONE,
 ) -> LoadRun:
-    """One live run against the service, with requests made for it (`load.service_requests`).
+    """One live run against the service, with requests made for it (`load.messages.service_requests`).
 
     Raises:
         InputError: when the host is neither loopback nor allowed.

@@ -22,7 +22,7 @@ from loadplan.fit.ledger import LedgerFindings
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.inference import runtime_version
-from loadplan.load.dealing import rows_of_class
+from loadplan.load.messages.dealing import rows_of_class
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
@@ -38,10 +38,10 @@ from loadplan.pipeline.question import model_bytes, need_model, portable
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.pipeline.verification import Known, Verification, verify_here
-from loadplan.plan.around import plan_with_outlook
-from loadplan.plan.fleet import Plan
-from loadplan.plan.offers import bought
+from loadplan.plan.buying.offers import bought
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
+from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.scenario.payload_file import load_payloads, save_payloads

@@ -12,14 +12,14 @@ from loadplan.driven import ShareVerdict, Sharpness, judge_share, judge_sharpnes
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
+from loadplan.load.messages.service_requests import service_requests
 from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.load.service_requests import service_requests
-from loadplan.load.target import is_loopback
+from loadplan.load.target.address import is_loopback
 from loadplan.machine import Machine
 from loadplan.pipeline.drive import drive, right_answers, variant_of
 from loadplan.pipeline.service import drive_service
 from loadplan.pipeline.stage import Road
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import Service
 from loadplan.trial import HERE, Replica, planned_spec, recommended_fleet, setting_capacity, verification_spec

@@ -13,23 +13,23 @@ from decimal import Decimal
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
-from loadplan.plan.availability import growth_caveats, n_missing, too_few_words
-from loadplan.plan.burstable import burst_caveats
-from loadplan.plan.candidate import Candidate, least_fleet, n_needed
-from loadplan.plan.commitments import commitment_caveats
-from loadplan.plan.demand import Demand, read_demand
-from loadplan.plan.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
-from loadplan.plan.loss import loss_caveats, settle_losses
+from loadplan.plan.buying.availability import growth_caveats, n_missing, too_few_words
+from loadplan.plan.buying.burstable import burst_caveats
+from loadplan.plan.buying.commitments import commitment_caveats
+from loadplan.plan.buying.offers import doubtful_price_caveats, listed
+from loadplan.plan.buying.per_request import SingleRequest
+from loadplan.plan.buying.purchase_mix import mix_assumptions, purchase_mix
+from loadplan.plan.fleets.candidate import Candidate, least_fleet, n_needed
+from loadplan.plan.fleets.demand import Demand, read_demand
+from loadplan.plan.fleets.loss import loss_caveats, settle_losses
+from loadplan.plan.fleets.mixed import cheapest_mixed, months_of
+from loadplan.plan.fleets.overdispersed import overdispersed_case
+from loadplan.plan.fleets.ranking import Ranked
+from loadplan.plan.fleets.scaling import compare_scaling
+from loadplan.plan.fleets.sizing import usd_per_month
 from loadplan.plan.measuring import Chosen, worth_measuring
-from loadplan.plan.mixed import cheapest_mixed, months_of
-from loadplan.plan.offers import doubtful_price_caveats, listed
-from loadplan.plan.overdispersed import overdispersed_case
-from loadplan.plan.per_request import SingleRequest
-from loadplan.plan.purchase_mix import mix_assumptions, purchase_mix
-from loadplan.plan.ranking import Ranked
 from loadplan.plan.reasons import money, what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
-from loadplan.plan.scaling import compare_scaling
-from loadplan.plan.sizing import usd_per_month
+from loadplan.plan.records.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
 from loadplan.scenario.spec import PlanRules, Scenario
 
 _N_RUNNERS_UP = 10

@@ -2,17 +2,17 @@
 
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.fit.records import Balancer
-from loadplan.plan.fleet import Assumption
-from loadplan.plan.memory import KEPT_RATIO, SYSTEM_GIB
-from loadplan.plan.microarchitecture import core_peak_gflops
-from loadplan.plan.transfer import (
+from loadplan.plan.hardware.memory import KEPT_RATIO, SYSTEM_GIB
+from loadplan.plan.hardware.microarchitecture import core_peak_gflops
+from loadplan.plan.hardware.misses import TransferMisses
+from loadplan.plan.hardware.transfer import (
     OTHER_ARCHITECTURE_FACTOR,
     OTHER_HOST_FACTOR,
     SAME_ARCHITECTURE_FACTOR,
     THREAD_CORE_SHARE,
     UNPLACED_FACTOR,
 )
-from loadplan.plan.transfer_misses import TransferMisses
+from loadplan.plan.records.fleet import Assumption
 from loadplan.scenario.arrivals import busiest
 from loadplan.scenario.burstiness import long_run_dispersion
 from loadplan.scenario.spec import Scenario

@@ -13,10 +13,8 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
 from loadplan.plan.answer import Considered, NearMiss, Search, answer
 from loadplan.plan.assumption import balancer_assumptions, common_assumptions
-from loadplan.plan.burstable import burst_assumptions, ways_to_run
-from loadplan.plan.candidate import Candidate
-from loadplan.plan.fleet import NotOffered, Plan, ReplicaCapacity
-from loadplan.plan.offers import (
+from loadplan.plan.buying.burstable import burst_assumptions, ways_to_run
+from loadplan.plan.buying.offers import (
     compared_offers,
     listed,
     offers_to_buy,
@@ -24,6 +22,8 @@ from loadplan.plan.offers import (
     stale_price_caveats,
     why_not_plannable,
 )
+from loadplan.plan.fleets.candidate import Candidate
+from loadplan.plan.records.fleet import NotOffered, Plan, ReplicaCapacity
 from loadplan.scenario.spec import Scenario
 
 _P99 = 0.99

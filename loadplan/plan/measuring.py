@@ -17,11 +17,11 @@ from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.calibration import N_RUNS_EXPECTED
-from loadplan.plan.candidate import Candidate
-from loadplan.plan.chance import capacity_quantiles_rps
-from loadplan.plan.fleet import Fleet, WorthMeasuring
+from loadplan.plan.fleets.candidate import Candidate
+from loadplan.plan.fleets.chance import capacity_quantiles_rps
+from loadplan.plan.fleets.sizing import n_replicas_needed, usd_per_month
 from loadplan.plan.reasons import money
-from loadplan.plan.sizing import n_replicas_needed, usd_per_month
+from loadplan.plan.records.fleet import Fleet, WorthMeasuring
 from loadplan.scenario.spec import PlanRules, Scenario
 
 # Starting a machine, installing, exporting and fitting. Assumed.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from loadplan.catalog.price import Offer
 from loadplan.plan.answer import NearMiss
-from loadplan.plan.candidate import Candidate
-from loadplan.plan.core_capacity import CoreCapacity
+from loadplan.plan.fleets.candidate import Candidate
+from loadplan.plan.hardware.core_capacity import CoreCapacity
+from loadplan.plan.hardware.transfer import cautious_quantile_s, latency_elsewhere, waits_of
 from loadplan.plan.reasons import limit_words
-from loadplan.plan.transfer import cautious_quantile_s, latency_elsewhere, waits_of
 from loadplan.slo import LatencyLimit, Slo
 
 

@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.fit.records import Binding
-from loadplan.plan.candidate import Candidate, carried_by
-from loadplan.plan.fleet import Fleet
-from loadplan.plan.loss_record import LossOutcome
-from loadplan.plan.sizing import n_replicas_for_peak
+from loadplan.plan.fleets.candidate import Candidate, carried_by
+from loadplan.plan.fleets.sizing import n_replicas_for_peak
+from loadplan.plan.records.fleet import Fleet
+from loadplan.plan.records.loss import LossOutcome
 from loadplan.scenario.spec import PlanRules
 from loadplan.slo import LatencyLimit
 

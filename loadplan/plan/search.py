@@ -19,14 +19,23 @@ from loadplan.plan.assumption import (
     extrapolation_assumptions,
     gpu_assumptions,
 )
-from loadplan.plan.burstable import burst_assumptions, ways_to_run
-from loadplan.plan.candidate import Candidate
-from loadplan.plan.core_capacity import CoreCapacity, Elsewhere, capacity_table, n_server_processes
-from loadplan.plan.fleet import Plan, ReplicaCapacity
-from loadplan.plan.hardware_doubts import hardware_caveats
-from loadplan.plan.loss import lose_spares
-from loadplan.plan.loss_record import LossOutcome
-from loadplan.plan.measured import (
+from loadplan.plan.buying.burstable import burst_assumptions, ways_to_run
+from loadplan.plan.buying.offers import (
+    compared_offers,
+    listed,
+    offers_to_buy,
+    price_assumptions,
+    stale_price_caveats,
+    why_not_plannable,
+)
+from loadplan.plan.buying.per_request import single_request
+from loadplan.plan.fleets.candidate import Candidate
+from loadplan.plan.fleets.loss import lose_spares
+from loadplan.plan.fleets.overdispersed import overdispersed_ratio
+from loadplan.plan.fleets.sizing import multiple_of
+from loadplan.plan.hardware.core_capacity import CoreCapacity, Elsewhere, capacity_table, n_server_processes
+from loadplan.plan.hardware.doubts import hardware_caveats
+from loadplan.plan.hardware.measured import (
     Ground,
     MeasuredType,
     find_grounds,
@@ -35,22 +44,13 @@ from loadplan.plan.measured import (
     nearest_ground,
     unused_types,
 )
-from loadplan.plan.memory import n_held, why_not_held
+from loadplan.plan.hardware.memory import n_held, why_not_held
+from loadplan.plan.hardware.misses import TransferMisses, transfer_misses
+from loadplan.plan.hardware.roofline import NO_COSTS, Costs
+from loadplan.plan.hardware.transfer import PredictedP99, transferred_p99
 from loadplan.plan.near_miss import Miss, miss_of, near_miss, nearest_miss
-from loadplan.plan.offers import (
-    compared_offers,
-    listed,
-    offers_to_buy,
-    price_assumptions,
-    stale_price_caveats,
-    why_not_plannable,
-)
-from loadplan.plan.overdispersed import overdispersed_ratio
-from loadplan.plan.per_request import single_request
-from loadplan.plan.roofline import NO_COSTS, Costs
-from loadplan.plan.sizing import multiple_of
-from loadplan.plan.transfer import PredictedP99, transferred_p99
-from loadplan.plan.transfer_misses import TransferMisses, transfer_misses
+from loadplan.plan.records.fleet import Plan, ReplicaCapacity
+from loadplan.plan.records.loss import LossOutcome
 from loadplan.scenario.spec import Scenario
 
 

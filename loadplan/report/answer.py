@@ -7,8 +7,8 @@ nobody drove is a guess with decimals. An invalid run shows no latency at all.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from loadplan.plan.fleet import Fleet, Plan
 from loadplan.plan.reasons import loss_text
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.bill import cost_range_text
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.page import Tone

@@ -7,8 +7,8 @@ replicas would have done if each carries more. Rates are requests per second, mo
 from dataclasses import dataclass
 from decimal import Decimal
 
-from loadplan.plan.fleet import Fleet, Plan
-from loadplan.plan.sizing import n_replicas_needed, usd_per_month
+from loadplan.plan.fleets.sizing import n_replicas_needed, usd_per_month
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.view import counted, digits, usd
 from loadplan.scenario.spec import PlanRules
 

@@ -11,7 +11,7 @@ from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun
 from loadplan.machine import Machine
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import Scenario
 from loadplan.verify import Verdict

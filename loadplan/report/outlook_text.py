@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from loadplan.plan.outlook import Chance, Choice, Footprint, PerRequest, Relaxation, Switch, Today, UnitCosts
+from loadplan.plan.records.outlook import Chance, Choice, Footprint, PerRequest, Relaxation, Switch, Today, UnitCosts
 from loadplan.report.view import counted, digits, percent, usd
 
 _MOST_CERTAIN = 0.999  # the interval says nothing beyond

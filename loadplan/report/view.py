@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from loadplan.catalog.price import Offer
 from loadplan.execution import ExecutionConfig, Setting
-from loadplan.plan.fleet import Fleet
+from loadplan.plan.records.fleet import Fleet
 from loadplan.scenario.outside import (
     ConstantDelay,
     LognormalDelay,

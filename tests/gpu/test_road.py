@@ -16,9 +16,9 @@ from loadplan.catalog.reader import load_catalog
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.capacity import with_capacities
 from loadplan.inference import open_session, run
-from loadplan.load.server_process import start_server
+from loadplan.load.target.server_process import start_server
 from loadplan.pipeline.profiles import ProfileFile, read_profiles
-from loadplan.plan.measured import MeasuredType
+from loadplan.plan.hardware.measured import MeasuredType
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.reader import read_scenario
 

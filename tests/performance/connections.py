@@ -21,8 +21,8 @@ import psutil
 from onnx import TensorProto, helper, numpy_helper
 
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.load.requests import v2_requests, wire_messages
-from loadplan.load.server_process import start_server
+from loadplan.load.messages.requests import v2_requests, wire_messages
+from loadplan.load.target.server_process import start_server
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 

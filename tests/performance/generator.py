@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import PreparedRequests, plain_requests, v2_requests
 from loadplan.load.records import LoadSpec
-from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests
 from loadplan.load.verdict import clean_windows, due_in_clean_window
 from loadplan.machine import read_machine, usable_cores
 from loadplan.scenario.arrivals import PoissonArrivals

@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import PreparedRequests, v2_requests
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
-from loadplan.load.requests import PreparedRequests, v2_requests
 from loadplan.machine import read_machine
 from loadplan.scenario.arrivals import Callers, PoissonArrivals
 from loadplan.scenario.payloads import PayloadSet

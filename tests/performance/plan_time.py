@@ -20,9 +20,9 @@ from loadplan.catalog.reader import load_catalog
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.records import CapacityFit, OverheadFit, PredictedLatency, ServiceTimeFit, SettingCapacity, StartTimes
 from loadplan.machine import read_machine
-from loadplan.plan.around import plan_with_outlook
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
+from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import BenchBudget, LoadBudget, PlanRules, Scenario, ServingChoices, Traffic

@@ -14,8 +14,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived
 
-from loadplan.load.http2 import Http2Wire, call_headers, framed_message
-from loadplan.load.wire import Http11Wire, Wire
+from loadplan.load.connections.http2 import Http2Wire, call_headers, framed_message
+from loadplan.load.connections.wire import Http11Wire, Wire
 
 _N_ROUNDS, _N_REQUESTS = 15, 1000
 _REQUEST, _ANSWER = b"q" * 300, b"a" * 100

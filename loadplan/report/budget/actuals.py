@@ -17,7 +17,7 @@ from importlib.resources.abc import Traversable
 
 from loadplan.catalog.csv_rows import CsvRow, cell_error, read_rows
 from loadplan.errors import InputError
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.budget.months import Month, month_of

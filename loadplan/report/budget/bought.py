@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.fleet import MonthCost, Plan
+from loadplan.plan.records.fleet import MonthCost, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

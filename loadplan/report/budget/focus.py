@@ -17,7 +17,7 @@ from typing import Literal, get_args
 
 from loadplan.catalog.price import Offer
 from loadplan.errors import InputError
-from loadplan.plan.fleet import MonthCost, Plan
+from loadplan.plan.records.fleet import MonthCost, Plan
 from loadplan.report.budget.bought import Bought, bought_in
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine

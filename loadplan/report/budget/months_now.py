@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.bought import usd_of
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.budget.options import Options

@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadplan.plan.fleet import Fleet, Plan
-from loadplan.plan.sizing import as_written, multiple_of
+from loadplan.plan.fleets.sizing import as_written, multiple_of
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.spec import PlanRules
 
 SAME = 1.0 - 1e-12  # two computed rates that differ by less are the same: binary floats miss ten times 0.1 by less

@@ -8,7 +8,7 @@ with a price in it would be read as an offer.
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from loadplan.plan.fleet import MonthCost, Plan
+from loadplan.plan.records.fleet import MonthCost, Plan
 from loadplan.report.budget.bought import Bought, bought_in
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine

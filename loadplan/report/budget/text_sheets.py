@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.budget.months_now import MonthNow, months_now
 from loadplan.report.budget.options import Options

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.budget.months_now import months_now
 from loadplan.report.budget.options import Options, read_options, sizing_rps

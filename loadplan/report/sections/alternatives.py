@@ -1,7 +1,7 @@
 """What else was there, and why did each lose?"""
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Figure, Section, Table, Text, basis, number, reason, text

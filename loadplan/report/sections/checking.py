@@ -1,6 +1,6 @@
 """What was asked, what was left out, what is assumed, and how to check all of it."""
 
-from loadplan.plan.fleet import NotOffered
+from loadplan.plan.records.fleet import NotOffered
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.glossary import GLOSSARY
 from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, text

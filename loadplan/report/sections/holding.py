@@ -8,7 +8,7 @@ from loadplan.execution import Setting
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.bill import bill_at, cost_range_text
 from loadplan.report.budget.rows import budget_csv
 from loadplan.report.chart import Axis, Chart, Mark, Series

@@ -1,7 +1,7 @@
 """What would change the answer? The cases around it, what runs today, and which rule to relax where nothing will do."""
 
-from loadplan.plan.outlook import Case, Outlook
-from loadplan.plan.per_request import KEEP_ALIVE_S
+from loadplan.plan.buying.per_request import KEEP_ALIVE_S
+from loadplan.plan.records.outlook import Case, Outlook
 from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.outlook_text import (

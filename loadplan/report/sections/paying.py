@@ -1,7 +1,7 @@
 """How would the fleet best be paid for: commitments, by the hour, and spare machines above a floor?"""
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.purchase_record import PurchaseMix
+from loadplan.plan.records.purchase import PurchaseMix
 from loadplan.report.findings import Findings
 from loadplan.report.page import Section, Table, Text, number, text
 from loadplan.report.view import counted, percent, price_each, usd

@@ -1,7 +1,7 @@
 """What if replicas follow the week? Three ways of scaling the recommended offer, their cost and their minutes short."""
 
-from loadplan.plan.fleet import Plan
-from loadplan.plan.scaling_records import PolicyCost, Scaling
+from loadplan.plan.records.fleet import Plan
+from loadplan.plan.records.scaling import PolicyCost, Scaling
 from loadplan.report.chart import Axis, Chart, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Column, Figure, Fold, Section, Table, Text, number, text

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadplan.load.answers import AnswerBook
-from loadplan.load.connection import Network
-from loadplan.load.judges import judge_of
-from loadplan.load.loop_order import LoopOrder, LoopResult
-from loadplan.load.open_loop import OpenLoop
+from loadplan.load.connections.connection import Network
+from loadplan.load.generator.loop_order import LoopOrder, LoopResult
+from loadplan.load.generator.open_loop import OpenLoop
+from loadplan.load.messages.answers import AnswerBook
+from loadplan.load.messages.judges import judge_of
+from loadplan.load.messages.requests import PreparedRequests, plain_requests, v2_requests, wire_head, wire_messages
 from loadplan.load.records import LoadSpec
-from loadplan.load.requests import PreparedRequests, plain_requests, v2_requests, wire_head, wire_messages
 from loadplan.machine import Machine, read_machine
 from loadplan.scenario.arrivals import PoissonArrivals
 from loadplan.scenario.payloads import PayloadSet

@@ -13,8 +13,8 @@ import pytest
 from loadplan.cli.app import run_command_line
 from loadplan.errors import InputError
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import PreparedRequests, plain_requests
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
-from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Callers
 

@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from loadplan.errors import InputError, InvalidMeasurement
-from loadplan.load.crew import CREWFILE, Launch, LocalCrew, RemoteCrew
+from loadplan.load.crew.together import CREWFILE, Launch, LocalCrew, RemoteCrew
 from loadplan.load.driver import LoadInterrupted, run_load
+from loadplan.load.messages.requests import PreparedRequests, plain_requests
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
-from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Callers
 from loadplan.scenario.traffic import schedule

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.requests import PreparedRequests
+from loadplan.load.messages.v2_grpc import v2_grpc_requests
 from loadplan.load.records import Outcome
-from loadplan.load.requests import PreparedRequests
-from loadplan.load.v2_grpc import v2_grpc_requests
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 

@@ -18,9 +18,9 @@ import pytest
 import loadplan
 from loadplan.errors import InvalidMeasurement
 from loadplan.load.driver import run_load
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.requests import plain_requests, v2_requests
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
-from loadplan.load.requests import plain_requests, v2_requests
 from loadplan.load.search import SearchLimits
 from loadplan.load.verdict import clean_windows
 from loadplan.machine import Machine
@@ -137,7 +137,7 @@ def test_lie_18_a_machine_that_slept_in_the_run(
 ) -> None:
     """CLOCK_BOOTTIME, which goes on while a machine sleeps, runs ahead of CLOCK_MONOTONIC from the second look on."""
     looks = [100.0]
-    monkeypatch.setattr("loadplan.load.open_loop.asleep_s", lambda: looks.pop() if looks else 100.0 + slept_s)
+    monkeypatch.setattr("loadplan.load.generator.open_loop.asleep_s", lambda: looks.pop() if looks else 100.0 + slept_s)
     fault = drive(start_fake(), plain_requests("/"), np.arange(10) / 50.0).own_fault
     assert (fault is not None and "suspended for 5.0 s" in fault) is is_told
 

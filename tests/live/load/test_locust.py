@@ -15,10 +15,10 @@ from urllib.request import urlopen
 import pytest
 
 from loadplan.errors import InvalidMeasurement
-from loadplan.load.crew import Launch
+from loadplan.load.crew.together import Launch
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import plain_requests
 from loadplan.load.records import LoadSpec
-from loadplan.load.requests import plain_requests
 from loadplan.machine import Machine
 
 if TYPE_CHECKING:

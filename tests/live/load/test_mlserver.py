@@ -21,10 +21,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from loadplan.child_process import last_lines, stop
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.requests import PreparedRequests, v2_requests
+from loadplan.load.messages.v2_grpc import v2_grpc_requests
 from loadplan.load.records import Outcome
-from loadplan.load.requests import PreparedRequests, v2_requests
-from loadplan.load.v2_grpc import v2_grpc_requests
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 

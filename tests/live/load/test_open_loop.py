@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.requests import PreparedRequests, plain_requests
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
-from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.load.verdict import judge, latency_summary, response_times_s
 from loadplan.machine import Machine
 from loadplan.stats import percentile

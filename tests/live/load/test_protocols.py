@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.requests import PreparedRequests, v2_binary_requests, v2_requests
+from loadplan.load.messages.v2_grpc import v2_grpc_requests
 from loadplan.load.records import Outcome
-from loadplan.load.requests import PreparedRequests, v2_binary_requests, v2_requests
-from loadplan.load.server_process import ServerHandle, start_server
-from loadplan.load.v2_grpc import v2_grpc_requests
+from loadplan.load.target.server_process import ServerHandle, start_server
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 

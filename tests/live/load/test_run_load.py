@@ -16,8 +16,8 @@ import pytest
 
 from loadplan.errors import EnvironmentFault, InputError, InvalidMeasurement
 from loadplan.load.driver import LoadInterrupted, run_load
+from loadplan.load.messages.requests import PreparedRequests, plain_requests
 from loadplan.load.records import LoadSpec, Outcome
-from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.load.verdict import judge
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Callers
@@ -205,7 +205,7 @@ def test_the_generator_ends_with_its_parent(start_fake: "StartFake") -> None:
     script = f"""
         from loadplan.load.driver import run_load
         from loadplan.load.records import LoadSpec
-        from loadplan.load.requests import plain_requests
+        from loadplan.load.messages.requests import plain_requests
         from loadplan.machine import read_machine
         from loadplan.scenario.arrivals import PoissonArrivals
 

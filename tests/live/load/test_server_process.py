@@ -18,9 +18,9 @@ from onnx import TensorProto, helper
 from loadplan.errors import EnvironmentFault, InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import v2_requests
 from loadplan.load.records import LoadSpec, Outcome
-from loadplan.load.requests import v2_requests
-from loadplan.load.server_process import start_server
+from loadplan.load.target.server_process import start_server
 from loadplan.machine import Machine
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always

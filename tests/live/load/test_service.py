@@ -13,9 +13,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.service_requests import service_requests
 from loadplan.load.records import Outcome
-from loadplan.load.service_requests import service_requests
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import Service

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadplan.load.crew import Launch, RemoteCrew
+from loadplan.load.crew.together import Launch, RemoteCrew
 from loadplan.load.driver import run_load
+from loadplan.load.messages.requests import plain_requests
 from loadplan.load.records import LoadSpec
-from loadplan.load.requests import plain_requests
 from loadplan.machine import Machine
 
 pytestmark = pytest.mark.nightly

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 
-from loadplan.load.server_process import start_server
+from loadplan.load.target.server_process import start_server
 from loadplan.pipeline.adhoc import served_by
 from loadplan.store.files import sha256_file
 

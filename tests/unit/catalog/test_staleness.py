@@ -8,7 +8,7 @@ import pytest
 from loadplan.catalog.price import PurchaseKind
 from loadplan.catalog.staleness import oldest_price_date, stale_offers, too_old_offers
 from loadplan.errors import InputError
-from loadplan.plan.offers import require_recent_prices, stale_price_caveats
+from loadplan.plan.buying.offers import require_recent_prices, stale_price_caveats
 from tests.unit.catalog.test_rules import SEEN, offer
 
 

@@ -7,7 +7,7 @@ import pytest
 from loadplan.cli import generators
 from loadplan.cli.generators import crew_of, launch_of
 from loadplan.errors import InputError
-from loadplan.load.crew import LocalCrew, RemoteCrew
+from loadplan.load.crew.together import LocalCrew, RemoteCrew
 
 
 def crew(

@@ -11,7 +11,7 @@ from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun
 from loadplan.export.runner import export_model
 from loadplan.inference import example_text, open_session
-from loadplan.load.requests import v2_requests
+from loadplan.load.messages.requests import v2_requests
 from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadplan.load.answers import AnswerBook
+from loadplan.load.messages.answers import AnswerBook
 
 
 @pytest.mark.parametrize("max_kept_bytes", [1 << 20, 400, 0], ids=["all kept", "some kept", "none kept"])

@@ -12,12 +12,12 @@ import pytest
 from loadplan.cli.documents import load_document
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.load.classes import class_runs, run_of_class
-from loadplan.load.job import prepare_job
+from loadplan.load.generator.job import prepare_job
+from loadplan.load.messages.requests import v2_binary_requests, v2_requests
+from loadplan.load.messages.service_requests import service_requests
+from loadplan.load.messages.v2_grpc import v2_grpc_requests
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome, PayloadClasses, RequestLog
-from loadplan.load.requests import v2_binary_requests, v2_requests
-from loadplan.load.service_requests import service_requests
 from loadplan.load.table import load_columns, load_from_columns, load_metadata, to_frame
-from loadplan.load.v2_grpc import v2_grpc_requests
 from loadplan.load.verdict import clean_response_times_s, judge, judge_slo, latency_summary, objectives_missed
 from loadplan.machine import read_machine
 from loadplan.scenario.arrivals import Callers, ConstantArrivals

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from loadplan.load.channel import (
+from loadplan.load.crew.coordinator import (
+    Coordinator,
+    CrewOrder,
+    CrewRecord,
+    folder_of,
+    read_crew_order,
+    read_crew_record,
+    write_crew_order,
+    write_crew_record,
+)
+from loadplan.load.generator.channel import (
     HELLO,
     JOB,
     PING,
@@ -21,16 +31,6 @@ from loadplan.load.channel import (
     Identity,
     Listener,
     identity_here,
-)
-from loadplan.load.coordinator import (
-    Coordinator,
-    CrewOrder,
-    CrewRecord,
-    folder_of,
-    read_crew_order,
-    read_crew_record,
-    write_crew_order,
-    write_crew_record,
 )
 
 HERE = identity_here(None)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from loadplan.load.doubts import doubts_of, throttled_reason
-from loadplan.load.loop_order import LoopResult
+from loadplan.load.generator.loop_order import LoopResult
+from loadplan.load.messages.requests import PreparedRequests, plain_requests
 from loadplan.load.records import LoadSpec, LostTime, Outcome, RequestLog
-from loadplan.load.requests import PreparedRequests, plain_requests
 from loadplan.load.warm_up import with_warm_up, without_warm_up
 from loadplan.scenario.arrivals import ConstantArrivals
 

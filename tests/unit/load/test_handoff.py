@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.load.handoff import GeneratorJob, read_job, write_job
-from loadplan.load.loop_order import LoopOrder
-from loadplan.load.requests import ExpectedAnswers
+from loadplan.load.generator.handoff import GeneratorJob, read_job, write_job
+from loadplan.load.generator.loop_order import LoopOrder
+from loadplan.load.messages.requests import ExpectedAnswers
 
 ORDER = LoopOrder(
     family=socket.AF_INET,

@@ -17,10 +17,10 @@ from h2.events import (
 )
 from h2.settings import SettingCodes, Settings
 
-from loadplan.load.http2 import Http2Wire, call_headers, framed_message
-from loadplan.load.http_response import MalformedResponse
+from loadplan.load.connections.http2 import Http2Wire, call_headers, framed_message
+from loadplan.load.connections.http_response import MalformedResponse
+from loadplan.load.connections.wire import Answer
 from loadplan.load.records import Outcome
-from loadplan.load.wire import Answer
 
 HEAD = call_headers("/s/M", host="h:1", headers=[("Authorization", "Bearer t")])
 TRAILERS = (("grpc-status", "0"),)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadplan.load.http_response import MalformedResponse, Response, ResponseReader
+from loadplan.load.connections.http_response import MalformedResponse, Response, ResponseReader
 
 WHOLE = {
     "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Response(200, b"hello", True)),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadplan.load.json_pointer import NothingThere, value_at
+from loadplan.load.messages.json_pointer import NothingThere, value_at
 
 # The document and the pointers of RFC 6901, section 5.
 DOCUMENT = {"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5, 'k"l': 6, " ": 7, "m~n": 8}

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from loadplan.load.judges import judge_of
-from loadplan.load.requests import ExpectedAnswers
+from loadplan.load.messages.judges import judge_of
+from loadplan.load.messages.requests import ExpectedAnswers
 
 EXPECTED = ExpectedAnswers(
     outputs={

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from loadplan.errors import InputError
-from loadplan.load.requests import PreparedRequests, plain_requests, v2_binary_requests, v2_requests, wire_messages
+from loadplan.load.messages.requests import (
+    PreparedRequests,
+    plain_requests,
+    v2_binary_requests,
+    v2_requests,
+    wire_messages,
+)
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import RowsPerRequest

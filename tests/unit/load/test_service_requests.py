@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from loadplan.errors import InputError
-from loadplan.load.requests import PreparedRequests
-from loadplan.load.service_requests import service_requests
+from loadplan.load.messages.requests import PreparedRequests
+from loadplan.load.messages.service_requests import service_requests
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import Service

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from loadplan.load.handoff import GeneratorJob
-from loadplan.load.loop_order import LoopOrder, LoopResult
+from loadplan.load.crew.shares import merged, merged_early, share_of
+from loadplan.load.generator.handoff import GeneratorJob
+from loadplan.load.generator.loop_order import LoopOrder, LoopResult
 from loadplan.load.records import LostTime, Outcome, RequestLog
-from loadplan.load.shares import merged, merged_early, share_of
 
 N_MOST = 40
 

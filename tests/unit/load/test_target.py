@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from loadplan.errors import EnvironmentFault, InputError
-from loadplan.load.target import find_target
+from loadplan.load.target.address import find_target
 
 
 def test_a_listening_server_is_found_by_name() -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import psutil
 import pytest
 
-from loadplan.load.metrics_page import read_metrics_page
 from loadplan.load.records import ServerWatch
-from loadplan.load.target_process import target_processes, usage
-from loadplan.load.watch import SERIES, watching
+from loadplan.load.target.metrics_page import read_metrics_page
+from loadplan.load.target.processes import target_processes, usage
+from loadplan.load.target.watch import SERIES, watching
 
 _LISTENER = """
 import socket, sys
@@ -175,7 +175,7 @@ def test_a_server_without_metrics_is_asked_once(serve_pages: ServePages) -> None
 def test_the_watch_stays_off_the_generators_core(serve_pages: ServePages, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[int]] = []
     monkeypatch.setattr(
-        "loadplan.load.watch.usage",
+        "loadplan.load.target.watch.usage",
         lambda _target: seen.append(os.sched_getaffinity(0)),
     )
     cores = os.sched_getaffinity(0)

@@ -25,7 +25,7 @@ from loadplan.manifests.allocatable import DAEMONS_MIB, DAEMONS_MILLICORES, allo
 from loadplan.manifests.compose import compose_yaml, dockerfile
 from loadplan.manifests.deployed import Deployed, read_deployed
 from loadplan.manifests.kubernetes import kubernetes_yaml
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.spec import Scenario
 from tests.unit.report.planned_run import write_run
 

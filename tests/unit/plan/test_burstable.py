@@ -9,9 +9,9 @@ import pytest
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.burstable import surplus_usd_per_hour
-from loadplan.plan.fleet import Plan
+from loadplan.plan.buying.burstable import surplus_usd_per_hour
 from loadplan.plan.given import plan_on_given
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 

@@ -12,8 +12,8 @@ from loadplan.catalog.price import Catalog
 from loadplan.fit.records import Binding, CapacityFit, ClassLatency, PredictedLatency
 from loadplan.load.records import LoadRun, LostTime, Outcome, PayloadClasses, RequestLog
 from loadplan.load.verdict import judge
-from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.class_mix import pooled_rows
 from loadplan.scenario.rows_law import always

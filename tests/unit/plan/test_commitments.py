@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer, PurchaseKind
-from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.purchase_rules import CommitmentDiscounts
 from loadplan.scenario.spec import Scenario
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loadplan.plan.demand import read_demand
+from loadplan.plan.fleets.demand import read_demand
 from loadplan.scenario.spec import Scenario
 
 

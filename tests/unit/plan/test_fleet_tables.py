@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.records import Balancer, CapacityFit, FleetCapacity
-from loadplan.plan.fleet import Plan, Rung
+from loadplan.plan.fleets.sizing import carried_rps, multiple_of, n_replicas_needed
+from loadplan.plan.records.fleet import Plan, Rung
 from loadplan.plan.search import plan_fleet
-from loadplan.plan.sizing import carried_rps, multiple_of, n_replicas_needed
 from loadplan.scenario.spec import Scenario
 
 # One replica carries 100, two 150, four 250, and from there on each has 62.5.

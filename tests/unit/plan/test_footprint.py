@@ -7,8 +7,8 @@ import pytest
 
 from loadplan.catalog.price import Offer
 from loadplan.catalog.reference import Facility, GridIntensity, PowerRange, References
-from loadplan.plan.fleet import Fleet, FleetItem, ReplicaCapacity
-from loadplan.plan.footprint import footprint_of
+from loadplan.plan.around.footprint import footprint_of
+from loadplan.plan.records.fleet import Fleet, FleetItem, ReplicaCapacity
 
 SEEN = date(2026, 11, 1)
 REFERENCES = References(

@@ -9,8 +9,8 @@ import pytest
 
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.plan.fleet import Fleet, Plan
 from loadplan.plan.given import plan_on_given
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.outside import ConstantDelay, Vantage
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo

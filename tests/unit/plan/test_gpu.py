@@ -26,11 +26,11 @@ from loadplan.export.artifact import ExportedModel, ExportRun
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.gpu import Gpu
 from loadplan.pipeline.profiles import ProfileFile, measured_types, read_profiles
-from loadplan.plan.accelerator import is_same_gpu
-from loadplan.plan.fleet import Fleet, Plan
-from loadplan.plan.measured import MeasuredType
+from loadplan.plan.hardware.accelerator import is_same_gpu
+from loadplan.plan.hardware.measured import MeasuredType
+from loadplan.plan.hardware.transfer import host_speed_ratio
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.plan.search import plan_fleet
-from loadplan.plan.transfer import host_speed_ratio
 from loadplan.profile import Profile, ProfiledModel, ProfileFacts, write_profile
 from loadplan.scenario.spec import ModelSource, ParityLimits, Scenario
 from loadplan.slo import LatencyLimit, Slo

@@ -17,11 +17,11 @@ from loadplan.fit.fleet_capacity import planned_fleet
 from loadplan.fit.fleet_ladder import n_connections, with_fleets
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.simulate_fleet import offer as offered_requests
-from loadplan.plan.fleet import Plan
-from loadplan.plan.loss import settle_losses
-from loadplan.plan.loss_record import LossOutcome
-from loadplan.plan.ranking import best_of_each_type
+from loadplan.plan.fleets.loss import settle_losses
+from loadplan.plan.fleets.ranking import best_of_each_type
 from loadplan.plan.reasons import loss_text, why_not_fewer
+from loadplan.plan.records.fleet import Plan
+from loadplan.plan.records.loss import LossOutcome
 from loadplan.plan.search import plan_fleet, searching
 from loadplan.scenario.spec import FleetRules, LossRules, Scenario
 from loadplan.scenario.traffic import schedule

@@ -17,8 +17,8 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.fleet import Fleet, Plan
-from loadplan.plan.measured import MeasuredType
+from loadplan.plan.hardware.measured import MeasuredType
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo

@@ -9,9 +9,9 @@ import pytest
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.candidate import Candidate, least_fleet
-from loadplan.plan.fleet import ReplicaCapacity
+from loadplan.plan.fleets.candidate import Candidate, least_fleet
 from loadplan.plan.measuring import Chosen, worth_measuring
+from loadplan.plan.records.fleet import ReplicaCapacity
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import PlanRules, Scenario
 

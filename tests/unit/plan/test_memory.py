@@ -7,8 +7,8 @@ import pytest
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.fleet import Plan
-from loadplan.plan.memory import n_held, usable_gib
+from loadplan.plan.hardware.memory import n_held, usable_gib
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 

@@ -7,7 +7,7 @@ import pytest
 
 from loadplan.catalog.reader import load_catalog
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.microarchitecture import find_cpu_family, find_generation
+from loadplan.plan.hardware.microarchitecture import find_cpu_family, find_generation
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.candidate import Candidate, least_fleet
-from loadplan.plan.fleet import Fleet, ReplicaCapacity
-from loadplan.plan.mixed import cheapest_mixed
-from loadplan.plan.transfer import PredictedP99
+from loadplan.plan.fleets.candidate import Candidate, least_fleet
+from loadplan.plan.fleets.mixed import cheapest_mixed
+from loadplan.plan.hardware.transfer import PredictedP99
+from loadplan.plan.records.fleet import Fleet, ReplicaCapacity
 from loadplan.scenario.spec import PlanRules, Scenario
 
 

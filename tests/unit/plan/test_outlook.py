@@ -15,12 +15,12 @@ from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.around import plan_with_outlook
-from loadplan.plan.chance import chance_of_at_least
-from loadplan.plan.fleet import Plan, ReplicaCapacity
+from loadplan.plan.fleets.chance import chance_of_at_least
 from loadplan.plan.given import searching_given
-from loadplan.plan.outlook import Choice, Outlook
+from loadplan.plan.records.fleet import Plan, ReplicaCapacity
+from loadplan.plan.records.outlook import Choice, Outlook
 from loadplan.plan.search import searching
+from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 

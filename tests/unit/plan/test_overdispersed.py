@@ -8,7 +8,7 @@ from loadplan.catalog.price import Catalog
 from loadplan.cli.documents import plan_document
 from loadplan.cli.summary import plan_lines
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 

@@ -11,11 +11,11 @@ from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.around import plan_with_outlook
-from loadplan.plan.fleet import Plan
+from loadplan.plan.buying.owned import owned_cost
 from loadplan.plan.given import plan_on_given, searching_given
-from loadplan.plan.owned import owned_cost
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
+from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.scenario.purchase_rules import OwnedMachine
 from loadplan.scenario.spec import Scenario
 

@@ -10,8 +10,8 @@ import pytest
 
 from loadplan.catalog.reference import PayPerRequest
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.demand import read_demand
-from loadplan.plan.per_request import SingleRequest, cold_ratio, paid_by_request, single_request
+from loadplan.plan.buying.per_request import SingleRequest, cold_ratio, paid_by_request, single_request
+from loadplan.plan.fleets.demand import read_demand
 from loadplan.scenario.spec import Scenario
 
 SERVICE = PayPerRequest(

@@ -6,7 +6,7 @@ import pytest
 
 from loadplan.catalog.price import Catalog
 from loadplan.errors import InputError
-from loadplan.plan.offers import check_places
+from loadplan.plan.buying.offers import check_places
 from loadplan.scenario.spec import Scenario
 
 

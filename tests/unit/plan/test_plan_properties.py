@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 

@@ -8,9 +8,9 @@ import pytest
 
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
-from loadplan.plan.purchase_record import PurchaseMix
+from loadplan.plan.records.fleet import Plan
+from loadplan.plan.records.purchase import PurchaseMix
 from loadplan.scenario.purchase_rules import CommitmentDiscounts, SpotRules
 from loadplan.scenario.spec import Scenario
 

@@ -8,7 +8,7 @@ import pytest
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.export.artifact import ModelCost
 from loadplan.fit.records import CapacityFit, ServiceTimeFit
-from loadplan.plan.roofline import (
+from loadplan.plan.hardware.roofline import (
     NOTHING_KNOWN,
     RoofShares,
     attained_ratio,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.records import CapacityFit, StartTimes
-from loadplan.plan.fleet import Plan
 from loadplan.plan.given import plan_on_given
-from loadplan.plan.scaling_records import PolicyCost, Scaling
+from loadplan.plan.records.fleet import Plan
+from loadplan.plan.records.scaling import PolicyCost, Scaling
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import ScalingRules, Scenario, StartUpRules
 

@@ -19,7 +19,7 @@ from loadplan.catalog.instance_type import CpuFamily
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.catalog.reader import load_catalog
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo

@@ -13,7 +13,7 @@ from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
 from loadplan.machine import Machine
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.trial import Replica, planned_spec, verification_spec

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.sizing import carried_rps, n_replicas_needed, usd_per_month
+from loadplan.plan.fleets.sizing import carried_rps, n_replicas_needed, usd_per_month
 from loadplan.scenario.spec import Scenario
 
 

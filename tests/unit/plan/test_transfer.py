@@ -6,7 +6,7 @@ import pytest
 
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.fit.records import CapacityFit, ClassLatency, OutsideSpan
-from loadplan.plan.transfer import (
+from loadplan.plan.hardware.transfer import (
     SAME_MACHINE,
     SpeedRatio,
     inference_share,

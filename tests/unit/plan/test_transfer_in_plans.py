@@ -9,9 +9,9 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.execution import Setting
 from loadplan.export.artifact import ModelCost
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.fleet import Plan, ReplicaCapacity
-from loadplan.plan.measured import MeasuredType
-from loadplan.plan.roofline import NO_COSTS, Costs
+from loadplan.plan.hardware.measured import MeasuredType
+from loadplan.plan.hardware.roofline import NO_COSTS, Costs
+from loadplan.plan.records.fleet import Plan, ReplicaCapacity
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo

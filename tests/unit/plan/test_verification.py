@@ -15,7 +15,7 @@ from loadplan.cli.verdict_lines import verdict_lines
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.arrivals import MarkovArrivals, PoissonArrivals, ProfileArrivals, ProfileStep
 from loadplan.scenario.outside import ConstantDelay, Vantage

@@ -26,7 +26,7 @@ from loadplan.fit.records import (
 )
 from loadplan.load.records import LoadRun
 from loadplan.machine import Machine
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.report.findings import Findings, Provenance
 from loadplan.scenario.arrivals import PoissonArrivals

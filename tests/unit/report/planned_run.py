@@ -6,7 +6,7 @@ from pathlib import Path
 from loadplan.export.artifact import ExportRun
 from loadplan.machine import Machine
 from loadplan.pipeline import artifacts
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.spec import Scenario
 from loadplan.store.codec import write_record
 from loadplan.store.manifest import StageEntry

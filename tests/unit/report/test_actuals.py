@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from loadplan.cli.app import run_command_line
 from loadplan.errors import InputError
 from loadplan.machine import Machine
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.actuals import Billed, MonthVariance, actuals_csv, compare_months, read_actuals
 from loadplan.report.budget.lines import NO_LINES, budget_lines
 from loadplan.report.budget.months import Month

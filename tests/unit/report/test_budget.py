@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.rows import budget_csv
 from loadplan.scenario.spec import Scenario
 

@@ -13,7 +13,7 @@ import pytest
 
 from loadplan.cli.app import run_command_line
 from loadplan.machine import Machine
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.spec import Scenario
 from tests.unit.report.planned_run import write_run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from loadplan.errors import InputError
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.focus import FocusVersion, columns_of, focus_csv, parse_version
 from loadplan.report.budget.lines import NO_LINES, budget_lines
 from loadplan.report.budget.months import Month, first_month

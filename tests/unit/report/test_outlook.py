@@ -11,9 +11,9 @@ import pytest
 from loadplan.catalog.price import Catalog
 from loadplan.cli.outlook_documents import outlook_document, outlook_lines
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.around import plan_with_outlook
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
+from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.budget.rows import budget_csv
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report

@@ -15,8 +15,8 @@ from loadplan.catalog.price import Catalog
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import Outcome, ServerWatch, WatchedSeries
 from loadplan.load.verdict import judge
-from loadplan.plan.fleet import Plan
-from loadplan.plan.measured import MeasuredType
+from loadplan.plan.hardware.measured import MeasuredType
+from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report

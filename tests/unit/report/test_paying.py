@@ -11,7 +11,7 @@ import pytest
 from loadplan.catalog.price import Offer
 from loadplan.cli.documents import plan_document
 from loadplan.cli.summary import plan_lines
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.report.view import price_each

@@ -11,7 +11,7 @@ from loadplan.cli.run_comparison import comparison_document, comparison_lines, c
 from loadplan.cli.step_summary import append_step_summary
 from loadplan.comparison import compare_runs, dearer
 from loadplan.load.records import LoadRun
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.findings import Findings
 
 NAMES = ("before", "after")

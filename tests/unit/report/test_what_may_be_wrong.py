@@ -7,7 +7,7 @@ from typing import Any, cast
 from loadplan.cli.documents import fit_document, plan_document
 from loadplan.cli.summary import fit_lines, plan_lines
 from loadplan.fit.ledger import LedgerFigure, LedgerFindings
-from loadplan.plan.fleet import WorthMeasuring
+from loadplan.plan.records.fleet import WorthMeasuring
 from loadplan.report.findings import Findings
 from loadplan.report.page import Fold, Section, Table
 from loadplan.report.sections.alternatives import alternatives_section

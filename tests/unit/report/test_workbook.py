@@ -14,7 +14,7 @@ import pytest
 
 from loadplan.catalog.price import Catalog
 from loadplan.fit.records import CapacityFit
-from loadplan.plan.fleet import Fleet, Plan
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.report.budget.actuals import Billed, compare_months
 from loadplan.report.budget.focus import focus_csv

@@ -28,7 +28,7 @@ from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadSpec, LoadVerdict
 from loadplan.machine import Machine
-from loadplan.plan.fleet import Plan
+from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.spec import ModelSource, Scenario
 from loadplan.store import codec
 from loadplan.store.manifest import Artifact, Manifest

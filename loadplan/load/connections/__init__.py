@@ -1,0 +1,1 @@
+"""What one connection speaks: requests become bytes, and the bytes that come back become answers."""

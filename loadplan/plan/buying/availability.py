@@ -1,0 +1,38 @@
+"""How many machines of an offer there are: no fleet takes more, today or as the traffic grows."""
+
+from collections.abc import Iterable, Sequence
+
+from loadplan.caveat import Caveat
+from loadplan.plan.fleets.candidate import Candidate, n_needed
+from loadplan.plan.records.fleet import MonthCost
+from loadplan.scenario.spec import PlanRules
+
+
+def n_missing(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int:
+    """Machines that the least fleet of this candidate takes and that there aren't; 0 where there are enough."""
+    n_available = candidate.offer.n_available
+    if n_available is None:
+        return 0
+    return max(n_needed(candidate, peak_rps=peak_rps, rules=rules) - n_available, 0)
+
+
+def too_few_words(candidate: Candidate, n: int) -> str:
+    """Why a candidate of which `n` are missing can't be bought."""
+    n_available = candidate.offer.n_available or 0
+    return f"{n_available + n} are needed, and there are {n_available}"
+
+
+def growth_caveats(candidate: Candidate, months: Sequence[MonthCost]) -> Iterable[Caveat]:
+    """From which month on growth takes more machines than there are."""
+    n_available = candidate.offer.n_available
+    if n_available is None:
+        return
+    short = next((month for month in months if month.n_replicas > n_available), None)
+    if short is not None:
+        yield Caveat(
+            code="plan.runs_out",
+            what=f"from month {short.i_month + 1} on {short.n_replicas} of {candidate.offer.name} are needed, and there"
+            f" are {n_available}",
+            fix="add machines by then, or allow other kinds of purchase beside",
+            number=float(short.i_month + 1),
+        )

@@ -1,0 +1,1 @@
+"""What a plan says, as records and nothing else."""

@@ -1,0 +1,116 @@
+"""A plan with everything that lies around it: other cases, other choices, what runs today.
+
+The decision a reader would question: all of it is worked out with each plan, and none of it changes the answer.
+"""
+
+from dataclasses import replace
+
+from loadplan.catalog.price import Catalog
+from loadplan.plan.answer import Considered, Search, answer
+from loadplan.plan.around.footprint import footprint_of
+from loadplan.plan.around.pareto import cost_latency_front
+from loadplan.plan.around.relaxing import looser_limits, within_budget
+from loadplan.plan.around.sensitivity import Asked, cases, choice_of, switches
+from loadplan.plan.around.today import check_today, today_beside
+from loadplan.plan.around.unit_costs import unit_costs
+from loadplan.plan.buying.per_request import KEEP_ALIVE_S, paid_by_request
+from loadplan.plan.fleets.chance import chance_of
+from loadplan.plan.fleets.demand import read_demand
+from loadplan.plan.fleets.mixed import cheapest_mixed
+from loadplan.plan.fleets.ranking import Ranked, best_of_each_type
+from loadplan.plan.records.fleet import Assumption, Fleet, Plan
+from loadplan.plan.records.outlook import Choice, Outlook, PerRequest, Relaxation
+from loadplan.scenario.spec import PlanRules, Scenario
+
+_KEEP_ALIVE = Assumption(
+    name="an environment that is paid by the request stays warm without one",
+    value=KEEP_ALIVE_S,
+    unit="s",
+    source="assumed: no provider promises it",
+)
+
+
+def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -> Plan:
+    """The plan and its outlook.
+
+    Args:
+        search: finds what could carry a question's traffic.
+        scenario: the question.
+        catalog: the prices.
+
+    Raises:
+        InputError: when the scenario says that something runs today which has no price.
+    """
+    check_today(catalog, scenario.plan)
+    considered = search(scenario)
+    plan = answer(considered, scenario=scenario, catalog=catalog)
+    peak_rps, rules = scenario.traffic.peak_rps, scenario.plan
+    today = today_beside(plan.recommended, scenario=scenario, catalog=catalog, search=search)
+    if plan.recommended is None:
+        relaxations = _relaxations(considered, scenario, search)
+        return replace(plan, outlook=Outlook(today=today, relaxations=relaxations))
+    ranked = _ranked(plan.recommended, considered, peak_rps=peak_rps, rules=rules)
+    asked = Asked(scenario=scenario, considered=considered, search=search, ranked=ranked)
+    footprint, footprint_reason = footprint_of(
+        plan.recommended,
+        mean_rps=plan.mean_rps,
+        hours_per_month=rules.hours_per_month,
+        references=catalog.references,
+    )
+    per_request, per_request_reason = _per_request(plan.recommended, considered, scenario, catalog)
+    outlook = Outlook(
+        unit_costs=unit_costs(
+            plan.recommended, considered.candidates, peak_rps=peak_rps, mean_rps=plan.mean_rps, rules=rules
+        ),
+        chance=chance_of(plan.recommended, peak_rps=peak_rps, rules=rules),
+        mixed=_mixed(plan.recommended, considered, scenario),
+        cases=cases(asked),
+        footprint=footprint,
+        footprint_reason=footprint_reason,
+        per_request=per_request,
+        per_request_reason=per_request_reason,
+        switches=switches(asked),
+        front=cost_latency_front(ranked, peak_rps=peak_rps, rules=rules),
+        today=today,
+    )
+    assumed = (_KEEP_ALIVE,) if per_request else ()
+    return replace(plan, outlook=outlook, assumptions=(*plan.assumptions, *assumed))
+
+
+def _ranked(planned: Fleet, considered: Considered, *, peak_rps: float, rules: PlanRules) -> tuple[Ranked, ...]:
+    """The best fleet of each type, the recommended one first: that it bears a loss may have cost it a replica."""
+    ranked = best_of_each_type(considered.candidates, peak_rps=peak_rps, rules=rules)
+    if len(planned.items) > 1:
+        return tuple(ranked)
+    own = [replace(one, fleet=planned) for one in ranked if one.candidate.offer == planned.items[0].offer]
+    return (*own, *(one for one in ranked if one.candidate.offer != planned.items[0].offer))
+
+
+def _per_request(
+    planned: Fleet, considered: Considered, scenario: Scenario, catalog: Catalog
+) -> tuple[tuple[PerRequest, ...], str]:
+    """Services paid by the request, or why there are none to show."""
+    if considered.single is None:
+        return (), "how long one request takes on a processor isn't known"
+    found = paid_by_request(
+        catalog.references.services,
+        considered.single,
+        demand=read_demand(scenario.traffic, horizon_months=1),
+        rules=scenario.plan,
+        objectives=scenario.objectives,
+        fleet_usd_per_month=planned.usd_per_month,
+    )
+    return found, "" if found else "the catalogue has no such service of an allowed provider"
+
+
+def _mixed(planned: Fleet, considered: Considered, scenario: Scenario) -> Choice | None:
+    """The cheapest fleet of several types, where it is cheaper than the planned one."""
+    mix = cheapest_mixed(considered.candidates, peak_rps=scenario.traffic.peak_rps, rules=scenario.plan)
+    return None if mix is None or mix.usd_per_month >= planned.usd_per_month else choice_of(mix)
+
+
+def _relaxations(considered: Considered, scenario: Scenario, search: Search) -> tuple[Relaxation, ...]:
+    budget = scenario.plan.budget_usd_per_month
+    if considered.candidates and budget is not None:
+        return within_budget(considered, scenario=scenario, budget=budget)
+    return looser_limits(search, scenario)
