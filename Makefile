@@ -10,7 +10,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # begins with a stretch of the suite, and takes from another's when it has none left. OpenBLAS and OpenMP would start a
 # thread a core in each worker, and those wait for each other many times longer than they work.
 ALONE := tests/live/accuracy tests/live/bench tests/live/load tests/live/pipeline tests/live/serve/test_batching.py \
-	tests/faults/test_road_kills.py tests/unit/bench/test_timing.py tests/unit/load/test_watch.py
+	tests/faults/test_road_kills.py tests/unit/bench/test_timing.py tests/unit/load/target/test_watch.py
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal $(addprefix --ignore=,$(ALONE))
 
