@@ -25,7 +25,8 @@ sentinels into endless loops. The compiled code is cached on disk, so only the f
 compiler.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -72,7 +73,7 @@ class Noise:
 
 
 def draw(rng: np.random.Generator, *, n_pauses: int = 4096) -> Draws:
-    """Common random numbers for any number of simulations; a simulation longer than the pauses has none at its end."""
+    """Common random numbers for any number of simulations; for one longer than the pauses see `lasting`."""
     return Draws(
         request=rng.standard_normal(N_DRAWS),
         response=rng.standard_normal(N_DRAWS),
@@ -99,6 +100,20 @@ def scale_pauses(gaps: Times, lengths: Times, overhead: OverheadFit) -> tuple[Ti
     has_pauses = overhead.stall_s > 0.0 and overhead.stall_rate_per_s > 0.0
     starts_s = np.cumsum(gaps) / overhead.stall_rate_per_s if has_pauses else np.empty(0)
     return np.append(starts_s, NEVER_S), np.append(lengths * overhead.stall_s if has_pauses else starts_s, 0.0)
+
+
+def lasting(noise: Noise, *, until_s: float) -> Noise:
+    """The same noise with its pauses over and over, up to this time: a slow server is simulated for hours."""
+    once_s = noise.pause_start_s[:-1]
+    if not once_s.size or until_s <= once_s[-1]:
+        return noise
+    n_rounds = math.ceil(until_s / float(once_s[-1]))
+    starts_s = (once_s[-1] * np.arange(n_rounds)[:, None] + once_s).ravel()
+    return replace(
+        noise,
+        pause_start_s=np.append(starts_s, NEVER_S),
+        pause_length_s=np.append(np.tile(noise.pause_length_s[:-1], n_rounds), 0.0),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

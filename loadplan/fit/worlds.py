@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from loadplan.execution import ExecutionConfig, Setting
 from loadplan.fit.records import CapacityFit, OverheadFit, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_at_s, service_times_s
-from loadplan.fit.simulate import Noise, draw, scale, simulate
+from loadplan.fit.simulate import Noise, draw, lasting, scale, simulate
 from loadplan.fit.simulate import saturated_rps as saturated_law_rps
 from loadplan.scenario.arrivals import Arrivals, has_own_clock, requests_to_show
 from loadplan.scenario.class_mix import ClassIndex, differ_in_rows, draw_requests
@@ -131,7 +131,7 @@ def _done_s(world: World, setting: Setting, sent_s: Times, n_rows: NDArray[np.in
         service_s=world.service_s,
         overhead=world.overhead,
         serving=setting.serving,
-        noise=world.noise,
+        noise=lasting(world.noise, until_s=float(sent_s[-1])) if sent_s.size else world.noise,
     )
 
 
