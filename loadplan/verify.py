@@ -177,6 +177,7 @@ def _predicted(fit: CapacityFit, setting: Setting, rate_rps: float, replica: Rep
         p95_s=one.p95_s / speed,
         p99_s=one.p99_s / speed,
         p50_interval=_scaled(one.p50_interval, speed),
+        p95_interval=_scaled(one.p95_interval, speed),
         p99_interval=_scaled(one.p99_interval, speed),
         classes=(),
     )

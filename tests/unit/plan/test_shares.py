@@ -101,7 +101,12 @@ def test_a_machine_half_as_fast_takes_twice_as_long_at_half_the_rate(fit: Capaci
     assert here is not None
     assert there is not None
     assert there.p99_s == pytest.approx(2.0 * here.p99_s)
-    assert there.p99_interval.high == pytest.approx(2.0 * here.p99_interval.high)
+    for slow, fast in (
+        (there.p50_interval, here.p50_interval),
+        (there.p95_interval, here.p95_interval),
+        (there.p99_interval, here.p99_interval),
+    ):
+        assert (slow.low, slow.high) == pytest.approx((2.0 * fast.low, 2.0 * fast.high))
     assert predicted_at(fit, setting, 1501.0) is None  # it saturates at 1,500
 
 
