@@ -16,7 +16,7 @@ from loadplan.caveat import Basis, Caveat
 from loadplan.driven import ShareVerdict, Sharpness
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.execution import Setting
-from loadplan.fit.capacity import predict
+from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency
 from loadplan.load.classes import class_runs
 from loadplan.load.outside import seen_from

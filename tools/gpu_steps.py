@@ -27,7 +27,7 @@ from loadplan.catalog.reader import load_catalog
 from loadplan.execution import ExecutionConfig
 from loadplan.export.cost import model_costs
 from loadplan.export.variants import make_variant
-from loadplan.fit.capacity import predict
+from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit
 from loadplan.inference import open_session, runtime_version
 from loadplan.load.records import LoadSpec

@@ -1,20 +1,16 @@
-"""What one server process carries with each setting, and how long its callers wait at any rate: by simulation.
+"""What one server process carries with each setting, and how long its callers wait on the way there: by simulation.
 
 A capacity is the highest rate at which every objective holds, found by bisection over simulated runs that share their
 random numbers, so the search is smooth. The decision a reader would question is the interval: every plausible law, one
 drawn from the uncertainty of the fit and of the bench, is simulated with arrivals and noise of its own over a run of
-a few seconds, and the 5th to 95th percentile of what they say is the interval. That of a latency also holds how far
-repeats of one live run stray on a shared machine, whatever the law. Seconds; requests per second.
+a few seconds, and the 5th to 95th percentile of what they say is the interval. Seconds; requests per second.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import TypedDict, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from loadplan.bench.records import BenchRun
 from loadplan.caveat import Caveat
@@ -27,21 +23,19 @@ from loadplan.fit.doubts import (
     contradiction_caveats,
     other_provider_caveats,
     reasons_of,
-    require_stable,
     run_caveats,
 )
+from loadplan.fit.latency import interval_of, latency_at, widened_latency
 from loadplan.fit.ledger import LedgerFindings, widened
 from loadplan.fit.memory import with_server_memory
 from loadplan.fit.overdispersed import with_overdispersed
-from loadplan.fit.overhead import QUANTILES, SCATTER, fit_overhead
+from loadplan.fit.overhead import fit_overhead
 from loadplan.fit.rate_search import GRID_RATIOS, HIGHEST_RATIO
 from loadplan.fit.records import (
     Binding,
     CapacityFit,
-    ClassLatency,
     OutsideSpan,
     OverheadFit,
-    PredictedLatency,
     ServiceTimeFit,
     SettingCapacity,
 )
@@ -74,14 +68,9 @@ from loadplan.scenario.class_mix import differ_in_rows
 from loadplan.scenario.outside import delay_quantile_s
 from loadplan.scenario.spec import RequestClass, Scenario
 from loadplan.slo import Slo
-from loadplan.stats import Interval, percentile
+from loadplan.stats import Interval
 
-Times = NDArray[np.float64]
-Predicted = TypeVar("Predicted", PredictedLatency, ClassLatency)
-
-_QUANTILES = (0.5, 0.95, 0.99)
 _N_PLAUSIBLE = 16
-_CONFIDENCE_RATIO = 0.9
 _SHOWN_LEAST_RATIO = 0.4
 _CURVE_RATIOS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)  # of the usable capacity
 
@@ -174,19 +163,6 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     return replace(fit, capacities=tuple(capacities), caveats=(*fit.caveats, *doubts))
 
 
-def predict(fit: CapacityFit, setting: Setting, *, rate_rps: float, length: int | None = None) -> PredictedLatency:
-    """How long callers wait at a rate, on the machine that was fitted; with a `length`, if all rows had that one.
-
-    Raises:
-        InvalidMeasurement: when a law that explains the runs as well answers nothing at this rate.
-        InputError: when the setting's execution was not benchmarked, or its batches are far larger than any that were;
-            when there is no traffic, or more than a server carries; when no length was timed, or none nearly as long.
-    """
-    worlds = worlds_of(fit, setting.execution, setting.serving.max_batch_size, length=length)
-    require_stable(rate_rps, saturated_rps=saturated_rps(worlds[0], setting))
-    return _widened_latency(_predict(worlds, setting, rate_rps), fit.ledger)
-
-
 def _outside_span(fit: CapacityFit) -> OutsideSpan | None:
     delay = fit.outside
     if delay is None:
@@ -212,7 +188,7 @@ def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:
 def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Slo]) -> SettingCapacity:
     best_rps, *others_rps = (usable_rps(world, setting, objectives) for world in worlds)
     saturated, *others_saturated = (saturated_rps(world, setting) for world in worlds)
-    interval, saturated_interval = _interval(best_rps, others_rps), _interval(saturated, others_saturated)
+    interval, saturated_interval = interval_of(best_rps, others_rps), interval_of(saturated, others_saturated)
     # Where the objectives hold at no rate: how far even a nearly idle server is from them.
     nearly_idle_rps = [GRID_RATIOS[0] * saturated]
     rates_rps = [ratio * best_rps for ratio in _CURVE_RATIOS] if best_rps > 0.0 else nearly_idle_rps
@@ -224,7 +200,7 @@ def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Sl
         saturated_rps=saturated,
         saturated_rps_low=saturated_interval.low,
         saturated_rps_high=saturated_interval.high,
-        curve=tuple(_predict(worlds, setting, rate_rps) for rate_rps in rates_rps),
+        curve=tuple(latency_at(worlds, setting, rate_rps) for rate_rps in rates_rps),
         binding=_binding(waits_s(worlds[0], setting, rates_rps[-1]), objectives)
         if best_rps < HIGHEST_RATIO * saturated
         else None,
@@ -245,82 +221,6 @@ def _binding(waits: Waits, objectives: Sequence[Slo]) -> Binding:
     return max(strains, key=lambda one: one[0])[1]
 
 
-def _predict(worlds: Sequence[World], setting: Setting, rate_rps: float) -> PredictedLatency:
-    met = [waits_s(world, setting, rate_rps) for world in worlds]
-    of_all = _spread(worlds, [waits.times_s for waits in met])
-    if of_all is None:
-        raise InvalidMeasurement(
-            what=f"the measurements leave open whether a server answers any of {rate_rps:,.0f} requests/s within "
-            f"batches of {setting.serving.max_batch_size}",
-            where="fit",
-            fix="run the same command again when the machine is quieter, or allow more time with load.duration_s",
-        )
-    of_classes = {name: _spread(worlds, [of_class(waits, name) for waits in met]) for name in met[0].class_names}
-    return PredictedLatency(
-        offered_rate_rps=rate_rps,
-        utilisation_ratio=rate_rps / saturated_rps(worlds[0], setting),
-        **of_all,
-        classes=tuple(ClassLatency(name=name, **own) for name, own in of_classes.items() if own is not None),
-    )
-
-
-class _Spread(TypedDict):
-    """The figures that all requests and each class have."""
-
-    p50_s: float
-    p95_s: float
-    p99_s: float
-    p50_interval: Interval
-    p95_interval: Interval
-    p99_interval: Interval
-
-
-def _spread(worlds: Sequence[World], times_s: Sequence[Times]) -> _Spread | None:
-    """Those of a live run in the best world, and how far the others' stray; None where one of them answers nobody."""
-    answered_s = [times[~np.isnan(times)] for times in times_s]
-    if not all(times.size for times in answered_s):
-        return None
-    best, *others = (_quantiles_s(world, times) for world, times in zip(worlds, answered_s, strict=True))
-    return {
-        "p50_s": best[0],
-        "p95_s": best[1],
-        "p99_s": best[2],
-        "p50_interval": _interval(best[0], [other[0] for other in others]),
-        "p95_interval": _interval(best[1], [other[1] for other in others]),
-        "p99_interval": _interval(best[2], [other[2] for other in others]),
-    }
-
-
-def _quantiles_s(world: World, answered_s: Times) -> list[float]:
-    """Those of a live run in this world; only answered requests count."""
-    strays = [math.exp(SCATTER[QUANTILES.index(q)] * world.stray) for q in _QUANTILES]
-    return [percentile(answered_s, q) * stray for q, stray in zip(_QUANTILES, strays, strict=True)]
-
-
-def _interval(best: float, others: Sequence[float]) -> Interval:
-    tail = (1.0 - _CONFIDENCE_RATIO) / 2.0
-    low, high = np.quantile([best, *others], [tail, 1.0 - tail])
-    return Interval(low=min(best, float(low)), high=max(best, float(high)), confidence_ratio=_CONFIDENCE_RATIO)
-
-
-def _widened_latency(predicted: PredictedLatency, ledger: LedgerFindings | None) -> PredictedLatency:
-    """With wider intervals, of each class too: the ledger knows no classes, but they come of the same laws."""
-    if ledger is None:
-        return predicted
-    p50, p99 = ledger.widening_of(0.5), ledger.widening_of(0.99)
-    p95 = math.sqrt(p50 * p99)  # no ledger holds p95s, and what stretches them lies between the two
-
-    def wider(one: Predicted) -> Predicted:
-        return replace(
-            one,
-            p50_interval=widened(one.p50_s, one.p50_interval, p50),
-            p95_interval=widened(one.p95_s, one.p95_interval, p95),
-            p99_interval=widened(one.p99_s, one.p99_interval, p99),
-        )
-
-    return replace(wider(predicted), classes=tuple(wider(one) for one in predicted.classes))
-
-
 def _widened_capacity(capacity: SettingCapacity, ledger: LedgerFindings | None) -> SettingCapacity:
     """The ends of a capacity are where the same laws' p99 meets its limit, so they move as that of the p99 does.
 
@@ -338,7 +238,7 @@ def _widened_capacity(capacity: SettingCapacity, ledger: LedgerFindings | None) 
         usable_capacity_rps_high=interval.high,
         saturated_rps_low=saturated.low,
         saturated_rps_high=saturated.high,
-        curve=tuple(_widened_latency(point, ledger) for point in capacity.curve),
+        curve=tuple(widened_latency(point, ledger) for point in capacity.curve),
     )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loadplan.errors import LoadplanError
-from loadplan.fit.capacity import fit_capacity, predict, with_capacities
+from loadplan.fit.capacity import fit_capacity, with_capacities
+from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario, ServingChoices

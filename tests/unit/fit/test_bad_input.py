@@ -10,8 +10,9 @@ import pytest
 
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError, InvalidMeasurement
-from loadplan.fit.capacity import fit_capacity, predict
+from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.doubts import backlog_caveats, contradiction_caveats
+from loadplan.fit.latency import predict
 from loadplan.fit.overhead import OverheadLaws
 from loadplan.fit.records import CapacityFit, OverheadFit, Residual
 from loadplan.load.records import LoadRun, LoadSpec

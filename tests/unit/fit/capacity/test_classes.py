@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from loadplan.bench.records import BenchRun
-from loadplan.fit.capacity import fit_capacity, predict
+from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit, OverheadFit
 from loadplan.load.records import LoadRun
 from loadplan.scenario.arrivals import ConstantArrivals

@@ -8,7 +8,8 @@ import pytest
 
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError, InvalidMeasurement
-from loadplan.fit.capacity import fit_capacity, predict
+from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.latency import predict
 from loadplan.fit.ledger import LedgerFigure, LedgerFindings
 from loadplan.fit.records import LengthRatios, OverheadFit, SettingCapacity
 from loadplan.load.records import LoadRun

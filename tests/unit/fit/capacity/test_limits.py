@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import brentq
 
 from loadplan.bench.records import BenchRun
-from loadplan.fit.capacity import fit_capacity, predict
+from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.latency import predict
 from loadplan.fit.records import OverheadFit, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario

@@ -8,8 +8,9 @@ import pytest
 from scipy.optimize import brentq
 
 from loadplan.bench.records import BenchRun
-from loadplan.fit.capacity import fit_capacity, predict
+from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.fleet_capacity import usable_fleet_rps
+from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit, OutsideSpan, OverheadFit
 from loadplan.load.records import LoadRun
 from loadplan.scenario.arrivals import ConstantArrivals, GammaArrivals

@@ -7,7 +7,8 @@ import pytest
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.capacity import fit_capacity, predict
+from loadplan.fit.capacity import fit_capacity
+from loadplan.fit.latency import predict
 from loadplan.fit.records import OverheadFit
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario
