@@ -17,7 +17,8 @@ from loadplan.driven import ShareVerdict, Sharpness
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.execution import Setting
 from loadplan.fit.latency import predict
-from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency
+from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, SettingCapacity
+from loadplan.fit.run_prediction import predict_runs
 from loadplan.load.classes import class_runs
 from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun
@@ -99,11 +100,8 @@ def judge_verification(
     times_s = response_times_s(run) if verdict.valid else None
     if times_s is not None and times_s.size == 0:
         times_s = None
-    rate_rps = run.spec.offered_rate_rps if times_s is None else _rate_rps(run)
     capacity = setting_capacity(fit, setting)
-    if rate_rps >= replica.times_as_much * capacity.saturated_rps:  # of a plan at the very edge, by the luck of a run
-        rate_rps = run.spec.offered_rate_rps
-    predicted = _predicted(fit, setting, rate_rps, replica)
+    predicted = _predicted(fit, run, capacity, replica)
     measured_p99_s = None if times_s is None else supported_percentile(times_s, 0.99)
     measured_p99_interval = None if times_s is None else quantile_interval(times_s, 0.99)
     return Verdict(
@@ -149,27 +147,32 @@ def with_shares(verdict: Verdict, planned: ShareVerdict | None, sharpness: Sharp
     return replace(verdict, passed=verdict.passed and holds, planned=planned, sharpness=sharpness)
 
 
-def predicted_at(
-    fit: CapacityFit, setting: Setting, rate_rps: float, *, replica: Replica = HERE
-) -> PredictedLatency | None:
-    """What callers of a replica should wait at a rate; None where the law answers nothing at so high a one."""
-    if rate_rps >= replica.times_as_much * setting_capacity(fit, setting).saturated_rps:
+def predicted_for(fit: CapacityFit, run: LoadRun, *, replica: Replica = HERE) -> PredictedLatency | None:
+    """What callers of a replica should have waited in a run; None where the law answers nothing at so high a rate."""
+    if run.spec.setting is None:
+        raise ValueError("a verification run says how its server ran")
+    capacity = setting_capacity(fit, run.spec.setting)
+    if run.spec.offered_rate_rps >= replica.times_as_much * capacity.saturated_rps:
         return None
     try:
-        return _predicted(fit, setting, rate_rps, replica)
+        return _predicted(fit, run, capacity, replica)
     except (InputError, InvalidMeasurement):  # of a law that explains the runs as well
         return None
 
 
-def _predicted(fit: CapacityFit, setting: Setting, rate_rps: float, replica: Replica) -> PredictedLatency:
-    """latency(r / (s p)) / s for p processes on a machine s times as fast, as the plan takes it to be (`transfer`).
+def _predicted(fit: CapacityFit, run: LoadRun, capacity: SettingCapacity, replica: Replica) -> PredictedLatency:
+    """By the requests that fell due, where the process that was fitted was driven; of another replica by their rate.
 
-    A live run meets nothing of what lies outside the replica, so it is held against what the server alone would do.
+    That is latency(r / (s p)) / s for p processes on a machine s times as fast, as the plan takes it (`transfer`):
+    which of its processes gets which request nobody knows. A live run meets nothing of what lies outside the replica.
     """
-    one = predict(replace(fit, outside=None), setting, rate_rps=rate_rps / replica.times_as_much)
-    if replica == HERE:
-        return one
-    speed = replica.speed_ratio
+    if replica == HERE and run.requests.n_requests:
+        (predicted,) = predict_runs(fit, [run])
+        return predicted
+    rate_rps, speed = _rate_rps(run), replica.speed_ratio
+    if rate_rps >= replica.times_as_much * capacity.saturated_rps:  # of a plan at the very edge, by the luck of a run
+        rate_rps = run.spec.offered_rate_rps
+    one = predict(replace(fit, outside=None), capacity.setting, rate_rps=rate_rps / replica.times_as_much)
     return replace(
         one,
         offered_rate_rps=rate_rps,
@@ -221,11 +224,12 @@ def _of_class(
 def _rate_rps(run: LoadRun) -> float:
     """The realised rate: a few seconds of Poisson arrivals stray by some percent, which moves a p99.
 
-    Of slow bursts the planned one: a run that met fewer of them met them as fast.
+    The planned one of slow bursts, for a run that met fewer met them as fast; and of a run that can't be believed.
     """
     spec = run.spec
     is_slow = requests_to_show(spec.arrivals, rate_rps=spec.offered_rate_rps) > 0.0
-    return spec.offered_rate_rps if is_slow else run.verdict.achieved_rate_rps
+    is_known = run.verdict.valid and run.verdict.achieved_rate_rps > 0.0
+    return run.verdict.achieved_rate_rps if is_known and not is_slow else spec.offered_rate_rps
 
 
 def _prediction_held(

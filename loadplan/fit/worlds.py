@@ -110,12 +110,12 @@ def waits_s(world: World, setting: Setting, rate_rps: float) -> Waits:
     n_rows = as_long_as(sent_s, world.n_rows)
     half_s = half_outside_s(world, sent_s)
     if half_s is None:
-        return waits_of(world, sent_s, _done_s(world, setting, sent_s, n_rows))
+        return waits_of(world, sent_s, done_s_in(world, setting, sent_s, n_rows))
     # Requests come in another order than they were sent.
     arrive_s = sent_s + half_s
     order = np.argsort(arrive_s, kind="stable")
     done_s = np.empty(sent_s.size)
-    done_s[order] = _done_s(world, setting, arrive_s[order], n_rows[order])
+    done_s[order] = done_s_in(world, setting, arrive_s[order], n_rows[order])
     return waits_of(world, sent_s, done_s + half_s)
 
 
@@ -124,7 +124,8 @@ def half_outside_s(world: World, sent_s: Times) -> Times | None:
     return 0.5 * as_long_as(sent_s, world.outside_s) if world.outside_s.size else None
 
 
-def _done_s(world: World, setting: Setting, sent_s: Times, n_rows: NDArray[np.int64]) -> Times:
+def done_s_in(world: World, setting: Setting, sent_s: Times, n_rows: NDArray[np.int64]) -> Times:
+    """When these requests are answered in a world, with nothing outside the replica; NaN: refused."""
     return simulate(
         sent_s,
         n_rows,

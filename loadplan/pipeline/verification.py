@@ -23,7 +23,7 @@ from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import Service
 from loadplan.trial import HERE, Replica, planned_spec, recommended_fleet, setting_capacity, verification_spec
-from loadplan.verify import Verdict, judge_verification, predicted_at, with_shares
+from loadplan.verify import Verdict, judge_verification, predicted_for, with_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _share(known: Known, road: Road, run: LoadRun, replica: Replica) -> ShareVer
         run,
         road.scenario,
         usable_capacity_rps=replica.times_as_much * setting_capacity(known.fitted, setting).usable_capacity_rps,
-        predicted=predicted_at(known.fitted, setting, run.spec.offered_rate_rps, replica=replica),
+        predicted=predicted_for(known.fitted, run, replica=replica),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from loadplan.catalog.price import Catalog
 from loadplan.driven import ShareVerdict, judge_share, judge_sharpness, sharpness_spec, sharpness_text
+from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome, RequestLog
 from loadplan.load.verdict import judge
@@ -17,7 +18,7 @@ from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.trial import Replica, planned_spec, verification_spec
-from loadplan.verify import failure_of, judge_verification, predicted_at, verdict_word, with_shares
+from loadplan.verify import failure_of, judge_verification, predicted_for, verdict_word, with_shares
 
 CAPACITY_RPS = 1000.0  # of the server below, which takes 1 ms for each request, one after the other
 
@@ -94,11 +95,17 @@ def test_one_replica_of_the_fleet_itself_is_offered_its_part_of_the_peak(
     assert beside.offered_rate_rps == pytest.approx(400.0)
 
 
-def test_a_machine_half_as_fast_takes_twice_as_long_at_half_the_rate(fit: CapacityFit) -> None:
-    setting = fit.capacities[0].setting
-    here = predicted_at(fit, setting, 1000.0)
-    there = predicted_at(fit, setting, 500.0, replica=Replica(speed_ratio=0.5, is_fitted=False))
-    assert here is not None
+def run_at(rate_rps: float, plan: Plan, fit: CapacityFit, scenario: Scenario) -> LoadRun:
+    spec = replace(verification_spec(plan, fit, scenario), offered_rate_rps=rate_rps, duration_s=8.0)
+    return driven(spec, fit.machine)
+
+
+def test_a_machine_half_as_fast_takes_twice_as_long_at_half_the_rate(
+    plan: Plan, fit: CapacityFit, scenario: Scenario
+) -> None:
+    here = predict(fit, fit.capacities[0].setting, rate_rps=1000.0)
+    slower = Replica(speed_ratio=0.5, is_fitted=False)
+    there = predicted_for(fit, run_at(500.0, plan, fit, scenario), replica=slower)
     assert there is not None
     assert there.p99_s == pytest.approx(2.0 * here.p99_s)
     for slow, fast in (
@@ -107,7 +114,9 @@ def test_a_machine_half_as_fast_takes_twice_as_long_at_half_the_rate(fit: Capaci
         (there.p99_interval, here.p99_interval),
     ):
         assert (slow.low, slow.high) == pytest.approx((2.0 * fast.low, 2.0 * fast.high))
-    assert predicted_at(fit, setting, 1501.0) is None  # it saturates at 1,500
+    # It saturates at 1,500 and at half of that.
+    assert predicted_for(fit, run_at(1501.0, plan, fit, scenario)) is None
+    assert predicted_for(fit, run_at(751.0, plan, fit, scenario), replica=slower) is None
 
 
 @pytest.mark.parametrize(("rate_rps", "outcome"), [(950.0, "met"), (1200.0, "missed")])

@@ -1,7 +1,7 @@
 """What a live run of the plan is a proof of: the objective, the law, or neither."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from decimal import Decimal
 from typing import cast
@@ -20,7 +20,7 @@ from loadplan.plan.search import plan_fleet
 from loadplan.scenario.arrivals import MarkovArrivals, PoissonArrivals, ProfileArrivals, ProfileStep
 from loadplan.scenario.outside import ConstantDelay, Vantage
 from loadplan.scenario.spec import Scenario
-from loadplan.trial import verification_spec
+from loadplan.trial import Replica, verification_spec
 from loadplan.verify import SERVER_PART_ONLY, failure_of, judge_verification, verdict_word
 
 Drive = Callable[..., LoadRun]
@@ -126,15 +126,33 @@ def test_a_pass_of_a_run_too_short_for_its_bursts_is_doubted(
         assert [caveat.code for caveat in verdict.caveats if caveat.code.endswith("unseen")] == codes
 
 
-def test_a_prediction_is_of_the_rate_that_was_met_but_of_slow_bursts_of_the_planned_one(
+def test_a_prediction_is_of_the_requests_that_fell_due(
     plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
 ) -> None:
+    """Ten at once are read for 40 µs each; then each in turn takes 40 + 100 µs for its batch and 20 µs to answer."""
     run = drive(0.02)
+    n = run.requests.n_requests // 10 * 10
+    in_tens = replace(
+        run.requests, **{field.name: getattr(run.requests, field.name)[:n] for field in fields(RequestLog)}
+    )
+    in_tens = replace(in_tens, due_s=np.repeat(np.arange(n // 10) * 10.0 / run.spec.offered_rate_rps, 10))
+    predicted = judge_verification(plan, fit, scenario, replace(run, requests=in_tens)).predicted
+    assert predicted.offered_rate_rps == pytest.approx(n / run.spec.duration_s)
+    assert (predicted.p50_s, predicted.p99_s) == pytest.approx((400e-6 + 5 * 160e-6, 400e-6 + 10 * 160e-6))
+    # As many, one by one, never wait.
+    alone = judge_verification(plan, fit, scenario, run).predicted
+    assert (alone.p50_s, alone.p99_s) == pytest.approx((200e-6, 200e-6))
+
+
+def test_of_another_machine_it_is_of_the_rate_that_was_met_but_of_slow_bursts_of_the_planned_one(
+    plan: Plan, fit: CapacityFit, scenario: Scenario, drive: Drive
+) -> None:
+    run, faster = drive(0.02), Replica(speed_ratio=2.0, is_fitted=False)
     strayed = replace(run, verdict=replace(run.verdict, achieved_rate_rps=0.8 * run.spec.offered_rate_rps))
     busy = MarkovArrivals(busy_ratio=2.0, busy_share=0.25, mean_busy_s=1.0)
     for arrivals, ratio in ((PoissonArrivals(), 0.8), (busy, 1.0)):
         driven = replace(strayed, spec=replace(strayed.spec, arrivals=arrivals))
-        rate_rps = judge_verification(plan, fit, scenario, driven).predicted.offered_rate_rps
+        rate_rps = judge_verification(plan, fit, scenario, driven, replica=faster).predicted.offered_rate_rps
         assert rate_rps == pytest.approx(ratio * run.spec.offered_rate_rps)
 
 
