@@ -27,7 +27,8 @@ class Case:
     is_apart: bool  # so near saturation that it is summed up by itself
     utilisation_ratio: float | None  # realised rate over the measured capacity
     truth: Truth
-    predicted: PredictedLatency | None
+    predicted: PredictedLatency | None  # by the requests that fell due in the repeats
+    by_law: PredictedLatency | None = None  # by the rate and the law of the arrivals alone
     of_rounds: tuple[PredictedLatency, ...] = ()  # by the calibration of each round alone
     why_none: str | None = None  # why there is no prediction
 
@@ -44,6 +45,7 @@ class QuantileSummary:
     coverage: float | None  # share of the cases whose truth lies in the interval; None: there is no case
     half_width: float | None  # median of half the interval over the prediction
     floor: float | None  # median over the cases
+    by_law_error: float | None  # median of |error| where only the law of the arrivals is known
     # Over all rounds and cases, each round fitted by itself: what users get, whose calibration is one round.
     single_walk_error: float | None  # median of |error|
     single_walk_coverage: float | None
@@ -124,6 +126,13 @@ def summarise(cases: Sequence[Case], quantile: float) -> QuantileSummary:
         coverage=_coverage([(predicted, measured) for predicted, measured, _ in known], quantile),
         half_width=_median(half_widths),
         floor=_median([floor for case in cases if (floor := case.truth.floors[i]) is not None]),
+        by_law_error=_median(
+            [
+                abs(latency_of(case.by_law, quantile) / measured - 1.0)
+                for case in cases
+                if case.by_law is not None and (measured := case.truth.latencies_s[i]) is not None
+            ]
+        ),
         single_walk_error=_median([abs(latency_of(told, quantile) / measured - 1.0) for told, measured in walks]),
         single_walk_coverage=_coverage(walks, quantile),
     )

@@ -14,6 +14,7 @@ from tests.accuracy.design import Configuration, Question, Saturation
 from tests.accuracy.predictions import (
     Fits,
     fits_of,
+    latency_by_law,
     predicted_capacity,
     predicted_latency,
     predicted_saturation,
@@ -76,18 +77,20 @@ class Judge:
     def _case(self, one: Configuration) -> Case:
         truth, fits = self._runs.truth(one), self._law(one.subject)
         capacity_rps = self._runs.capacity_rps(one.subject, one.max_batch_size)
-        rate_rps = truth.rate_rps
+        rate_rps, repeats = truth.rate_rps, self._runs.repeats(one)
         predicted: PredictedLatency | str
+        by_law: PredictedLatency | str | None = None
         of_rounds: list[PredictedLatency] = []
         if isinstance(fits, str):
             predicted = fits
         elif rate_rps is None:
             predicted = "no valid run"
         else:
-            scenario, rate = fits.scenario, rate_rps
-            predicted = _told(lambda: predicted_latency(fits.pooled, scenario, one, rate_rps=rate))
+            pooled, scenario, rate = fits.pooled, fits.scenario, rate_rps
+            predicted = _told(lambda: predicted_latency(pooled, repeats))
+            by_law = _told(lambda: latency_by_law(pooled, scenario, one, rate_rps=rate))
             for fit in fits.of_rounds:
-                told = _told(lambda fit=fit: predicted_latency(fit, scenario, one, rate_rps=rate))  # type: ignore[misc]
+                told = _told(lambda fit=fit: predicted_latency(fit, repeats))  # type: ignore[misc]
                 if isinstance(told, PredictedLatency):
                     of_rounds.append(told)
         is_told = isinstance(predicted, PredictedLatency)
@@ -97,6 +100,7 @@ class Judge:
             utilisation_ratio=rate_rps / capacity_rps if rate_rps and capacity_rps else None,
             truth=truth,
             predicted=predicted if isinstance(predicted, PredictedLatency) else None,
+            by_law=by_law if isinstance(by_law, PredictedLatency) else None,
             of_rounds=tuple(of_rounds),
             why_none=None if is_told else str(predicted),
         )

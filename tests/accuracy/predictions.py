@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from loadplan.errors import LoadplanError
 from loadplan.fit.capacity import fit_capacity, with_capacities
 from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
+from loadplan.fit.run_prediction import predict_runs
+from loadplan.fit.useful_runs import right_and_clean
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario, ServingChoices
 from loadplan.slo import Slo
+from loadplan.stats import Interval
 from loadplan.store.codec import read_record, write_record
 from tests.accuracy.design import Configuration, Law, Question
 from tests.accuracy.runs import Prepared, Runs, setting_of
@@ -57,8 +62,27 @@ def fits_of(runs: Runs, subject: str) -> Fits:
     )
 
 
-def predicted_latency(fit: CapacityFit, scenario: Scenario, one: Configuration, *, rate_rps: float) -> PredictedLatency:
-    """Of a held-out configuration at the rate that was realised. Raises LoadplanError where the fit can't say."""
+def predicted_latency(fit: CapacityFit, repeats: Sequence[LoadRun]) -> PredictedLatency:
+    """Of a held-out configuration: the median over its repeats, as the truth is that of what they showed.
+
+    Each is predicted by the requests that fell due in it, and of those that count in the truth. Raises LoadplanError
+    where the fit can't say.
+    """
+    told = predict_runs(fit, repeats, counted=right_and_clean)
+    return PredictedLatency(
+        offered_rate_rps=_middle([one.offered_rate_rps for one in told]),
+        utilisation_ratio=_middle([one.utilisation_ratio for one in told]),
+        p50_s=_middle([one.p50_s for one in told]),
+        p95_s=_middle([one.p95_s for one in told]),
+        p99_s=_middle([one.p99_s for one in told]),
+        p50_interval=_middle_interval([one.p50_interval for one in told]),
+        p95_interval=_middle_interval([one.p95_interval for one in told]),
+        p99_interval=_middle_interval([one.p99_interval for one in told]),
+    )
+
+
+def latency_by_law(fit: CapacityFit, scenario: Scenario, one: Configuration, *, rate_rps: float) -> PredictedLatency:
+    """Of the same at the rate that was realised, by the law of its arrivals alone. Raises as `predicted_latency`."""
     setting = setting_of(scenario, one.max_batch_size, one.batch_window_s)
     return predict(replace(fit, arrivals=one.arrivals), setting, rate_rps=rate_rps)
 
@@ -104,6 +128,18 @@ def _capacity(
     )
     (capacity,) = with_capacities(fit, asked).capacities
     return capacity
+
+
+def _middle(values: Sequence[float]) -> float:
+    return float(np.median(values))
+
+
+def _middle_interval(intervals: Sequence[Interval]) -> Interval:
+    return Interval(
+        low=_middle([one.low for one in intervals]),
+        high=_middle([one.high for one in intervals]),
+        confidence_ratio=intervals[0].confidence_ratio,
+    )
 
 
 def _fit(path: Path, prepared: Prepared, calibration: Sequence[LoadRun]) -> CapacityFit:

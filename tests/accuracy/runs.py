@@ -177,8 +177,15 @@ class Runs:
 
     def truth(self, one: Configuration) -> Truth:
         """What the finished repeats of a configuration say."""
-        names = (_held_out_name(one, i) for i in range(self.design.n_rounds + self.design.n_more_rounds))
-        return truth_of(self._derive(names, repeat_of))
+        return truth_of(self._derive(self._held_out_names(one), repeat_of))
+
+    def repeats(self, one: Configuration) -> list[LoadRun]:
+        """The finished runs of a configuration that are not void."""
+        kept = (self.kept(name) for name in self._held_out_names(one))
+        return [run for run in kept if run is not None and repeat_of(run) is not None]
+
+    def _held_out_names(self, one: Configuration) -> list[str]:
+        return [_held_out_name(one, i) for i in range(self.design.n_rounds + self.design.n_more_rounds)]
 
     def calibration(self, subject: str, i_round: int) -> tuple[tuple[LoadRun, ...], LoadSpec | None]:
         """The finished calibration runs of a round, and what the calibration would drive next; None: it is complete.

@@ -37,10 +37,19 @@ def case(
     told: PredictedLatency | None,
     *,
     floors: tuple[float | None, ...] = (0.01, 0.02, 0.03),
+    by_law: PredictedLatency | None = None,
     of_rounds: tuple[PredictedLatency, ...] = (),
 ) -> Case:
     truth = Truth(n_repeats=5, n_void=0, clean_s=15.0, rate_rps=100.0, latencies_s=measured_s, floors=floors)
-    return Case(name="x", is_apart=False, utilisation_ratio=0.5, truth=truth, predicted=told, of_rounds=of_rounds)
+    return Case(
+        name="x",
+        is_apart=False,
+        utilisation_ratio=0.5,
+        truth=truth,
+        predicted=told,
+        by_law=by_law,
+        of_rounds=of_rounds,
+    )
 
 
 CASES = (
@@ -80,6 +89,18 @@ def test_the_p95_is_held_against_its_own_interval() -> None:
     assert found.n == 3
     assert found.coverage == pytest.approx(2 / 3)
     assert found.half_width == pytest.approx(0.1)
+
+
+def test_what_the_law_of_the_arrivals_alone_says_is_counted_apart() -> None:
+    """Errors of + 30 % and - 10 %; the others have none, or no truth."""
+    right, none = predicted(1.0, low=0.9, high=1.1), (None, None, None)
+    by_law = [predicted(p50_s, low=0.5, high=2.0) for p50_s in (1.3, 0.9)]
+    cases = [case((1.0, 2.0, 4.0), right, by_law=one) for one in by_law]
+
+    found = summarise([*cases, case((1.0, 2.0, 4.0), right), case(none, right, by_law=by_law[0])], 0.5)
+
+    assert found.by_law_error == pytest.approx(0.20)
+    assert found.median_error == pytest.approx(0.0)
 
 
 def test_single_walks_are_pooled_over_rounds_and_cases() -> None:

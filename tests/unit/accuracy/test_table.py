@@ -74,7 +74,7 @@ def test_a_finished_design_on_a_quiet_machine_is_held_against_what_was_to_be_rea
     assert "| saturated capacity within 7% over ≥ 6 | reached |" in text
     assert "| capacity at an objective within 7% over ≥ 6 | **missed** |" in text
     assert "| the lower bound held in ≥ 11 of 12 | reached |" in text
-    assert "| p50 | 24 | 7.5 % | 7.5 % | +7.5 % | 100.0 % | ± 9.3 % | 1.0 % | – | – |" in text
+    assert "| p50 | 24 | 7.5 % | 7.5 % | +7.5 % | 100.0 % | ± 9.3 % | 1.0 % | – | – | – |" in text
     assert "12 held below and 12 missed above, of 12" in text
     assert "A PART" not in text
     assert "NOT VALID" not in text
