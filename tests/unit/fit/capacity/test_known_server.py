@@ -40,6 +40,6 @@ def test_the_fit_says_what_it_rests_on(server: Server, fitted: CapacityFit) -> N
     assert {residual.run for residual in fitted.overhead.residuals} == {run.spec.name for run in server.runs}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # by day a curve that is asked for again stands for it, and a search that no draw changes
 def test_the_same_measurements_give_the_same_fit(server: Server, fitted: CapacityFit) -> None:
     assert fit_capacity(server.bench, server.runs, server.scenario) == fitted
