@@ -3,7 +3,17 @@
 from dataclasses import asdict
 
 from loadplan.cli.figures import Document, figure
-from loadplan.plan.records.outlook import Case, Choice, FrontPoint, Outlook, PerRequest, Relaxation, Today, UnitCosts
+from loadplan.plan.records.outlook import (
+    Case,
+    Choice,
+    FrontPoint,
+    Outlook,
+    PerRequest,
+    Relaxation,
+    SizeRange,
+    Today,
+    UnitCosts,
+)
 from loadplan.report.outlook_text import choice_text, per_request_text, relaxation_text, today_text, unit_costs_text
 from loadplan.report.view import usd
 
@@ -19,6 +29,8 @@ def outlook_document(outlook: Outlook | None) -> Document | None:
         "unit_costs": None if outlook.unit_costs is None else _unit_costs(outlook.unit_costs),
         "chance": None if outlook.chance is None else asdict(outlook.chance),
         **({"chance_reason": no_chance} if outlook.chance is None else {}),
+        "size": None if outlook.size is None else _size(outlook.size),
+        **({"size_reason": no_chance} if outlook.size is None else {}),
         "mixed": None if outlook.mixed is None else _choice(outlook.mixed),
         "cases": [_case(case) for case in outlook.cases],
         "switches": [asdict(switch) for switch in outlook.switches],
@@ -63,6 +75,11 @@ def _unit_costs(costs: UnitCosts) -> Document:
         "usd_per_month_of_more_traffic": f"{costs.usd_per_month_of_more_traffic:.2f}",
         "n_replicas_of_more_traffic": costs.n_replicas_of_more_traffic,
     }
+
+
+def _size(size: SizeRange) -> Document:
+    money = ("usd_per_month_low", "usd_per_month_high")
+    return {**asdict(size), **{name: f"{getattr(size, name):.2f}" for name in money}}
 
 
 def _case(case: Case) -> Document:

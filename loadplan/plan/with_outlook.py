@@ -14,7 +14,7 @@ from loadplan.plan.around.sensitivity import Asked, cases, choice_of, switches
 from loadplan.plan.around.today import check_today, today_beside
 from loadplan.plan.around.unit_costs import unit_costs
 from loadplan.plan.buying.per_request import KEEP_ALIVE_S, paid_by_request
-from loadplan.plan.fleets.chance import chance_of
+from loadplan.plan.fleets.chance import chance_of, size_range_of
 from loadplan.plan.fleets.demand import read_demand
 from loadplan.plan.fleets.mixed import cheapest_mixed
 from loadplan.plan.fleets.ranking import Ranked, best_of_each_type
@@ -63,6 +63,7 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
             plan.recommended, considered.candidates, peak_rps=peak_rps, mean_rps=plan.mean_rps, rules=rules
         ),
         chance=chance_of(plan.recommended, peak_rps=peak_rps, rules=rules),
+        size=size_range_of(plan.recommended, peak_rps=peak_rps, rules=rules),
         mixed=_mixed(plan.recommended, considered, scenario),
         cases=cases(asked),
         footprint=footprint,

@@ -2,7 +2,17 @@
 
 from decimal import Decimal
 
-from loadplan.plan.records.outlook import Chance, Choice, Footprint, PerRequest, Relaxation, Switch, Today, UnitCosts
+from loadplan.plan.records.outlook import (
+    Chance,
+    Choice,
+    Footprint,
+    PerRequest,
+    Relaxation,
+    SizeRange,
+    Switch,
+    Today,
+    UnitCosts,
+)
 from loadplan.report.view import counted, digits, percent, usd
 
 _MOST_CERTAIN = 0.999  # the interval says nothing beyond
@@ -32,6 +42,17 @@ def chance_text(chance: Chance) -> str:
     return (
         f"{_chance(chance.with_spares_gone_ratio)} with the spares gone, {_chance(chance.with_all_ratio)} with all "
         f"replicas there, as far as the law and its interval are right"
+    )
+
+
+def size_text(size: SizeRange) -> str:
+    """How many replicas would do, by what one may carry, and what they cost."""
+    low, high = size.n_replicas_low, size.n_replicas_high
+    if low == high:
+        return f"{counted(high, 'replica')} at either end of what one may carry, {usd(size.usd_per_month_high)} a month"
+    return (
+        f"{low:,} to {counted(high, 'replica')}, {usd(size.usd_per_month_low)} to {usd(size.usd_per_month_high)} a "
+        "month, by the ends of what one may carry; sized on the low end"
     )
 
 

@@ -1,4 +1,4 @@
-"""How likely a replica carries so much, by the interval of its capacity.
+"""How likely a replica carries so much, by the interval of its capacity, and how many would do at its ends.
 
 The ends are the 5th and the 95th percentile of what the draws of the fit give, widened by what an earlier prediction
 missed and by what is unknown of other hardware. Between and beyond them ln(capacity) is taken to be normal on either
@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from loadplan.plan.fleets.sizing import multiple_of
+from loadplan.plan.fleets.sizing import multiple_of, n_replicas_needed, usd_per_month
 from loadplan.plan.records.fleet import Fleet, ReplicaCapacity
-from loadplan.plan.records.outlook import Chance
+from loadplan.plan.records.outlook import Chance, SizeRange
 from loadplan.scenario.spec import PlanRules
 
 _Z_OF_THE_ENDS = 1.6449  # of the 5th and the 95th percentile
@@ -29,6 +29,24 @@ def chance_of(fleet: Fleet, *, peak_rps: float, rules: PlanRules) -> Chance | No
         with_spares_gone_ratio=chance_of_at_least(fleet.capacity, needed_rps),
         with_all_ratio=chance_of_at_least(fleet.capacity, peak_rps / float(multiple_of(n_replicas, rungs))),
         needed_rps=needed_rps,
+    )
+
+
+def size_range_of(fleet: Fleet, *, peak_rps: float, rules: PlanRules) -> SizeRange | None:
+    """What the interval of a replica's capacity leaves open of the fleet's size and bill; None as `chance_of`.
+
+    What whole fleets carry over one replica is taken to be the same at both ends.
+    """
+    if len(fleet.items) > 1 or fleet.basis == "given":
+        return None
+    (item,), capacity = fleet.items, fleet.capacity
+    needed = n_replicas_needed(peak_rps, capacity.usable_capacity_rps_high, rules=rules, rungs=capacity.rungs)
+    n_low = min(needed + capacity.n_more, item.n_replicas)
+    return SizeRange(
+        n_replicas_low=n_low,
+        n_replicas_high=item.n_replicas,
+        usd_per_month_low=usd_per_month(item.offer, n_low, rules=rules),
+        usd_per_month_high=fleet.usd_per_month,
     )
 
 

@@ -66,6 +66,16 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRange:
+    """The replicas of the chosen offer that would do at either end of what one of them may carry, all else as it is."""
+
+    n_replicas_low: int  # if each carries the high end
+    n_replicas_high: int  # if each carries the low end, on which the fleet is sized: its own count
+    usd_per_month_low: Decimal
+    usd_per_month_high: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Today:
     """What runs now, beside the plan."""
 
@@ -130,6 +140,7 @@ class Outlook:
 
     unit_costs: UnitCosts | None = None  # None: nothing is bought
     chance: Chance | None = None  # None: the capacity was given as one number, or nothing is bought
+    size: SizeRange | None = None  # None: as the chance, or an older file
     mixed: Choice | None = None  # of several types, where that is cheaper and the rules ask for one
     cases: tuple[Case, ...] = ()
     switches: tuple[Switch, ...] = ()

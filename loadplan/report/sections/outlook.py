@@ -10,6 +10,7 @@ from loadplan.report.outlook_text import (
     footprint_text,
     per_request_text,
     relaxation_text,
+    size_text,
     switch_text,
     today_text,
     unit_costs_text,
@@ -50,6 +51,8 @@ def _facts(outlook: Outlook) -> list[tuple[str, str]]:
     rows = []
     if outlook.chance is not None:
         rows.append(("objectives hold", chance_text(outlook.chance)))
+    if outlook.size is not None:
+        rows.append(("replicas that would do", size_text(outlook.size)))
     if outlook.unit_costs is not None:
         rows.append(("unit costs", unit_costs_text(outlook.unit_costs)))
     if outlook.today is not None:

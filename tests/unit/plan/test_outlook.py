@@ -18,9 +18,10 @@ from loadplan.fit.records import CapacityFit
 from loadplan.plan.fleets.chance import chance_of_at_least
 from loadplan.plan.given import searching_given
 from loadplan.plan.records.fleet import Plan, ReplicaCapacity
-from loadplan.plan.records.outlook import Choice, Outlook
+from loadplan.plan.records.outlook import Choice, Outlook, SizeRange
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
+from loadplan.report.outlook_text import size_text
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 
@@ -219,6 +220,39 @@ def test_the_ends_of_an_interval_are_its_5th_and_95th_percentile() -> None:
     )
     chances = [chance_of_at_least(capacity, rate_rps) for rate_rps in (1000.0, 1200.0, 1300.0)]
     assert chances == pytest.approx([0.95, 0.5, 0.05], abs=1e-4)
+
+
+def test_the_ends_of_what_a_replica_may_carry_are_those_of_the_replicas_and_of_the_bill(
+    scenario: Scenario, fit: CapacityFit, catalog: Catalog, offer: Offer
+) -> None:
+    """Four cores of half the speed, give or take 1.5, carry 3,960 at the high end, of which a fifth is kept free.
+
+    So one would carry the 2,400, and one is spare; the fleet is sized on the low end, and has six. A month has 730 h.
+    """
+    search = searching(fit=fit, catalog=catalog, as_of=AS_OF)
+    found = plan_with_outlook(search, scenario=scenario, catalog=catalog)
+    assert found.outlook is not None
+    assert found.recommended is not None
+    assert found.recommended.capacity.usable_capacity_rps_high == pytest.approx(4 * 1320.0 * 0.5 * 1.5)
+    assert found.outlook.size == SizeRange(
+        n_replicas_low=2,
+        n_replicas_high=6,
+        usd_per_month_low=2 * 730 * Decimal("0.10"),
+        usd_per_month_high=6 * 730 * Decimal("0.10"),
+    )
+    assert size_text(found.outlook.size) == (
+        "2 to 6 replicas, $146.00 to $438.00 a month, by the ends of what one may carry; sized on the low end"
+    )
+    # Where six are the least that is allowed, both ends are six.
+    least = replace(scenario, plan=replace(scenario.plan, n_min_replicas=6))
+    alike = plan_with_outlook(search, scenario=least, catalog=catalog)
+    assert alike.outlook is not None
+    assert alike.outlook.size is not None
+    assert size_text(alike.outlook.size) == "6 replicas at either end of what one may carry, $438.00 a month"
+    # A capacity that was given is one number.
+    given = plan(question(scenario), offer)
+    assert given.outlook is not None
+    assert given.outlook.size is None
 
 
 def test_each_point_of_the_front_is_dearer_and_faster_than_the_one_before(
