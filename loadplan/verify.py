@@ -79,6 +79,8 @@ class Verdict:
     prediction_held: bool | None  # whether the measured p99's interval meets the predicted one; None: not known
     caveats: tuple[Caveat, ...]
     classes: tuple[ClassVerdict, ...] = ()  # empty when the run is invalid, too
+    measured_p95_s: float | None = None  # None: fewer answers than it takes, or an older file
+    measured_p95_interval: Interval | None = None
     planned: ShareVerdict | None = None  # with all replicas there; None: not driven, or the plan has no spares
     sharpness: Sharpness | None = None  # None: not asked
     fleet_basis: Basis | None = None  # of what a replica of the recommended fleet carries; None: an older file
@@ -121,6 +123,8 @@ def judge_verification(
         measured_p99_s=measured_p99_s,
         measured_p50_interval=None if times_s is None else quantile_interval(times_s, 0.5),
         measured_p99_interval=measured_p99_interval,
+        measured_p95_s=None if times_s is None else supported_percentile(times_s, 0.95),
+        measured_p95_interval=None if times_s is None else quantile_interval(times_s, 0.95),
         clean_ratio=verdict.clean_ratio,
         run=run.spec.name,
         prediction_held=_prediction_held(predicted, measured_p99_s, measured_p99_interval),

@@ -287,6 +287,8 @@ def verify_document(verdict: Verdict) -> Document:
         "measured": {
             **figure("p50_s", verdict.measured_p50_s, why),
             **interval("p50_s", verdict.measured_p50_interval),
+            **figure("p95_s", verdict.measured_p95_s, why),
+            **interval("p95_s", verdict.measured_p95_interval),
             **figure("p99_s", verdict.measured_p99_s, why),
             **interval("p99_s", verdict.measured_p99_interval),
         },

@@ -110,8 +110,7 @@ def widened_latency(predicted: PredictedLatency, ledger: LedgerFindings | None) 
     """With wider intervals, of each class too: the ledger knows no classes, but they come of the same laws."""
     if ledger is None:
         return predicted
-    p50, p99 = ledger.widening_of(0.5), ledger.widening_of(0.99)
-    p95 = math.sqrt(p50 * p99)  # no ledger holds p95s, and what stretches them lies between the two
+    p50, p95, p99 = (ledger.widening_of(quantile) for quantile in _QUANTILES)
 
     def wider(one: Predicted) -> Predicted:
         return replace(

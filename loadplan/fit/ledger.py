@@ -20,6 +20,7 @@ from loadplan.stats import Interval, percentile
 WANTED_COVERAGE_RATIO = 0.9
 N_ENTRIES_LEAST = 9  # the least n with ⌈0.9 (n + 1)⌉ ≤ n
 _HALF_WIDTH_LEAST = 1e-3  # in logarithms; an interval of no width would have to grow without end
+_BETWEEN = {0.95: (0.5, 0.99)}  # quantiles whose factor lies between those of two others where a ledger has none of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +99,11 @@ class LedgerFindings:
     figures: tuple[LedgerFigure, ...]  # by quantile, ascending
 
     def widening_of(self, quantile: float) -> float:
-        """The factor of a quantile; 1 where the ledger says nothing of it."""
-        return next((figure.widening for figure in self.figures if figure.quantile == quantile), 1.0)
+        """The factor of a quantile; 1 where the ledger says nothing of it, but for a p95, which older ones lack."""
+        own = next((figure.widening for figure in self.figures if figure.quantile == quantile), None)
+        if own is not None:
+            return own
+        return math.sqrt(math.prod(self.widening_of(other) for other in _BETWEEN.get(quantile, ())))
 
 
 def judge_ledger(entries: Iterable[LedgerEntry], *, sha256: str) -> LedgerFindings:

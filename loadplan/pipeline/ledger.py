@@ -71,6 +71,7 @@ def _entries(
     predicted = verdict.predicted
     figures = (
         (0.5, predicted.p50_s, predicted.p50_interval, verdict.measured_p50_s, verdict.measured_p50_interval),
+        (0.95, predicted.p95_s, predicted.p95_interval, verdict.measured_p95_s, verdict.measured_p95_interval),
         (0.99, predicted.p99_s, predicted.p99_interval, verdict.measured_p99_s, verdict.measured_p99_interval),
     )
     execution, serving = verdict.setting.execution, verdict.setting.serving

@@ -81,6 +81,14 @@ def test_what_the_ledger_is_silent_about_is_not_widened() -> None:
     assert judge_ledger([entry(1.0)] * 9, sha256="a").widening_of(0.5) == 1.0
 
 
+def test_a_p95_of_which_there_is_no_entry_is_widened_by_what_lies_between_the_others() -> None:
+    """By a factor of 3 and of 12, off by 2³ and 2¹² where the interval reaches 2¹; of an own one by that, 2."""
+    others = [entry(0.08)] * 9 + [entry(0.01 * 2.0**12, quantile=0.5)] * 9
+    assert judge_ledger(others, sha256="a").widening_of(0.95) == pytest.approx(6.0)
+    own = [entry(0.04, quantile=0.95)] * 9
+    assert judge_ledger([*others, *own], sha256="a").widening_of(0.95) == pytest.approx(2.0)
+
+
 def test_ends_move_in_logarithms() -> None:
     interval = widened(10.0, Interval(low=5.0, high=20.0, confidence_ratio=0.9), 2.0)
     assert (interval.low, interval.high, interval.confidence_ratio) == pytest.approx((2.5, 40.0, 0.9))

@@ -96,6 +96,15 @@ def test_what_was_written_is_judged(run_folder: Path, append: Append) -> None:
     assert p99.widening == pytest.approx(np.log(2.5) / np.log(2.0))
 
 
+def test_the_p95_has_a_row_of_its_own(run_folder: Path, append: Append) -> None:
+    for _ in range(9):
+        append(replace(VERDICT, measured_p95_s=0.024))
+    findings = read_ledger(run_folder)
+    assert [figure.quantile for figure in findings.figures] == [0.5, 0.95, 0.99]
+    # Off by ln 3 where the interval reaches ln 1.5.
+    assert findings.widening_of(0.95) == pytest.approx(np.log(3.0) / np.log(1.5))
+
+
 def test_an_interval_that_a_ledger_had_widened_is_written_with_its_factor(run_folder: Path, append: Append) -> None:
     figure = LedgerFigure(quantile=0.99, n_entries=9, n_covered=0, bias_ratio=0.0, error_ratio=0.0, widening=2.0)
     for _ in range(9):
