@@ -20,7 +20,7 @@ from loadplan.fit.rate_search import highest_rps, is_met
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.service_time import find_law
 from loadplan.fit.simulate import Times
-from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet
+from loadplan.fit.simulate_fleet import draw_fleet, lasting_fleet, offer, scale_fleet, simulate_fleet
 from loadplan.fit.worlds import (
     World,
     as_long_as,
@@ -102,7 +102,8 @@ def holds_in(world: World, fleet: Fleet, noise: FleetNoise, objectives: Sequence
 
     def holds(rate_rps: float) -> bool:
         sent_s = sent_s_at(world, rate_rps)
-        run = simulate_fleet(_offered(world, sent_s), fleet, noise)
+        lasting = lasting_fleet(noise, until_s=float(sent_s[-1])) if sent_s.size else noise
+        run = simulate_fleet(_offered(world, sent_s), fleet, lasting)
         waits = waits_of(world, sent_s, run.done_s)
         return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
 

@@ -47,6 +47,7 @@ COLD_TO_S = 20e-3
 # Draws are used over and over; a power of two, so that the index wraps with a mask.
 N_DRAWS = 1 << 16
 LONGEST_PAUSE = 4.0  # times its mean
+N_PAUSES_MOST = 1 << 20  # in one simulation: fourteen hours of twenty a second
 NEVER_S = 1e300
 
 
@@ -104,16 +105,23 @@ def scale_pauses(gaps: Times, lengths: Times, overhead: OverheadFit) -> tuple[Ti
 
 def lasting(noise: Noise, *, until_s: float) -> Noise:
     """The same noise with its pauses over and over, up to this time: a slow server is simulated for hours."""
-    once_s = noise.pause_start_s[:-1]
+    starts_s, lengths_s = lasting_pauses(noise.pause_start_s, noise.pause_length_s, until_s=until_s)
+    return replace(noise, pause_start_s=starts_s, pause_length_s=lengths_s)
+
+
+def lasting_pauses(
+    starts_s: Times, lengths_s: Times, *, until_s: float, n_most: int = N_PAUSES_MOST
+) -> tuple[Times, Times]:
+    """Pauses as of `scale_pauses`, over and over where they end before this time; `n_most` or somewhat fewer at most.
+
+    A run that has more of them is one of inferences so long, or of a server so idle, that pauses are nothing beside.
+    """
+    once_s = starts_s[:-1]
     if not once_s.size or until_s <= once_s[-1]:
-        return noise
-    n_rounds = math.ceil(until_s / float(once_s[-1]))
-    starts_s = (once_s[-1] * np.arange(n_rounds)[:, None] + once_s).ravel()
-    return replace(
-        noise,
-        pause_start_s=np.append(starts_s, NEVER_S),
-        pause_length_s=np.append(np.tile(noise.pause_length_s[:-1], n_rounds), 0.0),
-    )
+        return starts_s, lengths_s
+    n_rounds = max(min(math.ceil(until_s / float(once_s[-1])), n_most // once_s.size), 1)
+    all_s = (once_s[-1] * np.arange(n_rounds)[:, None] + once_s).ravel()
+    return np.append(all_s, NEVER_S), np.append(np.tile(lengths_s[:-1], n_rounds), 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,18 @@ from loadplan.execution import Balancing
 from loadplan.fit import fleet_kernel as kernel
 from loadplan.fit.fleet_records import Fleet, FleetDraws, FleetNoise, FleetRun, Loss, Offered
 from loadplan.fit.records import OverheadFit
-from loadplan.fit.simulate import LONGEST_PAUSE, N_DRAWS, NEVER_S, Rows, Times, draw, scale, scale_pauses
+from loadplan.fit.simulate import (
+    LONGEST_PAUSE,
+    N_DRAWS,
+    N_PAUSES_MOST,
+    NEVER_S,
+    Rows,
+    Times,
+    draw,
+    lasting_pauses,
+    scale,
+    scale_pauses,
+)
 
 _BALANCING: dict[Balancing, int] = {
     "random": kernel.RANDOM,
@@ -66,6 +77,23 @@ def scale_fleet(draws: FleetDraws, overhead: OverheadFit, *, service_spread_rati
         multipliers=np.vstack([single.request, single.response, single.service, draws.uniform]),
         pauses_s=np.stack([np.array(each) for each in zip(*pauses_s, strict=True)]),
     )
+
+
+def lasting_fleet(noise: FleetNoise, *, until_s: float) -> FleetNoise:
+    """The same noise with each process's pauses over and over, up to this time, as `simulate.lasting`."""
+    if until_s <= noise.pauses_s[0, :, -2:].min():  # of a law without pauses the only one is never
+        return noise
+    each_most = N_PAUSES_MOST // noise.pauses_s.shape[1]
+    of_each = [lasting_pauses(*each, until_s=until_s, n_most=each_most) for each in noise.pauses_s.transpose(1, 0, 2)]
+    n_most = max(starts_s.size for starts_s, _ in of_each)
+    padded = [
+        (
+            np.pad(starts_s, (0, n_most - starts_s.size), constant_values=NEVER_S),
+            np.pad(lengths_s, (0, n_most - lengths_s.size)),
+        )
+        for starts_s, lengths_s in of_each
+    ]
+    return FleetNoise(multipliers=noise.multipliers, pauses_s=np.array(padded).transpose(1, 0, 2).copy())
 
 
 def offer(sent_s: Times, n_rows: Rows, *, before_s: Times | None = None, after_s: Times | None = None) -> Offered:
