@@ -91,7 +91,7 @@ def _of_run(worlds: Sequence[World], setting: Setting, run: LoadRun, counts: Mas
 
 def _waits_s(world: World, setting: Setting, asked: _Asked, n_times: int) -> Waits:
     """What the same requests wait in so many runs, one after the other; NaN: refused."""
-    due_s = (asked.period_s * np.arange(n_times)[:, None] + asked.due_s).ravel()
+    due_s: Times = (asked.period_s * np.arange(n_times)[:, None] + asked.due_s).ravel()
     n_rows = as_long_as(due_s, world.n_rows if asked.n_rows is None else asked.n_rows)
     waited_s = np.minimum(done_s_in(world, setting, due_s, n_rows) - due_s, asked.timeout_s)
     counts = as_long_as(due_s, asked.counts)

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from loadplan.fit.records import CapacityFit, PredictedLatency
+from loadplan.fit.useful_runs import right_and_clean
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline.artifacts import read_load
 from loadplan.scenario.arrivals import GammaArrivals
@@ -15,7 +18,9 @@ from tests.accuracy.__main__ import measure
 from tests.accuracy.compare import capacity_error, case_error
 from tests.accuracy.design import Configuration, Design, Question, Subject, saturations_of
 from tests.accuracy.findings import outcome_of
+from tests.accuracy.predictions import predicted_latency
 from tests.accuracy.runs import Prepared, Runs, TimeIsUp
+from tests.unit.accuracy.test_compare import predicted
 from tests.unit.accuracy.virtual import virtually
 from tests.unit.fit.conftest import KnownServer
 
@@ -137,6 +142,37 @@ def test_a_decision_that_was_not_driven_or_is_void_is_neither_held_nor_missed(
 
     assert outcome_of(None, question) == "not driven"
     assert outcome_of(void, question) == "void"
+
+
+def test_repeats_are_those_that_say_something_and_their_prediction_is_the_median_of_what_each_should_have_shown(
+    tmp_path: Path, driven: tuple[list[str], Callable[..., Prepared]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, prepare = driven
+    design = small_design()
+    runs = runs_of(tmp_path, prepare, design)
+    runs.drive_saturations()
+    runs.drive_rounds()
+    (tmp_path / "runs" / "held-out" / "known-mb8-50" / "1.parquet").unlink()
+    repeats = runs.repeats(design.configurations[0])
+    assert [run.spec.seed for run in repeats] == [1000]
+
+    seen: list[object] = []
+    told = [
+        predicted(p50_s, low=low, high=high) for p50_s, low, high in ((1.0, 0.9, 1.2), (1.2, 1.0, 9.0), (3.0, 2.0, 4.0))
+    ]
+
+    def predict(fit: object, asked: object, *, counted: object) -> list[PredictedLatency]:
+        seen.extend((fit, asked, counted))
+        return told
+
+    monkeypatch.setattr("tests.accuracy.predictions.predict_runs", predict)
+    fit = cast("CapacityFit", "a fit")
+    found = predicted_latency(fit, repeats)
+
+    assert seen == [fit, repeats, right_and_clean]
+    assert (found.p50_s, found.p99_s) == (1.2, 4.8)
+    assert (found.p50_interval.low, found.p50_interval.high) == (1.0, 4.0)
+    assert (found.p99_interval.low, found.p99_interval.high) == (4.0, 16.0)
 
 
 @pytest.mark.nightly
