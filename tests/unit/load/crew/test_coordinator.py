@@ -37,6 +37,12 @@ HERE = identity_here(None)
 Play = Callable[[str, str, Data], tuple[str, Data] | None]  # worker, kind, data -> what it answers
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The word to start needs no second on its way from one thread to another."""
+    monkeypatch.setattr("loadplan.load.coordinator._LEAD_S", 0.1)
+
+
 class FakeChannel:
     """Delivers what the workers of a script say, in a thread of their own."""
 
@@ -175,9 +181,9 @@ def test_a_worker_that_was_silent_and_came_back_is_remembered(tmp_path: Path) ->
     def play(worker: str, kind: str, data: Data) -> tuple[str, Data] | None:
         if kind == START:
             channel.missing.add(worker)
-            threading.Timer(1.3, channel.missing.clear).start()
+            threading.Timer(0.4, channel.missing.clear).start()
             threading.Timer(
-                1.4, channel.listeners[RESULT], args=(worker, {"result.json": b"", "result.npz": b""})
+                0.5, channel.listeners[RESULT], args=(worker, {"result.json": b"", "result.npz": b""})
             ).start()
             return None
         return diligent(worker, kind, data)
