@@ -133,7 +133,7 @@ import time
 
 def build():
     print("training", flush=True)
-    time.sleep(60)
+    time.sleep(20)
 """
 
 
