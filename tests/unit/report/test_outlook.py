@@ -43,6 +43,7 @@ def test_the_page_says_what_would_change_the_answer(
     # Four are 292.00 a month, ten 730.00.
     assert "10 × aws/east/h.xlarge/on_demand, $730.00 a month; the plan is $438.00 a month cheaper; it would do" in page
     assert "traffic +20 %" in page
+    assert "to 4 replicas, $146.00 to $292.00 a month, by the ends of what one may carry; sized on the low end" in page
     assert "limits × 0.5" in page
     assert "wins if what a replica of aws/h.xlarge carries is less than" in page
     assert "per million requests at the mean rate" in page
@@ -68,6 +69,7 @@ def test_scripts_get_money_with_two_decimals_and_a_reason_for_what_is_missing(
 ) -> None:
     document = json.loads(json.dumps(outlook_document(planned(asked, fit, catalog).outlook)))
     assert document["today"]["usd_less_per_month"] == "438.00"
+    assert (document["size"]["n_replicas_high"], document["size"]["usd_per_month_high"]) == (4, "292.00")
     assert (document["footprint"], document["footprint_reason"]) == (
         None,
         "aws/h.xlarge: nothing is known of the power of its devices",
