@@ -40,7 +40,7 @@ Play = Callable[[str, str, Data], tuple[str, Data] | None]  # worker, kind, data
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The word to start needs no second on its way from one thread to another."""
-    monkeypatch.setattr("loadplan.load.coordinator._LEAD_S", 0.1)
+    monkeypatch.setattr("loadplan.load.crew.coordinator._LEAD_S", 0.1)
 
 
 class FakeChannel:
