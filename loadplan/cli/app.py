@@ -9,7 +9,7 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from loadplan.cli import begin, budget, catalog, compare, console, gate, manifests, measure, profile, road, show
+from loadplan.cli import begin, budget, catalog, compare, console, gate, manifests, measure, profile, quick, road, show
 from loadplan.errors import EnvironmentFault, InputError, Interrupted, LoadplanError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
 )
 begin.register(app)
+quick.register(app)
 road.register(app)
 budget.register(app)
 manifests.register(app)

@@ -122,9 +122,7 @@ def open_road(
         scenario = replace(scenario, bench=replace(scenario.bench, exhaustive=True))
     machine = read_machine()
     now = utc_now()
-    catalog = catalog_for(scenario, scenario_file=scenario_file, as_of=now.date())
-    check_places(catalog, scenario.plan)
-    check_today(catalog, scenario.plan)
+    need_prices(scenario, scenario_file, as_of=now.date())
     model = question.model_bytes(question.need_model(scenario))
     digest = hashlib.sha256(
         "\n".join((question.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
@@ -140,6 +138,17 @@ def open_road(
             as_of=now.date(),
             prices=NO_PRICES,
         )
+
+
+def need_prices(scenario: Scenario, scenario_file: Path, *, as_of: date) -> None:
+    """Hold what may be bought, and what runs today, to what has a price, before anything is measured for it.
+
+    Raises:
+        InputError: naming what has none.
+    """
+    catalog = catalog_for(scenario, scenario_file=scenario_file, as_of=as_of)
+    check_places(catalog, scenario.plan)
+    check_today(catalog, scenario.plan)
 
 
 def plan_given(

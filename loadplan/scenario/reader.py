@@ -62,7 +62,16 @@ def read_scenario(path: Path) -> Scenario:
     Raises:
         InputError: when the file can't be read, or with every mistake in it: file, line, column, key and remedy.
     """
-    tree = read_tree(read_text(path))
+    return scenario_of(read_text(path), path)
+
+
+def scenario_of(text: str, path: Path) -> Scenario:
+    """The scenario in a text that lies at `path`, or is to lie there.
+
+    Raises:
+        InputError: with every mistake in it, or when a file that it names can't be used.
+    """
+    tree = read_tree(text)
     where = str(path)
     if tree.value is None and not tree.mistakes:
         tree.value = {}  # an empty file lacks every key, which says more than "empty"

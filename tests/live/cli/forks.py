@@ -13,6 +13,7 @@ import loadplan.cli.capacity
 import loadplan.cli.documents
 import loadplan.pipeline.adhoc
 import loadplan.pipeline.benchmark
+import loadplan.pipeline.quick
 import loadplan.pipeline.rental
 import loadplan.pipeline.resume
 import loadplan.pipeline.road

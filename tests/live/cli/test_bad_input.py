@@ -9,11 +9,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from onnx import helper
 
-from tests.faults.model_flips import plain, save
+from tests.faults.model_flips import plain, save, value
 
 if TYPE_CHECKING:
     from tests.live.cli.conftest import Loadplan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 
 
+ASKED = ["--peak-rps", "300", "--p99-ms", "50"]
 BAD = {
     "a scenario that is there already": (["init", "--out", "planning.yaml"], 2, "--force"),
     "a model of no known kind": (["init", "capacities.csv"], 2, ".csv"),
@@ -60,6 +62,15 @@ BAD = {
     "a model that is not there": (["bench", "none.onnx"], 2, "none.onnx"),
     "batch sizes that are no numbers": (["bench", "broken.onnx", "--batch-sizes", "one"], 2, "one"),
     "a provider of another machine": (["bench", "tiny.onnx", "--providers", "CPU,NoSuch"], 4, "NoSuch"),
+    "a scenario for a model": (["quick", "planning.yaml", *ASKED], 2, "loadplan run planning.yaml"),
+    "a pickle for a model": (["quick", "model.pkl", *ASKED], 2, "docs/models.md"),
+    "a service for a model": (["quick", "http://127.0.0.1:9/", *ASKED], 2, "loadplan load http://127.0.0.1:9/"),
+    "several models for one fleet": (["quick", "tiny.onnx", "tiny.onnx", *ASKED], 2, "2 models"),
+    "a log for a peak": (["quick", "tiny.onnx", "--log", "requests.csv", "--p99-ms", "50"], 2, "--log requests.csv"),
+    "a model without a peak": (["quick", "tiny.onnx", "--p99-ms", "50"], 2, "--peak-rps"),
+    "a peak of nothing": (["quick", "tiny.onnx", "--peak-rps", "0", "--p99-ms", "50"], 2, "error: traffic.peak_rps"),
+    "rows of any length to make up": (["quick", "any.onnx", *ASKED], 2, "rows can't be made up for the input 'x'"),
+    "a fleet of today that has no price": (["quick", "tiny.onnx", *ASKED, "--today", "a/b/c/d=2"], 2, "a/b/c/d"),
     "no such day": (["plan", "planning.yaml", "--capacities", "capacities.csv", "--as-of", "May"], 2, "May"),
     "no such capacities": (["plan", "planning.yaml", "--capacities", "none.csv"], 2, "none.csv"),
     "a price of nothing": (
@@ -69,6 +80,13 @@ BAD = {
     ),
 }
 PLANNING = "schema: 1\nname: planning\ntraffic: {peak_rps: 100}\nobjectives:\n  - {p99_ms: 50}\n"
+
+
+def of_any_length() -> Any:
+    """y = x, of as many columns as it gets."""
+    x, y = (value(name, ["rows", "columns"]) for name in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "any", [x], [y])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 @pytest.fixture
@@ -85,6 +103,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "bad.jsonl").write_text('{"a": 1}\n{"a":\n')
     (tmp_path / "broken.onnx").write_bytes(b"not a model")
     save(plain(), tmp_path / "tiny.onnx")
+    save(of_any_length(), tmp_path / "any.onnx")
     (tmp_path / "capacities.csv").write_text(
         "provider,region,instance_type,batch_size,usable_capacity_rps,p99_ms\naws,us-east-1,c7i.large,1,60,20\n"
     )
