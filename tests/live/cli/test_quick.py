@@ -1,4 +1,4 @@
-"""`loadplan quick MODEL.onnx`: the scenario that it leaves is the one that was walked, and from then on its user's own."""
+"""`loadplan quick MODEL.onnx`: the scenario that it leaves is the one that was walked, and its user's to correct."""
 
 import json
 from pathlib import Path
