@@ -46,7 +46,9 @@ def _exported(folder: Path) -> Path:
     command = [sys.executable, "-m", "loadplan", "export", "scenarios/digits.yaml", "--json", "-o", str(folder)]
     said = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
     document = json.loads(said)
-    return shutil.copy(Path(document["run"]) / document["models"][0]["path"], folder / "digits.onnx")
+    model = folder / "digits.onnx"
+    shutil.copy(Path(document["run"]) / document["models"][0]["path"], model)
+    return model
 
 
 if __name__ == "__main__":
