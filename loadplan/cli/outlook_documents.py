@@ -91,10 +91,11 @@ def _front(point: FrontPoint) -> Document:
 
 
 def _today(today: Today) -> Document:
+    less = today.usd_less_per_month
     return {
         **asdict(today),
         "choice": _choice(today.choice),
-        "usd_less_per_month": f"{today.usd_less_per_month:.2f}",
+        **figure("usd_less_per_month", None if less is None else f"{less:.2f}", "nothing will do"),
         **figure("carried_rps", today.carried_rps, today.reason),
     }
 

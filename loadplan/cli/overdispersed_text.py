@@ -23,7 +23,7 @@ def overdispersed_text(case: OverdispersedCase | None) -> str | None:
         return None
     said = f"if requests come in clusters ({case.arrivals}) instead of Poisson"
     if case.n_replicas is None or case.usd_per_month is None:
-        return f"{said}: this offer can't meet the objectives  [simulated]"
+        return f"{said}: this offer would not do  [simulated]"
     cheaper = ""
     if case.cheapest_usd_per_month is not None and case.cheapest_usd_per_month < case.usd_per_month:
         cheaper = (

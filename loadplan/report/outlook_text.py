@@ -58,12 +58,18 @@ def size_text(size: SizeRange) -> str:
 
 def today_text(today: Today) -> str:
     """What runs today against the plan, also where the plan is dearer, and whether today's fleet would do."""
-    less = today.usd_less_per_month
-    change = "the plan costs the same" if less == 0 else f"the plan is {usd(abs(less))} a month "
-    if less != 0:
-        change += "cheaper" if less > 0 else "dearer"
     does = {True: "it would do", False: "it would NOT do", None: "whether it would do isn't known"}[today.holds]
-    return f"{choice_text(today.choice)}, {usd(today.choice.usd_per_month)} a month; {change}; {does}: {today.reason}"
+    costs = f"{choice_text(today.choice)}, {usd(today.choice.usd_per_month)} a month"
+    return f"{costs}{_change_text(today.usd_less_per_month)}; {does}: {today.reason}"
+
+
+def _change_text(less: Decimal | None) -> str:
+    """What the plan costs against today; nothing where there is no plan."""
+    if less is None:
+        return ""
+    if less == 0:
+        return "; the plan costs the same"
+    return f"; the plan is {usd(abs(less))} a month {'cheaper' if less > 0 else 'dearer'}"
 
 
 def switch_text(switch: Switch) -> str:

@@ -45,8 +45,9 @@ def _fleets(ranked: Sequence[Ranked], peak_rps: float, rules: PlanRules) -> Iter
         if one.fleet.predicted_p99_s is None:
             continue
         yield one.fleet
-        n_replicas = one.fleet.items[0].n_replicas
-        for n_more in range(1, _N_MORE + 1):
+        n_replicas, n_available = one.fleet.items[0].n_replicas, one.candidate.offer.n_available
+        n_most = n_replicas + _N_MORE if n_available is None else min(n_replicas + _N_MORE, n_available)
+        for n_more in range(1, n_most - n_replicas + 1):
             fleet = fleet_of(one.candidate, n_replicas + n_more, peak_rps=peak_rps, rules=rules)
             if fleet.usd_per_month > dearest:
                 break

@@ -108,7 +108,7 @@ def _case(
 ) -> Case:
     ranked = best_of_each_type(candidates, peak_rps=question.traffic.peak_rps, rules=question.plan)
     if not ranked:
-        why = "no offer meets the objectives"
+        why = "there are too few machines" if candidates else "no offer meets the objectives"
         return Case(kind=kind, changed=changed, choice=None, same_type=False, reason=why)
     best = ranked[0]
     return Case(
@@ -136,9 +136,10 @@ def _traffic_switches(asked: Asked) -> Iterable[Switch]:
     name, peak_rps = asked.winner.candidate.offer.type_name, asked.scenario.traffic.peak_rps
     for factors in (_STEPS_UP, _STEPS_DOWN):
         for factor in factors:
-            best = best_of_each_type(able, peak_rps=_times(peak_rps, factor), rules=asked.scenario.plan)[
-                0
-            ].candidate.offer
+            ranked = best_of_each_type(able, peak_rps=_times(peak_rps, factor), rules=asked.scenario.plan)
+            if not ranked:  # of no offer there are enough machines for so much, nor for more
+                break
+            best = ranked[0].candidate.offer
             if best.type_name != name:
                 yield Switch(
                     kind="traffic",
@@ -174,7 +175,8 @@ def _price_switches(asked: Asked) -> Iterable[Switch]:
 def _capacity_switch(asked: Asked) -> Iterable[Switch]:
     """What a chosen replica must carry, or so many are needed that the next type is cheaper.
 
-    n replicas still cost no more than the next type: so n - k must carry R = peak / (1 - headroom).
+    n replicas still cost no more than the next type, and there are as many: so n - k must carry
+    R = peak / (1 - headroom).
     """
     if len(asked.ranked) < 2:
         return
@@ -182,7 +184,8 @@ def _capacity_switch(asked: Asked) -> Iterable[Switch]:
     each = chosen.fleet.usd_per_month / chosen.fleet.items[0].n_replicas
     if each == 0:
         return
-    n_most = int(rival.fleet.usd_per_month / each)
+    n_most, n_available = int(rival.fleet.usd_per_month / each), chosen.candidate.offer.n_available
+    n_most = n_most if n_available is None else min(n_most, n_available)
     needed = as_written(asked.scenario.traffic.peak_rps) / (1 - as_written(rules.headroom_ratio))
     then = needed / multiple_of(n_most - rules.n_spare_replicas, chosen.candidate.capacity.rungs)
     now = as_written(chosen.candidate.sizing_rps)

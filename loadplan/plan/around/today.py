@@ -6,12 +6,14 @@ free, requests in proportion to what each replica carries), however it is really
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
 from loadplan.plan.answer import Search
+from loadplan.plan.buying.owned import owned_offers
 from loadplan.plan.fleets.candidate import Candidate, counted_rps
 from loadplan.plan.fleets.mixed import left_rps
 from loadplan.plan.fleets.sizing import as_written, multiple_of, usd_per_month
@@ -26,7 +28,7 @@ def check_today(catalog: Catalog, rules: PlanRules) -> None:
     Raises:
         InputError: naming the first that has none.
     """
-    known = {offer.name for offer in catalog.offers}
+    known = _priced(catalog, rules) if rules.today else {}
     for name, _ in rules.today:
         if name not in known:
             raise InputError(
@@ -34,6 +36,11 @@ def check_today(catalog: Catalog, rules: PlanRules) -> None:
                 where="plan.today",
                 fix="write provider/region/type/purchase as the catalogue has it, or give its price with --price",
             )
+
+
+def _priced(catalog: Catalog, rules: PlanRules) -> dict[str, Offer]:
+    """Offers by name: of the catalogue, and machines of one's own, whose price has no day."""
+    return {offer.name: offer for offer in (*catalog.offers, *owned_offers(catalog, rules, as_of=date.min))}
 
 
 def today_beside(planned: Fleet | None, *, scenario: Scenario, catalog: Catalog, search: Search) -> Today | None:
@@ -48,7 +55,7 @@ def today_beside(planned: Fleet | None, *, scenario: Scenario, catalog: Catalog,
     rules = scenario.plan
     if not rules.today:
         return None
-    by_name = {offer.name: offer for offer in catalog.offers}
+    by_name = _priced(catalog, rules)
     running = [(by_name[name], n) for name, n in rules.today]
     usd = sum((usd_per_month(offer, n, rules=rules) for offer, n in running), Decimal(0))
     # Of a burstable type the first is the one at its baseline.
@@ -58,7 +65,7 @@ def today_beside(planned: Fleet | None, *, scenario: Scenario, catalog: Catalog,
     holds, reason, carried_rps = _holds(running, found, scenario)
     return Today(
         choice=Choice(offers=rules.today, usd_per_month=usd),
-        usd_less_per_month=usd - (planned.usd_per_month if planned else Decimal(0)),
+        usd_less_per_month=None if planned is None else usd - planned.usd_per_month,
         holds=holds,
         reason=reason,
         carried_rps=carried_rps,

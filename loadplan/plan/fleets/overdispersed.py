@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from loadplan.fit.overdispersed import OVERDISPERSED
 from loadplan.fit.records import SettingCapacity
+from loadplan.plan.buying.availability import n_missing
 from loadplan.plan.fleets.candidate import Candidate, least_fleet
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.overdispersed import OverdispersedCase
@@ -50,4 +51,7 @@ def _fleet(candidate: Candidate, peak_rps: float, rules: PlanRules) -> Fleet | N
     if not ratio:
         return None
     sizing_rps = float(f"{float(candidate.sizing_rps) * ratio:.9g}")  # the noise of floats must not buy a replica
-    return least_fleet(replace(candidate, sizing_rps=sizing_rps), peak_rps=peak_rps, rules=rules)
+    smaller = replace(candidate, sizing_rps=sizing_rps)
+    if n_missing(smaller, peak_rps=peak_rps, rules=rules) > 0:
+        return None
+    return least_fleet(smaller, peak_rps=peak_rps, rules=rules)

@@ -80,7 +80,7 @@ class Today:
     """What runs now, beside the plan."""
 
     choice: Choice
-    usd_less_per_month: Decimal  # of the plan against it; negative: the plan is dearer
+    usd_less_per_month: Decimal | None  # of the plan against it; negative: the plan is dearer; None: nothing will do
     holds: bool | None  # whether it carries the peak with the spares gone and the headroom free; None: not known
     reason: str  # why it does or doesn't, or why that isn't known
     carried_rps: float | None  # with the spares gone and the headroom free

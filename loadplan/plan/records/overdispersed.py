@@ -10,7 +10,7 @@ class OverdispersedCase:
 
     arrivals: str  # the law, in words
     usable_ratio: float  # what a replica of the recommended offer carries then, over what it does of Poisson arrivals
-    n_replicas: int | None  # of the recommended offer; None: it can't meet the objectives then
+    n_replicas: int | None  # of the recommended offer; None: it can't meet the objectives then, or there are too few
     usd_per_month: Decimal | None
     cheapest_offer: str | None  # None: nothing meets the objectives then
     cheapest_n_replicas: int | None

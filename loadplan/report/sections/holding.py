@@ -85,7 +85,7 @@ def _clusters(plan: Plan) -> tuple[Text, ...]:
     said = f"The plan takes requests for Poisson. If they came in clusters ({case.arrivals}), a replica would carry "
     said += f"{percent(case.usable_ratio)} of what it does now"
     if case.n_replicas is None or case.usd_per_month is None:
-        return (Text(text=f"{said}: the recommended offer could not meet the objectives (simulated).", tone="doubt"),)
+        return (Text(text=f"{said}: the recommended offer would not do (simulated).", tone="doubt"),)
     more = case.usd_per_month - plan.recommended.usd_per_month
     said += f", and {counted(case.n_replicas, 'replica')} would be needed for {usd(case.usd_per_month)} a month, "
     said += f"{usd(more)} more (simulated)" if more else "as many as are planned (simulated)"

@@ -21,7 +21,7 @@ from loadplan.plan.records.fleet import Plan, ReplicaCapacity
 from loadplan.plan.records.outlook import Choice, Outlook, SizeRange
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
-from loadplan.report.outlook_text import size_text
+from loadplan.report.outlook_text import size_text, today_text
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 
@@ -142,6 +142,13 @@ def test_of_what_is_unknown_it_is_not_said_whether_it_holds(scenario: Scenario, 
     assert outlook is not None
     assert outlook.today is not None
     assert (outlook.today.holds, outlook.today.usd_less_per_month) == (None, Decimal("2146.20"))
+
+
+def test_against_no_plan_what_runs_today_is_neither_cheaper_nor_dearer(scenario: Scenario, offer: Offer) -> None:
+    outlook = around(scenario, offer, today=(("aws/east/big/on_demand", 2),), budget_usd_per_month=Decimal(100))
+    assert outlook.today is not None
+    assert outlook.today.usd_less_per_month is None
+    assert today_text(outlook.today).startswith("2 × aws/east/big/on_demand, $584.00 a month; it would do: ")
 
 
 def test_what_runs_today_needs_a_price(scenario: Scenario, offer: Offer) -> None:

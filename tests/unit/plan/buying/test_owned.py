@@ -14,7 +14,7 @@ from loadplan.fit.records import CapacityFit
 from loadplan.plan.buying.owned import owned_cost
 from loadplan.plan.given import plan_on_given, searching_given
 from loadplan.plan.records.fleet import Plan
-from loadplan.plan.search import plan_fleet
+from loadplan.plan.search import plan_fleet, searching
 from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.scenario.purchase_rules import OwnedMachine
 from loadplan.scenario.spec import Scenario
@@ -185,3 +185,54 @@ def test_machines_of_ones_own_are_left_out_unless_allowed(scenario: Scenario, of
     assert result.recommended is not None
     assert result.recommended.items[0].offer.purchase == "on_demand"
     assert not result.runners_up
+
+
+def test_where_there_is_nothing_else_no_other_machine_wins_at_a_higher_peak(scenario: Scenario) -> None:
+    # 4 of the 6 are needed; from 4,001 requests per second on, 1.67 times the peak, even 6 are too few.
+    question = allowing(scenario, RACK)
+    question = replace(question, plan=replace(question.plan, purchases=("owned",)))
+    catalog = Catalog(version="test", offers=(), cpu_families=())
+    search = searching_given([given("own", "rack")], catalog=catalog, as_of=AS_OF)
+    outlook = plan_with_outlook(search, scenario=question, catalog=catalog).outlook
+    assert outlook is not None
+    assert outlook.switches == ()
+
+
+def test_the_case_for_which_there_are_too_few_machines_says_so(scenario: Scenario) -> None:
+    # A fifth more, 2,880, takes a fifth machine.
+    question = allowing(scenario, replace(RACK, n_available=4))
+    catalog = Catalog(version="test", offers=(), cpu_families=())
+    search = searching_given([given("own", "rack")], catalog=catalog, as_of=AS_OF)
+    outlook = plan_with_outlook(search, scenario=question, catalog=catalog).outlook
+    assert outlook is not None
+    found = {one.changed: one.reason for one in outlook.cases if one.choice is None}
+    assert found["traffic +20 %"] == "there are too few machines"
+
+
+def test_nothing_around_the_plan_takes_more_machines_than_there_are(
+    scenario: Scenario, fit: CapacityFit, catalog: Catalog
+) -> None:
+    """Six are needed (see conftest) and there are seven; clusters would take eleven."""
+    clustered = replace(fit, capacities=tuple(replace(one, overdispersed_rps=600.0) for one in fit.capacities))
+    like = replace(RACK, like="aws/h.xlarge", n_vcpus=None, memory_gib=None, n_available=7)
+    question = allowing(scenario, like)
+    question = replace(question, plan=replace(question.plan, purchases=("owned",)))
+    search = searching(fit=clustered, catalog=catalog, as_of=AS_OF)
+    found = plan_with_outlook(search, scenario=question, catalog=catalog)
+    assert found.outlook is not None
+    assert [n for point in found.outlook.front for _, n in point.choice.offers] == [6, 7]
+    assert found.overdispersed is not None
+    assert (found.overdispersed.n_replicas, found.overdispersed.cheapest_offer) == (None, None)
+
+
+def test_machines_of_ones_own_may_run_today(scenario: Scenario, offer: Offer) -> None:
+    # Five of 140.00 a month where four on demand at 73.00 would do.
+    question = allowing(scenario, RACK)
+    question = replace(question, plan=replace(question.plan, today=(("own/site/rack/owned", 5),)))
+    catalog = Catalog(version="test", offers=(offer,), cpu_families=())
+    search = searching_given([given("own", "rack"), given("aws", "h.xlarge")], catalog=catalog, as_of=AS_OF)
+    outlook = plan_with_outlook(search, scenario=question, catalog=catalog).outlook
+    assert outlook is not None
+    assert outlook.today is not None
+    assert outlook.today.choice.usd_per_month == Decimal("700.00")
+    assert (outlook.today.usd_less_per_month, outlook.today.holds) == (Decimal("408.00"), True)
