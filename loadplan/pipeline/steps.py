@@ -8,7 +8,6 @@ from itertools import count
 from pathlib import Path
 
 from loadplan.bench.records import BenchRun
-from loadplan.catalog.staleness import too_old_offers
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
@@ -38,7 +37,7 @@ from loadplan.pipeline.question import model_bytes, need_model, portable
 from loadplan.pipeline.single_rows import require_batches
 from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
 from loadplan.pipeline.verification import Known, Verification, verify_here
-from loadplan.plan.buying.offers import bought
+from loadplan.plan.buying.offers import why_no_budget
 from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
@@ -48,7 +47,7 @@ from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource
 from loadplan.store.codec import read_record, write_record
-from loadplan.store.files import write_text
+from loadplan.store.files import remove, write_text
 from loadplan.store.manifest import Artifact, stage_key
 from loadplan.trial import is_drivable, verification_spec
 from loadplan.verify import Verdict, verdict_word
@@ -303,12 +302,15 @@ def drop_other_verification(road: Road, fitted: CapacityFit, planned: Plan) -> N
 def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
     """The page and the budget of whatever was found; returns the page's path."""
     path = road.folder.path
-    provenance = _provenance(road, failure)
+    no_budget = None if known.plan is None else why_no_budget(known.plan, as_of=road.as_of)
+    provenance = _provenance(road, failure, no_budget)
 
     def make() -> Made:
         write_text(path / artifacts.REPORT, render_report(known, provenance))
-        # A bill on prices that are too old for one would be read all the same.
-        if known.plan is None or too_old_offers(bought(known.plan), road.as_of):
+        # A bill on prices that are too old for one would be read all the same, and so would that of an earlier plan.
+        for name in (artifacts.BUDGET, artifacts.BUDGET_SHEET):
+            remove(path / name)
+        if known.plan is None or no_budget is not None:
             return Made(paths=[artifacts.REPORT], outcome=str(path / artifacts.REPORT))
         names = [artifacts.REPORT, *write_budget(path, known.plan, known.scenario, origin=origin_of(road.folder))]
         return Made(paths=names, outcome=str(path / artifacts.REPORT))
@@ -331,7 +333,7 @@ def _load_path(name: str) -> str:
     return f"{artifacts.LOAD}/{name}.parquet"
 
 
-def _provenance(road: Road, failure: LoadplanError | None) -> Provenance:
+def _provenance(road: Road, failure: LoadplanError | None, no_budget: str | None) -> Provenance:
     manifest = road.folder.manifest
     return Provenance(
         run=road.folder.path.name,
@@ -346,6 +348,7 @@ def _provenance(road: Road, failure: LoadplanError | None) -> Provenance:
         ),
         command=f"loadplan run {road.scenario_file}",
         failure=None if failure is None else f"{failure.what}; {failure.fix}",
+        no_budget=no_budget,
     )
 
 

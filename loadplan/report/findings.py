@@ -44,3 +44,4 @@ class Provenance:
     artifacts: tuple[tuple[str, str], ...]  # path inside the run folder, sha256
     command: str  # does it all again
     failure: str | None  # what stopped the run or went wrong; None: all went well
+    no_budget: str | None = None  # why no budget may rest on the plan's prices; None: one may, or there is no plan

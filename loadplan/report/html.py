@@ -110,7 +110,7 @@ def _chart_rows(chart: Chart, *, has_labels: bool, has_interval: bool) -> Iterab
 def _sections(known: Findings, provenance: Provenance) -> Iterable[Section | None]:
     yield alternatives_section(known)
     yield holding_section(known)
-    yield money_section(known)
+    yield money_section(known, provenance)
     yield paying_section(known)
     yield scaling_section(known)
     yield outlook_section(known)

@@ -133,6 +133,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def remove(path: Path) -> None:
+    """Remove a file where it is there. Raises EnvironmentFault when the disk is failing."""
+    with disk_errors(path, n_bytes=0):
+        path.unlink(missing_ok=True)
+
+
 def sha256_file(path: Path) -> str:
     """The hash of a file's bytes, in hex."""
     with path.open("rb") as file:

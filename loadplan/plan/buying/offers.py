@@ -141,10 +141,22 @@ def require_recent_prices(offers: Iterable[Offer], *, as_of: date) -> None:
     """
     old = too_old_offers(offers, as_of)
     if old:
-        limit = age_limits(old[0]).refuse_after_days
         raise InputError(
-            what=f"the price of {old[0].name} was seen {age_days(old[0], as_of)} days before {as_of}; a budget "
-            f"rests on prices of its kind for {limit} days at most",
+            what=_why_too_old(old[0], as_of),
             where=old[0].layer,
             fix=f"plan again with today's price: `loadplan plan RUN --price {old[0].name}=USD per hour`",
         )
+
+
+def why_no_budget(plan: Plan, *, as_of: date) -> str | None:
+    """Why no budget may rest on a plan's prices, by the oldest of them; None where one may."""
+    old = too_old_offers(bought(plan), as_of)
+    return _why_too_old(old[0], as_of) if old else None
+
+
+def _why_too_old(offer: Offer, as_of: date) -> str:
+    limit = age_limits(offer).refuse_after_days
+    return (
+        f"the price of {offer.name} was seen {age_days(offer, as_of)} days before {as_of}; a budget rests on prices of "
+        f"its kind for {limit} days at most"
+    )

@@ -6,8 +6,8 @@ from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.bill import bill_at, cost_range_text
 from loadplan.report.budget.rows import budget_csv
 from loadplan.report.chart import Axis, Chart, Mark, Series
-from loadplan.report.findings import Findings
-from loadplan.report.page import Block, Download, Facts, Figure, Fold, Section, Table, number, text
+from loadplan.report.findings import Findings, Provenance
+from loadplan.report.page import Block, Download, Facts, Figure, Fold, Section, Table, Text, number, text
 from loadplan.report.view import counted, digits, fleet_name, price_each, rate, usd
 from loadplan.scenario.spec import PlanRules
 
@@ -16,8 +16,11 @@ _PEAK_SHARES = tuple(i / 200 for i in range(50, 401))
 _N_RIVALS = 2
 
 
-def money_section(known: Findings) -> Section | None:
-    """The months of the horizon, the price behind them, and the cost over the peak."""
+def money_section(known: Findings, provenance: Provenance) -> Section | None:
+    """The months of the horizon, the price behind them, and the cost over the peak.
+
+    The months can be taken away as a file, unless their prices are too old for a budget.
+    """
     plan = known.plan
     if plan is None or plan.recommended is None:
         return None
@@ -34,10 +37,16 @@ def money_section(known: Findings) -> Section | None:
         blocks.append(figure)
     if is_growing:
         blocks.append(_cost_over_months(plan))
-    blocks.append(
-        Download(name="budget.csv", media_type="text/csv", text=budget_csv(plan), label="Download the months as CSV")
-    )
+    blocks.append(_download(plan) if provenance.no_budget is None else _no_download(provenance.no_budget))
     return Section(name="money", title="What does it cost?", blocks=tuple(blocks))
+
+
+def _download(plan: Plan) -> Download:
+    return Download(name="budget.csv", media_type="text/csv", text=budget_csv(plan), label="Download the months as CSV")
+
+
+def _no_download(why: str) -> Text:
+    return Text(text=f"There is no budget to take away: {why}. Plan again with today's price.", tone="doubt")
 
 
 def _prices(plan: Plan, fleet: Fleet, rules: PlanRules) -> Facts:

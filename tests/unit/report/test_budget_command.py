@@ -98,8 +98,20 @@ def test_a_report_comes_without_a_bill_where_its_prices_are_too_old_for_one(
 ) -> None:
     monkeypatch.setattr("loadplan.pipeline.resume.utc_now", lambda: datetime(year, 11, 24, tzinfo=UTC))
     assert run_command_line(["report", str(run), "--quiet"]) == 0
-    assert (run / "report.html").is_file()
+    page = (run / "report.html").read_text(encoding="utf-8")
     assert (run / "budget.csv").is_file() is has_bill
+    assert ("Download the months as CSV" in page) is has_bill
+    assert (
+        "There is no budget to take away: the price of aws/east/h.xlarge/on_demand was seen" in page
+    ) is not has_bill
+
+
+def test_a_bill_goes_when_its_prices_have_become_too_old_for_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for year in (2026, 2029):
+        monkeypatch.setattr("loadplan.pipeline.resume.utc_now", lambda year=year: datetime(year, 11, 24, tzinfo=UTC))
+        assert run_command_line(["report", str(run), "--quiet"]) == 0
+        there = [(run / name).is_file() for name in ("budget.csv", "budget.xlsx")]
+        assert there == [year == 2026] * 2
 
 
 def test_no_bill_rests_on_a_price_that_is_too_old(run: Path, capsys: Capture) -> None:
