@@ -60,12 +60,12 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(_line("buy", f"NOTHING WILL DO: {plan.binding_constraint}"))
         if plan.nearest_miss is not None:
             lines.append(_line("nearest", f"{fleet_name(plan.nearest_miss)}: {plan.nearest_miss.reason}"))
-        return [*lines, *(_line(label, said) for label, said in outlook_lines(plan.outlook))]
+        return [*lines, *_price_lines(plan), *(_line(label, said) for label, said in outlook_lines(plan.outlook))]
     fleet = plan.recommended
     lines += [
         _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]{how_it_runs(fleet.capacity.burst)}"),
         _line("bill", f"${fleet.usd_per_month:,.2f} a month at {_prices(fleet)}"),
-        _line("prices", f"catalogue {plan.catalog_version}, the oldest of {plan.oldest_price_date}"),
+        *_price_lines(plan),
         _line("holds", _holds(plan, fleet)),
         *([] if plan.loss is None else [_line("survives", loss_text(plan.loss))]),
     ]
@@ -81,6 +81,13 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [] if following is None else [_line("scale", following)]
     lines += [_line("measure", _worth_measuring(one)) for one in plan.worth_measuring[:1]]
     return lines
+
+
+def _price_lines(plan: Plan) -> list[str]:
+    """How old what was compared is; nothing where nothing had a price."""
+    if plan.oldest_price_date is None:
+        return []
+    return [_line("prices", f"catalogue {plan.catalog_version}, the oldest of {plan.oldest_price_date}")]
 
 
 def _worth_measuring(one: WorthMeasuring) -> str:

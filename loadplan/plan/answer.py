@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
-from loadplan.plan.buying.availability import growth_caveats, n_missing, too_few_words
+from loadplan.plan.buying.availability import budget_caveats, growth_caveats, n_missing, too_few_words
 from loadplan.plan.buying.burstable import burst_caveats
 from loadplan.plan.buying.commitments import commitment_caveats
 from loadplan.plan.buying.offers import doubtful_price_caveats, listed
@@ -126,6 +126,7 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
         plan = _with_ways_to_pay(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
     else:
         plan = _with_several_types(plan, mix, every, demand=demand, rules=rules)
+    plan = replace(plan, caveats=(*plan.caveats, *budget_caveats(plan.months, rules)))
     return _with_doubts_of_prices(plan, ranked, rules)
 
 
@@ -188,9 +189,11 @@ def _with_ways_to_pay(
     mix = purchase_mix(candidate, offers, demand=demand, rules=rules)
     if plan.recommended is None:
         return plan
+    seen = [plan.oldest_price_date, *(item.offer.price_date for item in (mix.items if mix else ()))]
     return replace(
         plan,
         purchase_mix=mix,
+        oldest_price_date=min((day for day in seen if day is not None), default=None),
         assumptions=(*plan.assumptions, *mix_assumptions(mix, rules)),
         caveats=(*plan.caveats, *growth_caveats(candidate, plan.months)),
     )

@@ -1,9 +1,10 @@
-"""How many machines of an offer there are: no fleet takes more, today or as the traffic grows."""
+"""What there is only so much of, machines and money: no fleet takes more, and growth that will is told."""
 
 from collections.abc import Iterable, Sequence
 
 from loadplan.caveat import Caveat
 from loadplan.plan.fleets.candidate import Candidate, n_needed
+from loadplan.plan.reasons import money
 from loadplan.plan.records.fleet import MonthCost
 from loadplan.scenario.spec import PlanRules
 
@@ -35,4 +36,20 @@ def growth_caveats(candidate: Candidate, months: Sequence[MonthCost]) -> Iterabl
             f" are {n_available}",
             fix="add machines by then, or allow other kinds of purchase beside",
             number=float(short.i_month + 1),
+        )
+
+
+def budget_caveats(months: Sequence[MonthCost], rules: PlanRules) -> Iterable[Caveat]:
+    """From which month on growth takes more money than there is."""
+    budget = rules.budget_usd_per_month
+    if budget is None:
+        return
+    dear = next((month for month in months if month.usd > budget), None)
+    if dear is not None:
+        yield Caveat(
+            code="plan.outgrows_budget",
+            what=f"as the traffic grows the fleet costs {money(dear.usd)} in month {dear.i_month + 1}, above the budget"
+            f" of {money(budget)} a month",
+            fix="raise plan.budget_usd_per_month by then, or expect less growth",
+            number=float(dear.i_month + 1),
         )

@@ -62,6 +62,7 @@ def test_above_the_budget_the_screen_says_which_rule_to_relax(tmp_path: Path, ca
     assert run(tmp_path, rules=", budget_usd_per_month: 100") == 1
     said = capsys.readouterr().out
     assert "plan.spare_replicas (0 in place of 1): 1 × aws/us-east-1/c7i.large/on_demand, $65.15 a month" in said
+    assert "prices    catalogue 2026-11, the oldest of 20" in said
 
 
 @pytest.mark.parametrize("text", ["c7i.large=1", f"{XLARGE}=0", XLARGE, "aws/us-east-1/huge/on_demand=1"])

@@ -208,6 +208,16 @@ def test_a_budget_of_exactly_the_cost_is_enough(scenario: Scenario, offer: Offer
     assert plan(question, [priced(offer, "a", "0.1")], [given("a", "1000")]).feasible
 
 
+def test_a_budget_that_growth_breaks_names_the_month(scenario: Scenario, offer: Offer) -> None:
+    # 292, 365 and 438 $ a month: see test_months_buy_replicas_as_the_peak_grows.
+    question = asked(scenario, 2400.0, budget_usd_per_month=Decimal(365))
+    question = replace(question, traffic=replace(question.traffic, growth_per_month_ratio=0.2))
+    result = plan(question, [priced(offer, "a", "0.1")], [given("a", "1000")])
+    assert result.feasible
+    assert [(one.code, one.number) for one in result.caveats] == [("plan.outgrows_budget", 3.0)]
+    assert "costs $438.00 in month 3, above the budget of $365.00 a month" in result.caveats[0].what
+
+
 def test_no_matching_offer_at_all_is_no_plan(scenario: Scenario, offer: Offer) -> None:
     result = plan(asked(scenario, 1.0, providers=("gcp",)), [priced(offer, "a", "0.1")], [given("a", "1000")])
     assert (result.feasible, result.nearest_miss, result.oldest_price_date) == (False, None, None)

@@ -166,3 +166,10 @@ def test_commitments_and_spot_alone_make_a_mix_without_on_demand(scenario: Scena
 def test_no_commitment_is_said_to_pay_where_none_is_allowed(scenario: Scenario, offer: Offer) -> None:
     mix = mix_of(plan(scenario, offer, spare(offer, "0.03")))
     assert mix.reason == "spot only above 2 replicas that stay, 25 % of it may be interrupted at once"
+
+
+def test_the_oldest_price_is_that_of_the_mix_where_one_of_its_parts_is_older(scenario: Scenario, offer: Offer) -> None:
+    older = replace(spare(offer, "0.01"), price_date=date(2026, 10, 1))
+    planned = plan(scenario, offer, older)
+    assert [item.offer.purchase for item in mix_of(planned).items] == ["on_demand", "spot"]
+    assert planned.oldest_price_date == date(2026, 10, 1)
