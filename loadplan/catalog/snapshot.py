@@ -23,7 +23,7 @@ from loadplan.catalog.csv_rows import (
 from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price_rows import PriceRow, read_price_rows
 from loadplan.catalog.reference import References
-from loadplan.catalog.reference_files import read_references
+from loadplan.catalog.reference_files import read_references, seen_by
 from loadplan.errors import InputError
 
 _FAMILY_COLUMNS = (
@@ -55,19 +55,20 @@ def read_snapshot(folder: Traversable, *, as_of: date) -> Snapshot:
     Raises:
         InputError: with file and line, for a figure that can't be right or was seen after `as_of`.
     """
-    families = _read_families(folder / "cpu_families.csv")
+    families = _read_families(folder / "cpu_families.csv", as_of)
     return Snapshot(
         version=folder.name,
         families=families,
-        types=_read_types(folder / "instances.csv", families),
+        types=_read_types(folder / "instances.csv", families, as_of),
         prices=read_price_rows(folder / "prices.csv", as_of=as_of),
         references=read_references(folder, as_of=as_of),
     )
 
 
-def _read_families(path: Traversable) -> dict[str, CpuFamily]:
+def _read_families(path: Traversable, as_of: date) -> dict[str, CpuFamily]:
     families: dict[str, CpuFamily] = {}
     for row in read_rows(path, _FAMILY_COLUMNS):
+        seen_by(row, as_of)
         family = CpuFamily(
             name=text_in(row, "family"),
             provider=text_in(row, "provider"),
@@ -86,9 +87,10 @@ def _read_families(path: Traversable) -> dict[str, CpuFamily]:
     return families
 
 
-def _read_types(path: Traversable, families: Mapping[str, CpuFamily]) -> dict[str, InstanceType]:
+def _read_types(path: Traversable, families: Mapping[str, CpuFamily], as_of: date) -> dict[str, InstanceType]:
     types: dict[str, InstanceType] = {}
     for row in read_rows(path, _INSTANCE_COLUMNS):
+        seen_by(row, as_of)
         accelerator = row.cells["accelerator"] or None
         family = _family_of(row, families)
         instance_type = InstanceType(

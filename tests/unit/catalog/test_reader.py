@@ -30,7 +30,12 @@ def offers() -> dict[str, Offer]:
 
 def with_price(snapshot: Path, **cells: str) -> Path:
     """The snapshot with other cells in the first row of its prices."""
-    path = snapshot / "prices.csv"
+    return with_row(snapshot, "prices.csv", **cells)
+
+
+def with_row(snapshot: Path, name: str, **cells: str) -> Path:
+    """The snapshot with other cells in the first row of a file."""
+    path = snapshot / name
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     rows[0].update(cells)
@@ -119,6 +124,13 @@ def test_a_price_that_can_not_be_right_is_refused_with_its_line(
         load_catalog(as_of=AS_OF, snapshot=with_price(snapshot, **cells))
     assert words in caught.value.what
     assert "prices.csv, line " in caught.value.where
+
+
+@pytest.mark.parametrize("name", ["instances.csv", "cpu_families.csv", "power.csv"])
+def test_no_figure_of_a_snapshot_was_seen_in_the_future(snapshot: Path, name: str) -> None:
+    with pytest.raises(InputError, match="seen on 2026-11-25, after 2026-11-24") as caught:
+        load_catalog(as_of=AS_OF, snapshot=with_row(snapshot, name, date_seen="2026-11-25"))
+    assert f"{name}, line 2" in caught.value.where
 
 
 def test_spot_above_on_demand_is_refused(snapshot: Path) -> None:
