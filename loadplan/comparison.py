@@ -27,6 +27,7 @@ from loadplan.report.findings import Findings
 from loadplan.scenario.spec import PlanRules, Scenario
 from loadplan.stats import Interval, ratio_test
 from loadplan.trial import setting_capacity
+from loadplan.units import usd_text
 from loadplan.verify import verdict_word
 
 Cause = Literal["model", "traffic", "objectives", "rules", "price", "machine", "measurement", "choice"]
@@ -114,7 +115,7 @@ def dearer(comparison: RunComparison) -> LoadplanError | None:
     if comparison.base.fleet is not None and comparison.head.fleet is None:
         what = "the second run has nothing to buy where the first had"
     elif more is not None and more > 0:
-        what = f"the second plan costs ${more:,.2f} a month more than the first"
+        what = f"the second plan costs {usd_text(more)} a month more than the first"
     else:
         return None
     return ObjectiveMissed(what=what, where="compare", fix="look at what changed, and whether that is meant")
@@ -269,7 +270,7 @@ def _other_choice(before: Plan | None, after: Plan | None) -> str:
     said = f"{second.items[0].offer.name} in place of {name}"
     if lost is None:
         return said
-    return f"{said}, which would now cost ${lost.usd_per_month:,.2f}: {lost.reason}"
+    return f"{said}, which would now cost {usd_text(lost.usd_per_month)}: {lost.reason}"
 
 
 def _new_prices(before: Fleet, after: Plan | None) -> list[Change]:

@@ -21,6 +21,7 @@ from loadplan.plan.records.fleet import Fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment
 from loadplan.stats import Interval, quantile_interval, supported_percentile
+from loadplan.units import usd_text
 
 SHARPNESS_RATIO = 1.25  # times the rate that the plan rests on, which a plan without waste doesn't bear
 
@@ -133,7 +134,7 @@ def sharpness_text(sharpness: Sharpness) -> str:
         return f"the plan is sharp: {at} the objective is missed"
     if driven.outcome == "unclear":
         return f"not known: {at} the run shows neither that the objective holds nor that it doesn't"
-    if sharpness.n_would_do is None:
+    if sharpness.n_would_do is None or sharpness.usd_per_month_less is None:
         return f"the objective holds {at} as well"
     if sharpness.n_would_do == sharpness.n_replicas:
         return (
@@ -142,5 +143,5 @@ def sharpness_text(sharpness: Sharpness) -> str:
         )
     return (
         f"the objective holds {at} as well: {sharpness.n_would_do} of the {sharpness.n_replicas} replicas would do, "
-        f"${sharpness.usd_per_month_less:,.2f} a month less"
+        f"{usd_text(sharpness.usd_per_month_less)} a month less"
     )

@@ -1,19 +1,32 @@
-"""Units at the edges: inside loadplan everything is seconds, bytes, ratios and counts.
+"""Units at the edges: inside loadplan everything is seconds, bytes, ratios and counts, and money is exact.
 
-Durations are written `500ms`, `60s`, `5m` on the command line; milliseconds and percent exist only there,
-in scenario files and in `report.view`.
+Half a cent is rounded up, as bills and spreadsheets do it, and only where money is shown. Durations are written
+`500ms`, `60s`, `5m` on the command line; milliseconds and percent exist only there, in scenario files and in
+`report.view`.
 """
 
 import re
+from decimal import ROUND_HALF_UP, Decimal
 
 from loadplan.errors import InputError
 
 HOURS_PER_WEEK = 168
 SECONDS_PER_MS = 1e-3
+CENT = Decimal("0.01")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 _SECONDS_PER = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def in_cents(usd: Decimal) -> Decimal:
+    """Rounded to the cent, half a cent away from zero."""
+    return usd.quantize(CENT, rounding=ROUND_HALF_UP)
+
+
+def usd_text(usd: Decimal) -> str:
+    """Dollars with two decimals and thousands parted, such as `$1,234.50`."""
+    return f"${in_cents(usd):,.2f}"
 
 
 def parse_duration(text: str) -> float:

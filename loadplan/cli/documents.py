@@ -5,7 +5,6 @@ These shapes are a promise (their schema numbers say which); the records behind 
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from loadplan.bench.compare import BenchComparison
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
 from loadplan.cli.class_documents import class_documents, class_verdict_document, objective_document
-from loadplan.cli.figures import Document, figure, interval, summary
+from loadplan.cli.figures import Document, figure, interval, summary, usd
 from loadplan.cli.outlook_documents import outlook_document
 from loadplan.cli.overdispersed_text import overdispersed_document
 from loadplan.cli.purchase_documents import mix_document
@@ -228,7 +227,7 @@ def rental_document(rental: Rental) -> Document:
         "commands": list(rental.commands),
         "minutes": rental.minutes,
         "usd_per_hour": str(rental.offer.usd_per_hour),
-        "usd": _usd(rental.usd),
+        "usd": usd(rental.usd),
     }
 
 
@@ -258,7 +257,7 @@ def plan_document(plan: Plan) -> Document:
 
 def _worth_measuring(one: WorthMeasuring) -> Document:
     money = ("expected_saving_usd_per_month", "best_usd_per_month", "measuring_usd")
-    return {**asdict(one), **{name: str(getattr(one, name)) for name in money}}
+    return {**asdict(one), **{name: usd(getattr(one, name)) for name in money}}
 
 
 def verify_document(verdict: Verdict) -> Document:
@@ -352,8 +351,8 @@ def _fleet(fleet: Fleet) -> Document:
             }
             for item in fleet.items
         ],
-        "usd_per_hour": _usd(fleet.usd_per_hour),
-        "usd_per_month": _usd(fleet.usd_per_month),
+        "usd_per_hour": usd(fleet.usd_per_hour),
+        "usd_per_month": usd(fleet.usd_per_month),
         "evidence": fleet.basis,
         "measured_on": fleet.capacity.measured_on,
         **figure("predicted_p99_s", fleet.predicted_p99_s, "the capacity was given, not derived"),
@@ -373,7 +372,3 @@ def _server(watch: ServerWatch | None) -> Document:
         else:
             figures[series.name] = {"p50": percentile(said, 0.5), "max": float(said.max())}
     return {"server": figures}
-
-
-def _usd(amount: Decimal) -> str:
-    return f"{amount:.2f}"

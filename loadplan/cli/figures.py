@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 
 from loadplan.stats import Interval, Summary, n_samples_needed
+from loadplan.units import in_cents
 
 Document = dict[str, object]
 
@@ -37,3 +39,8 @@ def interval(name: str, found: Interval | None) -> Document:
     if found is None:
         return {f"{name}_low": None, f"{name}_high": None, f"{name}_low_reason": "too few samples for an interval"}
     return {f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def usd(amount: Decimal) -> str:
+    """Money as a string of two decimals, since JSON has binary floats only."""
+    return f"{in_cents(amount):f}"

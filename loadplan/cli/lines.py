@@ -1,18 +1,13 @@
-"""How one line of a summary is written: a label, then the text; times in milliseconds."""
+"""How one line of a summary is written: a label, then the text."""
 
 from loadplan.fit.records import PredictedLatency
-from loadplan.units import SECONDS_PER_MS
+from loadplan.report.view import ms
 
 
 def with_interval(predicted: PredictedLatency) -> str:
     """Such as `2.9 ms (2.1 ms to 4 ms)`."""
     interval = predicted.p99_interval
     return f"{ms(predicted.p99_s)} ({ms(interval.low)} to {ms(interval.high)})"
-
-
-def ms(seconds: float | None) -> str:
-    """Three digits of it."""
-    return "unknown" if seconds is None else f"{seconds / SECONDS_PER_MS:.3g} ms"
 
 
 def line(label: str, text: str) -> str:

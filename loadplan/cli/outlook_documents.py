@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from loadplan.cli.figures import Document, figure
+from loadplan.cli.figures import Document, figure, usd
 from loadplan.plan.records.outlook import (
     Case,
     Choice,
@@ -15,7 +15,7 @@ from loadplan.plan.records.outlook import (
     UnitCosts,
 )
 from loadplan.report.outlook_text import choice_text, per_request_text, relaxation_text, today_text, unit_costs_text
-from loadplan.report.view import usd
+from loadplan.units import usd_text
 
 _N_RELAXATIONS = 3
 
@@ -54,7 +54,7 @@ def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
     if outlook.today is not None:
         lines.append(("today", today_text(outlook.today)))
     if outlook.mixed is not None:
-        said = f"{choice_text(outlook.mixed)}, {usd(outlook.mixed.usd_per_month)} a month"
+        said = f"{choice_text(outlook.mixed)}, {usd_text(outlook.mixed.usd_per_month)} a month"
         lines.append(("or mix", f"{said} (plan.instance_types: several)"))
     lines += [("or rent", per_request_text(one)) for one in outlook.per_request[:1] if one.usd_less_per_month > 0]
     lines += [("relax", relaxation_text(one)) for one in outlook.relaxations[:_N_RELAXATIONS]]
@@ -64,7 +64,7 @@ def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
 def _choice(choice: Choice) -> Document:
     return {
         "offers": [{"offer": name, "n_replicas": n} for name, n in choice.offers],
-        "usd_per_month": f"{choice.usd_per_month:.2f}",
+        "usd_per_month": usd(choice.usd_per_month),
         **figure("predicted_p99_s", choice.predicted_p99_s, "no latency is predicted for it"),
     }
 
@@ -72,7 +72,7 @@ def _choice(choice: Choice) -> Document:
 def _unit_costs(costs: UnitCosts) -> Document:
     return {
         "usd_per_million_requests": f"{costs.usd_per_million_requests:.6f}",
-        "usd_per_month_of_more_traffic": f"{costs.usd_per_month_of_more_traffic:.2f}",
+        "usd_per_month_of_more_traffic": usd(costs.usd_per_month_of_more_traffic),
         "n_replicas_of_more_traffic": costs.n_replicas_of_more_traffic,
     }
 
@@ -95,7 +95,7 @@ def _today(today: Today) -> Document:
     return {
         **asdict(today),
         "choice": _choice(today.choice),
-        **figure("usd_less_per_month", None if less is None else f"{less:.2f}", "nothing will do"),
+        **figure("usd_less_per_month", None if less is None else usd(less), "nothing will do"),
         **figure("carried_rps", today.carried_rps, today.reason),
     }
 
@@ -106,4 +106,4 @@ def _relaxation(relaxation: Relaxation) -> Document:
 
 def _per_request(service: PerRequest) -> Document:
     money = ("usd_per_month", "usd_per_month_low", "usd_per_month_high", "usd_less_per_month")
-    return {**asdict(service), **{name: f"{getattr(service, name):.2f}" for name in money}}
+    return {**asdict(service), **{name: usd(getattr(service, name)) for name in money}}

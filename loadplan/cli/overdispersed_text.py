@@ -2,8 +2,9 @@
 
 from dataclasses import asdict
 
-from loadplan.cli.figures import Document
+from loadplan.cli.figures import Document, usd
 from loadplan.plan.records.overdispersed import OverdispersedCase
+from loadplan.units import usd_text
 
 
 def overdispersed_document(case: OverdispersedCase | None) -> Document | None:
@@ -11,7 +12,7 @@ def overdispersed_document(case: OverdispersedCase | None) -> Document | None:
     if case is None:
         return None
     money = {
-        name: None if (amount := getattr(case, name)) is None else f"{amount:.2f}"
+        name: None if (amount := getattr(case, name)) is None else usd(amount)
         for name in ("usd_per_month", "cheapest_usd_per_month")
     }
     return {**asdict(case), **money}
@@ -27,6 +28,6 @@ def overdispersed_text(case: OverdispersedCase | None) -> str | None:
     cheaper = ""
     if case.cheapest_usd_per_month is not None and case.cheapest_usd_per_month < case.usd_per_month:
         cheaper = (
-            f"; {case.cheapest_n_replicas} × {case.cheapest_offer} for ${case.cheapest_usd_per_month:,.2f} would do"
+            f"; {case.cheapest_n_replicas} × {case.cheapest_offer} for {usd_text(case.cheapest_usd_per_month)} would do"
         )
-    return f"{said}: {case.n_replicas} of the same, ${case.usd_per_month:,.2f} a month{cheaper}  [simulated]"
+    return f"{said}: {case.n_replicas} of the same, {usd_text(case.usd_per_month)} a month{cheaper}  [simulated]"

@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
-from loadplan.cli.figures import Document
+from loadplan.cli.figures import Document, usd
 from loadplan.plan.records.purchase import Bought, PurchaseMix
+from loadplan.units import usd_text
 
 WORTH_SAYING_RATIO = Decimal("0.05")  # of the bill of the fleet that is always on
 
@@ -14,11 +15,11 @@ def mix_document(mix: PurchaseMix | None) -> Document | None:
         return None
     return {
         "items": [_item(item) for item in mix.items],
-        "usd_per_month": _usd(mix.usd_per_month),
+        "usd_per_month": usd(mix.usd_per_month),
         "always_on": {
             "offer": mix.always_on.name,
             "n_replicas": mix.n_always_on,
-            "usd_per_month": _usd(mix.usd_per_month_always_on),
+            "usd_per_month": usd(mix.usd_per_month_always_on),
         },
         "n_floor": mix.n_floor,
         "gone_ratio": float(mix.gone_ratio),
@@ -37,7 +38,7 @@ def mix_text(mix: PurchaseMix | None) -> str | None:
     )
     saved = 1 - mix.usd_per_month / mix.usd_per_month_always_on
     kind = mix.always_on.purchase.replace("_", " ")
-    return f"{parts}: ${mix.usd_per_month:,.2f} a month (−{saved:.0%} of {mix.n_always_on} always on, {kind})"
+    return f"{parts}: {usd_text(mix.usd_per_month)} a month (−{saved:.0%} of {mix.n_always_on} always on, {kind})"
 
 
 def _item(item: Bought) -> Document:
@@ -46,12 +47,8 @@ def _item(item: Bought) -> Document:
         "purchase": item.offer.purchase,
         "n_replicas": item.n_replicas,
         "hours_ratio": float(item.hours_ratio),
-        "usd_per_month": _usd(item.usd_per_month),
+        "usd_per_month": usd(item.usd_per_month),
         "price_source": item.offer.source,
         "price_date": item.offer.price_date.isoformat(),
         "price_layer": item.offer.layer,
     }
-
-
-def _usd(amount: Decimal) -> str:
-    return f"{amount:.2f}"

@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
-from loadplan.cli.figures import Document, figure, interval
-from loadplan.cli.lines import ms
+from loadplan.cli.figures import Document, figure, interval, usd
 from loadplan.comparison import Answer, Change, MeasuredChange, RunComparison
+from loadplan.report.view import ms
+from loadplan.units import usd_text
 
 
 def comparison_lines(found: RunComparison) -> list[str]:
@@ -50,7 +51,7 @@ def comparison_document(found: RunComparison) -> Document:
         "answer": {
             "base": _answer_document(found.base),
             "head": _answer_document(found.head),
-            **figure("usd_per_month_more", None if more is None else f"{more:.2f}", "one of the runs buys nothing"),
+            **figure("usd_per_month_more", None if more is None else usd(more), "one of the runs buys nothing"),
         },
         "changes": [
             {
@@ -58,7 +59,7 @@ def comparison_document(found: RunComparison) -> Document:
                 "what": one.what,
                 **figure(
                     "usd_per_month",
-                    None if one.usd_per_month is None else f"{one.usd_per_month:.2f}",
+                    None if one.usd_per_month is None else usd(one.usd_per_month),
                     "its part in the bill can't be told apart",
                 ),
             }
@@ -85,7 +86,7 @@ def _answer_document(one: Answer) -> Document:
         "run": one.run,
         **figure("fleet", one.fleet, why),
         **figure("n_replicas", one.n_replicas, why),
-        **figure("usd_per_month", None if one.usd_per_month is None else f"{one.usd_per_month:.2f}", why),
+        **figure("usd_per_month", None if one.usd_per_month is None else usd(one.usd_per_month), why),
         **figure("replica_rps", one.replica_rps, why),
         **figure("predicted_p99_s", one.predicted_p99_s, "no latency is predicted"),
         "verdict": one.verdict,
@@ -114,11 +115,11 @@ def _measured(one: MeasuredChange) -> str:
 
 
 def _usd(amount: Decimal | None) -> str:
-    return "nothing" if amount is None else f"${amount:,.2f}"
+    return "nothing" if amount is None else usd_text(amount)
 
 
 def _signed(amount: Decimal) -> str:
-    return f"{'−' if amount < 0 else '+'}${abs(amount):,.2f}"
+    return f"{'−' if amount < 0 else '+'}{usd_text(abs(amount))}"
 
 
 def _cell(text: str) -> str:

@@ -1,12 +1,11 @@
 """The three ways of scaling as the JSON that scripts rely on, and the line in the summary where one would save."""
 
 from dataclasses import asdict
-from decimal import Decimal
 
-from loadplan.cli.figures import Document
+from loadplan.cli.figures import Document, usd
+from loadplan.cli.purchase_documents import WORTH_SAYING_RATIO
 from loadplan.plan.records.scaling import PolicyCost, Scaling
-
-WORTH_SAYING_RATIO = 0.05  # of the static fleet's bill
+from loadplan.units import usd_text
 
 
 def scaling_document(scaling: Scaling | None) -> Document | None:
@@ -19,7 +18,7 @@ def scaling_document(scaling: Scaling | None) -> Document | None:
         "start_up": [asdict(part) for part in scaling.start_up],
         "chosen": scaling.chosen,
         "policies": [_policy(one) for one in scaling.policies],
-        "cheapest_scheduled": None if other is None else {**asdict(other), "usd_per_month": _usd(other.usd_per_month)},
+        "cheapest_scheduled": None if other is None else {**asdict(other), "usd_per_month": usd(other.usd_per_month)},
     }
 
 
@@ -28,13 +27,11 @@ def scaling_text(scaling: Scaling | None) -> str | None:
     if scaling is None:
         return None
     static, *others = scaling.policies
-    saving = [
-        one for one in others if one.usd_per_month < (1 - Decimal(str(WORTH_SAYING_RATIO))) * static.usd_per_month
-    ]
+    saving = [one for one in others if one.usd_per_month < (1 - WORTH_SAYING_RATIO) * static.usd_per_month]
     if not saving:
         return None
     said = "; ".join(
-        f"{_SAID[one.policy]} ${one.usd_per_month:,.2f} a month "
+        f"{_SAID[one.policy]} {usd_text(one.usd_per_month)} a month "
         f"(−{1 - float(one.usd_per_month / static.usd_per_month):.0%}), {one.violation_minutes} minutes a week short"
         for one in saving
     )
@@ -45,9 +42,5 @@ _SAID = {"scheduled": "by a schedule", "reactive": "reacting"}
 
 
 def _policy(one: PolicyCost) -> Document:
-    months = [{**asdict(month), "usd": _usd(month.usd)} for month in one.months]
-    return {**asdict(one), "usd_per_month": _usd(one.usd_per_month), "months": months}
-
-
-def _usd(amount: Decimal) -> str:
-    return f"{amount:.2f}"
+    months = [{**asdict(month), "usd": usd(month.usd)} for month in one.months]
+    return {**asdict(one), "usd_per_month": usd(one.usd_per_month), "months": months}

@@ -7,9 +7,7 @@ import numpy as np
 from loadplan.bench.doubts import column_name, counted
 from loadplan.bench.records import BenchRun
 from loadplan.bench.resources import column_resources
-from loadplan.catalog.price import Offer
 from loadplan.cli.lines import line as _line
-from loadplan.cli.lines import ms as _ms
 from loadplan.cli.outlook_documents import outlook_lines
 from loadplan.cli.overdispersed_text import overdispersed_text
 from loadplan.cli.purchase_documents import mix_text
@@ -25,6 +23,7 @@ from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.reasons import how_it_runs, loss_text
 from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
+from loadplan.report.view import fleet_name, ms, price_each, usd
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
 
@@ -64,13 +63,13 @@ def plan_lines(plan: Plan) -> list[str]:
     fleet = plan.recommended
     lines += [
         _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]{how_it_runs(fleet.capacity.burst)}"),
-        _line("bill", f"${fleet.usd_per_month:,.2f} a month at {_prices(fleet)}"),
+        _line("bill", f"{usd(fleet.usd_per_month)} a month at {_prices(fleet)}"),
         *_price_lines(plan),
         _line("holds", _holds(plan, fleet)),
         *([] if plan.loss is None else [_line("survives", loss_text(plan.loss))]),
     ]
     for i, other in enumerate(plan.runners_up[:_N_RUNNERS_UP]):
-        text = f"{fleet_name(other)}, ${other.usd_per_month:,.2f}: {other.reason}"
+        text = f"{fleet_name(other)}, {usd(other.usd_per_month)}: {other.reason}"
         lines.append(_line("not" if i == 0 else "", text))
     lines += [_line(label, said) for label, said in outlook_lines(plan.outlook)]
     mixed = mix_text(plan.purchase_mix)
@@ -92,8 +91,8 @@ def _price_lines(plan: Plan) -> list[str]:
 
 def _worth_measuring(one: WorthMeasuring) -> str:
     return (
-        f"{one.type_name} next: it is expected to save ${one.expected_saving_usd_per_month:,.2f} a month and costs "
-        f"${one.measuring_usd:,.2f} once; see `{one.command}`"
+        f"{one.type_name} next: it is expected to save {usd(one.expected_saving_usd_per_month)} a month and costs "
+        f"{usd(one.measuring_usd)} once; see `{one.command}`"
     )
 
 
@@ -134,16 +133,16 @@ def bench_lines(run: BenchRun) -> list[str]:
         half_width_ratio = (cell.mean_s_high - cell.mean_s_low) / (2.0 * cell.mean_s)
         rows_per_s = execution.n_sessions * cell.cell.batch_size / cell.mean_s
         lines.append(
-            f"{execution.variant:<8} {_threads(execution):>7} {cell.cell.batch_size:>5} {_ms(cell.median_s):>11} "
-            f"{_ms(cell.mean_s):>11} ± {half_width_ratio:<6.1%} {rows_per_s:>10,.0f} "
+            f"{execution.variant:<8} {_threads(execution):>7} {cell.cell.batch_size:>5} {ms(cell.median_s):>11} "
+            f"{ms(cell.mean_s):>11} ± {half_width_ratio:<6.1%} {rows_per_s:>10,.0f} "
             f"{cell.n_samples:>7}{'  noisy' if cell.is_noisy else ''}"
         )
     if run.cold:
-        said = ", ".join(f"{_ms(cell.mean_s)} after {_ms(cell.cell.idle_gap_s)}" for cell in run.cold)
+        said = ", ".join(f"{ms(cell.mean_s)} after {ms(cell.cell.idle_gap_s)}" for cell in run.cold)
         lines.append(_line("pauses", f"{run.cold[0].cell.batch_size} row at a time takes {said} of sleep"))
     for size in sorted({cell.cell.batch_size for cell in run.by_length}):
         own = [cell for cell in run.by_length if cell.cell.batch_size == size]
-        said = ", ".join(f"{_ms(cell.mean_s)} of length {cell.cell.length}" for cell in own)
+        said = ", ".join(f"{ms(cell.mean_s)} of length {cell.cell.length}" for cell in own)
         lines.append(
             _line(
                 "lengths",
@@ -163,8 +162,8 @@ def _starts(run: BenchRun) -> list[str]:
     best = max(started, key=lambda cell: cell.cell.execution.n_sessions * cell.cell.batch_size / cell.mean_s)
     column = columns[best.cell.execution]
     said = (
-        f"{column_name(column.execution)} opens in {_ms(column.load_s.median)} and first answers in "
-        f"{_ms(column.first_inference_s.median)}"
+        f"{column_name(column.execution)} opens in {ms(column.load_s.median)} and first answers in "
+        f"{ms(column.first_inference_s.median)}"
     )
     peak = column.batches[-1].peak_memory_bytes if column.batches else None
     if peak is not None:
@@ -206,9 +205,7 @@ def load_lines(
         lines += _too_few(response)
     lines += _class_lines(run)
     if send_delay is not None:
-        lines.append(
-            _line("sent late", f"p50 {_ms(send_delay.p50)}, p99 {_ms(send_delay.p99)} by the generator itself")
-        )
+        lines.append(_line("sent late", f"p50 {ms(send_delay.p50)}, p99 {ms(send_delay.p99)} by the generator itself"))
     if verdict.saturation_ratio is not None:
         lines.append(_line("generator", f"{verdict.saturation_ratio:.1%} of its turns found a request already late"))
     if run.server is not None:
@@ -238,7 +235,7 @@ def _latencies(response: Summary, timeout_s: float) -> str:
     """Such as `p50 1.2 ms, p95 3 ms, p99 > 1 s`: of what is cut at the timeout nobody knows how long it was."""
     figures = {"p50": response.p50, "p95": response.p95, "p99": response.p99, "p99.9": response.p99_9}
     return ", ".join(
-        f"{name} > {timeout_s:g} s" if value >= timeout_s else f"{name} {_ms(value)}"
+        f"{name} > {timeout_s:g} s" if value >= timeout_s else f"{name} {ms(value)}"
         for name, value in figures.items()
         if value is not None
     )
@@ -284,8 +281,8 @@ def fit_lines(fit: CapacityFit) -> list[str]:
     lines = [
         _line(
             "server",
-            f"{_ms(overhead.request_s + overhead.response_s)} per request{_per_row(overhead)} and "
-            f"{_ms(overhead.batch_s)} per batch beside the inference",
+            f"{ms(overhead.request_s + overhead.response_s)} per request{_per_row(overhead)} and "
+            f"{ms(overhead.batch_s)} per batch beside the inference",
         ),
         "threads  max batch  window   usable requests/s (interval)",
     ]
@@ -293,7 +290,7 @@ def fit_lines(fit: CapacityFit) -> list[str]:
         setting = capacity.setting
         lines.append(
             f"{_threads(setting.execution):>7} {setting.serving.max_batch_size:>10} "
-            f"{_ms(setting.serving.batch_window_s):>7}   {capacity.usable_capacity_rps:,.0f} "
+            f"{ms(setting.serving.batch_window_s):>7}   {capacity.usable_capacity_rps:,.0f} "
             f"({capacity.usable_capacity_rps_low:,.0f} to {capacity.usable_capacity_rps_high:,.0f})"
         )
     if fit.ledger is not None:
@@ -312,31 +309,16 @@ def _ledger_figure(figure: LedgerFigure) -> str:
 
 
 def _per_row(overhead: OverheadFit) -> str:
-    return f", {_ms(overhead.row_s)} per row" if overhead.row_s > 0.0 else ""
-
-
-def fleet_name(fleet: Fleet) -> str:
-    """Such as `2 × c7g.large (aws/us-east-1, on demand)`."""
-    return " + ".join(
-        f"{item.n_replicas} × {item.offer.instance_type.name} "
-        f"({item.offer.instance_type.provider}/{item.offer.region}, {item.offer.purchase.replace('_', ' ')})"
-        for item in fleet.items
-    )
+    return f", {ms(overhead.row_s)} per row" if overhead.row_s > 0.0 else ""
 
 
 def _prices(fleet: Fleet) -> str:
-    """Such as `$0.0620 an hour each, seen 2026-06-18 (shipped 2026-11)`."""
+    """Such as `$0.062 an hour each, seen 2026-06-18 (shipped 2026-11)`."""
     return " + ".join(
-        f"{_price(item.offer)} each, seen {item.offer.price_date} ({item.offer.layer})"
+        f"{price_each(item.offer)} each, seen {item.offer.price_date} ({item.offer.layer})"
         f"{'' if item.offer.quality == 'ok' else f'; DOUBTFUL: {item.offer.quality}'}"
         for item in fleet.items
     )
-
-
-def _price(offer: Offer) -> str:
-    if offer.usd_per_month is not None:
-        return f"${offer.usd_per_month:,.2f} a month"
-    return f"${offer.usd_per_hour:,.4f} an hour"
 
 
 def _holds(plan: Plan, fleet: Fleet) -> str:
@@ -345,5 +327,5 @@ def _holds(plan: Plan, fleet: Fleet) -> str:
         return f"at the peak {gone}: {fleet.utilisation_ratio_degraded:.0%} of the given capacity is used"
     span = ""
     if fleet.predicted_p99_s_low is not None and fleet.predicted_p99_s_high is not None:
-        span = f" ({_ms(fleet.predicted_p99_s_low)} to {_ms(fleet.predicted_p99_s_high)})"
-    return f"predicted p99 {_ms(fleet.predicted_p99_s)}{span} at the peak {gone}"
+        span = f" ({ms(fleet.predicted_p99_s_low)} to {ms(fleet.predicted_p99_s_high)})"
+    return f"predicted p99 {ms(fleet.predicted_p99_s)}{span} at the peak {gone}"

@@ -1,7 +1,8 @@
 """What a verification found, in a few lines for a person."""
 
-from loadplan.cli.lines import line, ms, with_interval
+from loadplan.cli.lines import line, with_interval
 from loadplan.driven import ShareVerdict, sharpness_text
+from loadplan.report.view import ms
 from loadplan.verify import (
     SERVER_PART_ONLY,
     ClassVerdict,

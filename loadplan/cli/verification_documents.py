@@ -1,7 +1,7 @@
 """What a verification drove beside the run that its verdict is about, as JSON."""
 
 from loadplan.cli.class_documents import objective_document
-from loadplan.cli.figures import Document, figure, interval
+from loadplan.cli.figures import Document, figure, interval, usd
 from loadplan.driven import ShareVerdict, Sharpness, sharpness_text
 from loadplan.verify import Verdict
 
@@ -46,5 +46,5 @@ def _sharpness(one: Sharpness) -> Document:
         "said": sharpness_text(one),
         "n_replicas": one.n_replicas,
         **figure("n_replicas_would_do", one.n_would_do, why),
-        "usd_per_month_less": None if saved is None else f"{saved:.2f}",
+        "usd_per_month_less": None if saved is None else usd(saved),
     }

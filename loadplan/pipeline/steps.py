@@ -50,6 +50,7 @@ from loadplan.store.codec import read_record, write_record
 from loadplan.store.files import remove, write_text
 from loadplan.store.manifest import Artifact, stage_key
 from loadplan.trial import is_drivable, verification_spec
+from loadplan.units import usd_text
 from loadplan.verify import Verdict, verdict_word
 
 # What decides the bytes of a graph.
@@ -363,4 +364,4 @@ def _plan_outcome(planned: Plan) -> str:
     if planned.recommended is None:
         return f"none will do: {planned.binding_constraint}"
     items = " + ".join(f"{item.n_replicas} × {item.offer.name}" for item in planned.recommended.items)
-    return f"{items}, ${planned.recommended.usd_per_month:,.2f} a month"
+    return f"{items}, {usd_text(planned.recommended.usd_per_month)} a month"

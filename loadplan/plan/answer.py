@@ -28,9 +28,10 @@ from loadplan.plan.fleets.ranking import Ranked
 from loadplan.plan.fleets.scaling import compare_scaling
 from loadplan.plan.fleets.sizing import usd_per_month
 from loadplan.plan.measuring import Chosen, worth_measuring
-from loadplan.plan.reasons import money, what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
+from loadplan.plan.reasons import what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
 from loadplan.plan.records.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
 from loadplan.scenario.spec import PlanRules, Scenario
+from loadplan.units import usd_text
 
 _N_RUNNERS_UP = 10
 _NOT_SIMULATED = Caveat(
@@ -205,7 +206,7 @@ def _with_doubts_of_prices(plan: Plan, ranked: Sequence[Ranked], rules: PlanRule
     instead = (
         "no other fleet has a price without doubt"
         if trusted is None
-        else f"without it the answer is {trusted.items[0].offer.name} at {money(trusted.usd_per_month)} a month"
+        else f"without it the answer is {trusted.items[0].offer.name} at {usd_text(trusted.usd_per_month)} a month"
     )
     fleet = () if plan.recommended is None else plan.recommended.items
     mix = () if plan.purchase_mix is None else plan.purchase_mix.items
@@ -281,14 +282,14 @@ def _is_above_budget(fleet: Fleet, rules: PlanRules) -> bool:
 
 def _above_budget(plan: Plan, cheapest: Fleet, rules: PlanRules) -> Plan:
     budget = rules.budget_usd_per_month or Decimal(0)
-    over = money(cheapest.usd_per_month - budget)
+    over = usd_text(cheapest.usd_per_month - budget)
     return replace(
         plan,
         nearest_miss=replace(cheapest, reason=f"meets every objective, but costs {over} a month above the budget"),
         binding_constraint=(
-            f"budget: the cheapest fleet that meets every objective costs {money(cheapest.usd_per_month)} a month, the"
-            f" budget is {money(budget)}; raise plan.budget_usd_per_month by {over}, or allow other offers, fewer"
-            " spares or less headroom"
+            f"budget: the cheapest fleet that meets every objective costs {usd_text(cheapest.usd_per_month)} a month,"
+            f" the budget is {usd_text(budget)}; raise plan.budget_usd_per_month by {over}, or allow other offers,"
+            " fewer spares or less headroom"
         ),
     )
 

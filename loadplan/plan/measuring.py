@@ -13,22 +13,21 @@ Money is `Decimal` in USD. The expectation is a sum over quantiles, so the same 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
+from decimal import ROUND_UP, Decimal
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.calibration import N_RUNS_EXPECTED
 from loadplan.plan.fleets.candidate import Candidate
 from loadplan.plan.fleets.chance import capacity_quantiles_rps
 from loadplan.plan.fleets.sizing import n_replicas_needed, usd_per_month
-from loadplan.plan.reasons import money
 from loadplan.plan.records.fleet import Fleet, WorthMeasuring
 from loadplan.scenario.spec import PlanRules, Scenario
+from loadplan.units import CENT, in_cents, usd_text
 
 # Starting a machine, installing, exporting and fitting. Assumed.
 ASSUMED_MINUTES = 15
 _N_MOST = 3
 _N_QUANTILES = 100
-_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ def measured_minutes(scenario: Scenario) -> int:
 
 def measuring_usd(offer: Offer, minutes: int) -> Decimal:
     """What a machine costs for so long, rounded up to the cent."""
-    return (offer.usd_per_hour * minutes / 60).quantize(_CENT, rounding=ROUND_UP)
+    return (offer.usd_per_hour * minutes / 60).quantize(CENT, rounding=ROUND_UP)
 
 
 def _worth(
@@ -89,7 +88,7 @@ def _worth(
     ]
     savings = [max(chosen.fleet.usd_per_month - each, Decimal(0)) for each in costs]
     minutes = measured_minutes(scenario) + ASSUMED_MINUTES
-    saved = (sum(savings, Decimal(0)) / len(savings)).quantize(_CENT, rounding=ROUND_HALF_UP)
+    saved = in_cents(sum(savings, Decimal(0)) / len(savings))
     chance = sum(saving > 0 for saving in savings) / len(savings)
     is_chosen = offer.type_name == chosen.fleet.items[0].offer.type_name
     return WorthMeasuring(
@@ -104,8 +103,8 @@ def _worth(
         reason=(
             f"a replica may carry {_rate(candidate.capacity.usable_capacity_rps_low)} to "
             f"{_rate(candidate.capacity.usable_capacity_rps_high)} requests per second; a fleet of "
-            f"{'fewer of it' if is_chosen else 'it'} would cost down to {money(min(costs))} a month, the chosen one "
-            f"costs {money(chosen.fleet.usd_per_month)}"
+            f"{'fewer of it' if is_chosen else 'it'} would cost down to {usd_text(min(costs))} a month, the chosen one "
+            f"costs {usd_text(chosen.fleet.usd_per_month)}"
         ),
     )
 

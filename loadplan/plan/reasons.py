@@ -16,6 +16,7 @@ from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.loss import LossOutcome
 from loadplan.scenario.spec import PlanRules
 from loadplan.slo import LatencyLimit
+from loadplan.units import usd_text
 
 NEAR_TIE_RATIO = Decimal("0.05")
 
@@ -59,15 +60,15 @@ def why_lost(fleet: Fleet, winner: Fleet, not_fewer: str) -> str:
     n_replicas = fleet.items[0].n_replicas
     needs = f"needs {n_replicas} replica{'' if n_replicas == 1 else 's'}"
     runs = how_it_runs(fleet.capacity.burst)
-    return f"{near}{money(dearer)} a month dearer{_share(dearer, winner)}: {needs}, {not_fewer}{runs}"
+    return f"{near}{usd_text(dearer)} a month dearer{_share(dearer, winner)}: {needs}, {not_fewer}{runs}"
 
 
 def why_mixed(mix: Fleet, uniform: Fleet) -> str:
     """What a fleet of several types saves."""
     saved = uniform.usd_per_month - mix.usd_per_month
     return (
-        f"{money(saved)} a month ({_percent(saved / uniform.usd_per_month)}) cheaper than the best fleet of one type, "
-        "requests shared in proportion to what each replica carries"
+        f"{usd_text(saved)} a month ({_percent(saved / uniform.usd_per_month)}) cheaper than the best fleet of one "
+        "type, requests shared in proportion to what each replica carries"
     )
 
 
@@ -75,7 +76,7 @@ def why_lost_to_mix(uniform: Fleet, mix: Fleet) -> str:
     """The line of the best fleet of one type where several types are allowed and cheaper."""
     dearer = uniform.usd_per_month - mix.usd_per_month
     near = "near-tie: " if is_near_tie(uniform, mix) else ""
-    return f"{near}{money(dearer)} a month dearer{_share(dearer, mix)}: the best fleet of one type"
+    return f"{near}{usd_text(dearer)} a month dearer{_share(dearer, mix)}: the best fleet of one type"
 
 
 def is_near_tie(fleet: Fleet, winner: Fleet) -> bool:
@@ -122,11 +123,6 @@ def loss_text(loss: LossOutcome) -> str:
     else:
         held = f"every objective holds again after {loss.recovered_after_s:.3g} s"
     return f"{lost}: {failed}, {held}; {loss.allowed_s:g} s are allowed (simulated)"
-
-
-def money(usd: Decimal) -> str:
-    """Dollars with two decimals and thousands parted."""
-    return f"${usd:,.2f}"
 
 
 def _tie_break(fleet: Fleet, winner: Fleet) -> str:

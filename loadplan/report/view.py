@@ -20,7 +20,7 @@ from loadplan.scenario.outside import (
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit
 from loadplan.stats import Interval
-from loadplan.units import SECONDS_PER_MS
+from loadplan.units import SECONDS_PER_MS, usd_text
 
 UNKNOWN = "unknown"
 _DECIMALS_OF_LISTS = 14  # of a price; the longest on record has 13
@@ -72,7 +72,7 @@ def percent(ratio: float) -> str:
 
 def usd(amount: Decimal) -> str:
     """Cents and parted thousands."""
-    return f"${amount:,.2f}"
+    return usd_text(amount)
 
 
 def price_each(offer: Offer) -> str:
@@ -150,10 +150,10 @@ def p99_limit_s(scenario: Scenario) -> float | None:
 
 
 def fleet_name(fleet: Fleet) -> str:
-    """Such as `2 × c7g.large (aws, us-east-1, on demand)`."""
+    """Such as `2 × c7g.large (aws/us-east-1, on demand)`."""
     return " + ".join(
         f"{item.n_replicas} × {item.offer.instance_type.name} "
-        f"({item.offer.instance_type.provider}, {item.offer.region}, {item.offer.purchase.replace('_', ' ')})"
+        f"({item.offer.instance_type.provider}/{item.offer.region}, {item.offer.purchase.replace('_', ' ')})"
         for item in fleet.items
     )
 

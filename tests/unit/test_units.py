@@ -1,9 +1,11 @@
 """Durations and shares as people type them."""
 
+from decimal import Decimal
+
 import pytest
 
 from loadplan.errors import InputError
-from loadplan.units import parse_duration, parse_percent
+from loadplan.units import in_cents, parse_duration, parse_percent, usd_text
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,14 @@ def test_a_share_is_read_as_a_ratio(text: str, ratio: float) -> None:
 def test_any_other_share_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a share"):
         parse_percent(text)
+
+
+@pytest.mark.parametrize(
+    ("usd", "cents"), [("130.305", "130.31"), ("130.3049", "130.30"), ("-0.005", "-0.01"), ("1E+3", "1000.00")]
+)
+def test_half_a_cent_is_rounded_up_as_bills_do_it(usd: str, cents: str) -> None:
+    assert str(in_cents(Decimal(usd))) == cents
+
+
+def test_dollars_have_two_decimals_and_parted_thousands() -> None:
+    assert usd_text(Decimal("1234567.125")) == "$1,234,567.13"

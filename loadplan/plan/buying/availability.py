@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from loadplan.caveat import Caveat
 from loadplan.plan.fleets.candidate import Candidate, n_needed
-from loadplan.plan.reasons import money
 from loadplan.plan.records.fleet import MonthCost
 from loadplan.scenario.spec import PlanRules
+from loadplan.units import usd_text
 
 
 def n_missing(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int:
@@ -48,8 +48,8 @@ def budget_caveats(months: Sequence[MonthCost], rules: PlanRules) -> Iterable[Ca
     if dear is not None:
         yield Caveat(
             code="plan.outgrows_budget",
-            what=f"as the traffic grows the fleet costs {money(dear.usd)} in month {dear.i_month + 1}, above the budget"
-            f" of {money(budget)} a month",
+            what=f"as the traffic grows the fleet costs {usd_text(dear.usd)} in month {dear.i_month + 1}, above the "
+            f"budget of {usd_text(budget)} a month",
             fix="raise plan.budget_usd_per_month by then, or expect less growth",
             number=float(dear.i_month + 1),
         )

@@ -15,7 +15,7 @@ assumed, since no provider promises one; and a cold start is counted as a miss, 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from loadplan.catalog.reference import PayPerRequest
 from loadplan.fit.records import CapacityFit
@@ -25,9 +25,9 @@ from loadplan.plan.hardware.transfer import UNPLACED_FACTOR
 from loadplan.plan.records.outlook import PerRequest
 from loadplan.scenario.spec import PlanRules
 from loadplan.slo import Slo
+from loadplan.units import in_cents
 
 KEEP_ALIVE_S = 300.0  # assumed
-_CENT = Decimal("0.01")
 _BYTES_PER_MB = 1_000_000
 _MB_PER_GB = 1000
 
@@ -95,14 +95,14 @@ def _service(service: PayPerRequest, single: SingleRequest, load: _Load) -> PerR
         for factor in (1.0 / UNPLACED_FACTOR, 1.0, UNPLACED_FACTOR)
     )
     n_requests = Decimal(str(load.demand.mean_rps)) * load.s_per_month
-    usd = (n_requests * middle).quantize(_CENT, rounding=ROUND_HALF_UP)
+    usd = in_cents(n_requests * middle)
     quiet_rps = min(rate for rate in load.demand.hourly_rps if rate > 0.0)
     return PerRequest(
         service=f"{service.provider} {service.service} ({service.architecture})",
         usd_per_month=usd,
         usd_less_per_month=load.fleet_usd_per_month - usd,
-        usd_per_month_low=(n_requests * low).quantize(_CENT, rounding=ROUND_HALF_UP),
-        usd_per_month_high=(n_requests * high).quantize(_CENT, rounding=ROUND_HALF_UP),
+        usd_per_month_low=in_cents(n_requests * low),
+        usd_per_month_high=in_cents(n_requests * high),
         break_even_rps=float(load.fleet_usd_per_month / middle / load.s_per_month),
         memory_mb=memory_mb,
         billed_s=billed_s(service, single.busy_s),

@@ -25,8 +25,8 @@ from loadplan.plan.fleets.sizing import as_written
 from loadplan.plan.records.fleet import Assumption
 from loadplan.plan.records.purchase import Bought, PurchaseMix
 from loadplan.scenario.spec import PlanRules
+from loadplan.units import HOURS_PER_WEEK
 
-_HOURS_PER_WEEK = 168
 _KIND_ORDER: tuple[PurchaseKind, ...] = ("commit_3y", "commit_1y", "on_demand", "spot")
 
 
@@ -145,7 +145,7 @@ def _hours_at(candidate: Candidate, demand: Demand, rules: PlanRules) -> Counter
 def _tiers(firm: Sequence[Offer], hours_at: Mapping[int, int]) -> tuple[_Tier, ...]:
     """From the replicas that are needed always to those of the busiest hours."""
     tiers = []
-    n_below, n_hours = 0, _HOURS_PER_WEEK
+    n_below, n_hours = 0, HOURS_PER_WEEK
     for n in sorted(hours_at):
         offer, paid = min(((one, _n_paid(one, n_hours)) for one in firm), key=_binds_least)
         tiers.append(_Tier(n_replicas=n - n_below, offer=offer, n_hours=paid))
@@ -154,7 +154,7 @@ def _tiers(firm: Sequence[Offer], hours_at: Mapping[int, int]) -> tuple[_Tier, .
 
 
 def _n_paid(offer: Offer, n_hours: int) -> int:
-    return _HOURS_PER_WEEK if offer.purchase in TERM_MONTHS else n_hours
+    return HOURS_PER_WEEK if offer.purchase in TERM_MONTHS else n_hours
 
 
 def _binds_least(way: tuple[Offer, int]) -> tuple[Decimal, int]:
@@ -210,8 +210,8 @@ def _bought(offer: Offer, n_replicas: int, n_hours: int, rules: PlanRules) -> Bo
     return Bought(
         offer=offer,
         n_replicas=n_replicas,
-        hours_ratio=Decimal(n_hours) / (n_replicas * _HOURS_PER_WEEK),
-        usd_per_month=offer.usd_per_hour * n_hours * rules.hours_per_month / _HOURS_PER_WEEK,
+        hours_ratio=Decimal(n_hours) / (n_replicas * HOURS_PER_WEEK),
+        usd_per_month=offer.usd_per_hour * n_hours * rules.hours_per_month / HOURS_PER_WEEK,
     )
 
 

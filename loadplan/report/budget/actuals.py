@@ -21,6 +21,7 @@ from loadplan.plan.records.fleet import Plan
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.budget.months import Month, month_of
+from loadplan.units import in_cents
 
 _COLUMNS = (
     "ChargePeriodStart", "ChargePeriodEnd", "BillingCurrency", "EffectiveCost", "PricingQuantity", "PricingUnit",
@@ -32,7 +33,6 @@ _HEADER = (
     "forecast_machine_hours", "actual_machine_hours", "forecast_usd_per_machine_hour", "actual_usd_per_machine_hour",
     "note",
 )  # fmt: skip
-_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,7 @@ def _note(one: MonthVariance) -> str:
 
 
 def _usd(amount: Decimal | None) -> str:
-    return "" if amount is None else str(amount.quantize(_CENT))
+    return "" if amount is None else str(in_cents(amount))
 
 
 def _span(months: Iterable[Month]) -> str:

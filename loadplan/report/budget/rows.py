@@ -13,6 +13,7 @@ from loadplan.report.budget.bought import Bought, bought_in
 from loadplan.report.budget.cells import csv_text, safe_text
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.view import price_per_hour
+from loadplan.units import in_cents
 
 _HEADER = (
     "month",  # 0 is the first month of the horizon
@@ -31,7 +32,6 @@ _HEADER = (
     "price_layer",  # shipped with loadplan, or given by the user
     "line",  # `machines`, or what else is on the bill
 )
-_CENT = Decimal("0.01")
 
 
 def budget_csv(plan: Plan, lines: Sequence[BudgetLine] = ()) -> str:
@@ -63,7 +63,7 @@ def _machines(plan: Plan, month: MonthCost, bought: Bought) -> list[str]:
         str(bought.n_replicas),
         str(price_per_hour(offer)),
         str(plan.hours_per_month),
-        str(bought.usd.quantize(_CENT)),
+        str(in_cents(bought.usd)),
         plan.recommended.basis if plan.recommended else "",
         offer.price_date.isoformat(),
         safe_text(offer.source),
@@ -78,7 +78,7 @@ def _other(month: MonthCost, name: str, usd: Decimal, source: str) -> list[str]:
         str(month.i_month),
         f"{month.peak_rps:.6g}",
         *nothing,
-        str(usd.quantize(_CENT)),
+        str(in_cents(usd)),
         "assumed",
         "",
         safe_text(source),

@@ -77,3 +77,11 @@ def test_a_runner_up_says_whether_it_is_a_near_tie(tmp_path: Path, capsys: Captu
     # 0.0937 is 4.99 % more than 0.08925.
     assert other["is_near_tie"]
     assert other["reason"].startswith("near-tie: $3.25 a month dearer (5.0 %): needs 1 replica")
+
+
+def test_scripts_and_people_are_told_the_same_cents(tmp_path: Path, capsys: Capture) -> None:
+    # Two of 0.08925 for 730 hours are 130.305.
+    assert run(tmp_path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["recommended"]["usd_per_month"] == "130.31"
+    assert run(tmp_path) == 0
+    assert "$130.31 a month at $0.08925 an hour each" in capsys.readouterr().out

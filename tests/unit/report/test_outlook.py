@@ -91,7 +91,7 @@ def test_a_fleet_of_several_types_is_told_whole(
     assert plan.recommended is not None
     assert plan.recommended.usd_per_month == Decimal("94.90")
     page = said(replace(findings, scenario=asked, plan=plan), provenance)
-    assert "1 × h.xlarge (aws, east, on demand) + 1 × h.small (aws, east, on demand)" in page
+    assert "1 × h.xlarge (aws/east, on demand) + 1 × h.small (aws/east, on demand)" in page
     assert "h.xlarge and h.small are extrapolated" in page
     assert "replicas of aws/east/h.small/on_demand" in page
     assert "$109.50: $14.60 a month dearer (15 %): the best fleet of one type" in page

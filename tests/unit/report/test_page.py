@@ -48,7 +48,7 @@ def test_the_rows_of_requests_stand_in_the_report_as_a_number_or_as_a_law(findin
 def test_the_answer_says_what_to_buy_what_it_costs_and_that_it_passed(page: Page, findings: Findings) -> None:
     said = answer(page(findings))
     # 2,400 / (1,440 x 0.8) is 2.08: three replicas and a spare one, at 0.10 x 730 each.
-    assert "4 × h.xlarge (aws, east, on demand)" in said
+    assert "4 × h.xlarge (aws/east, on demand)" in said
     assert "$292.00 a month" in said
     assert "PASS" in said
     assert "p99 41.5 ms (95 %: 38 to 45) measured at 900 requests/s" in said
@@ -115,7 +115,7 @@ def test_each_fleet_says_where_its_price_is_from_and_whether_it_is_doubtful(page
 def test_every_stage_of_a_whole_run_is_on_the_page(page: Page, findings: Findings) -> None:
     said = everything(page(findings))
     for piece in (
-        "4 × f.large (aws, east, on demand)",  # an alternative
+        "4 × f.large (aws/east, on demand)",  # an alternative
         "6 replicas would cost $438.00",  # at twice the peak: ceil(4,800 / 1,152) + 1
         "$4,599.00 in all",  # 4 x 292 + 3 x 365 + 3 x 438 + 2 x 511
         "steady-50-8",  # a calibration run
@@ -227,7 +227,7 @@ def test_a_budget_that_is_too_small_names_the_cheapest_fleet(
 ) -> None:
     poor = replace(scenario, plan=replace(scenario.plan, budget_usd_per_month=Decimal(10)))
     said = answer(page(replace(findings, scenario=poor, plan=make_plan(poor), verdict=None, verification=None)))
-    assert "4 × h.xlarge (aws, east, on demand), $292.00 a month" in said
+    assert "4 × h.xlarge (aws/east, on demand), $292.00 a month" in said
 
 
 def test_a_plan_on_given_capacities_claims_no_latency_and_no_interval(page: Page, findings: Findings) -> None:
