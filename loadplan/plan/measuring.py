@@ -20,6 +20,7 @@ from loadplan.fit.calibration import N_RUNS_EXPECTED
 from loadplan.plan.fleets.candidate import Candidate
 from loadplan.plan.fleets.chance import capacity_quantiles_rps
 from loadplan.plan.fleets.sizing import n_replicas_needed, usd_per_month
+from loadplan.plan.reasons import rate_text
 from loadplan.plan.records.fleet import Fleet, WorthMeasuring
 from loadplan.scenario.spec import PlanRules, Scenario
 from loadplan.units import CENT, in_cents, usd_text
@@ -101,8 +102,8 @@ def _worth(
         measuring_usd=measuring_usd(_rented(offer, catalog), minutes),
         command=f"loadplan profile SCENARIO --on {offer.type_name}",
         reason=(
-            f"a replica may carry {_rate(candidate.capacity.usable_capacity_rps_low)} to "
-            f"{_rate(candidate.capacity.usable_capacity_rps_high)} requests per second; a fleet of "
+            f"a replica may carry {rate_text(candidate.capacity.usable_capacity_rps_low)} to "
+            f"{rate_text(candidate.capacity.usable_capacity_rps_high)} requests per second; a fleet of "
             f"{'fewer of it' if is_chosen else 'it'} would cost down to {usd_text(min(costs))} a month, the chosen one "
             f"costs {usd_text(chosen.fleet.usd_per_month)}"
         ),
@@ -113,7 +114,3 @@ def _rented(offer: Offer, catalog: Catalog) -> Offer:
     """What is rented to measure: the type on demand where it has such a price, in the same region if it can be."""
     own = [one for one in catalog.offers if one.type_name == offer.type_name and one.purchase == "on_demand"]
     return min(own, key=lambda one: (one.region != offer.region, one.usd_per_hour, one.name), default=offer)
-
-
-def _rate(rate_rps: float) -> str:
-    return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.3g}"

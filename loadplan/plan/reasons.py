@@ -36,7 +36,7 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
         return f"one replica fewer would leave none{gone}"
     carried = carried_by(candidate, n_fewer, rules=rules)
     return (
-        f"{n_fewer} would carry only {_rate(_rounded_down(carried))} of {_rate(peak_rps)} requests per second"
+        f"{n_fewer} would carry only {rate_text(_rounded_down(carried))} of {rate_text(peak_rps)} requests per second"
         f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"
     )
 
@@ -125,6 +125,11 @@ def loss_text(loss: LossOutcome) -> str:
     return f"{lost}: {failed}, {held}; {loss.allowed_s:g} s are allowed (simulated)"
 
 
+def rate_text(rate_rps: float) -> str:
+    """Requests per second with four digits, whole from a hundred on."""
+    return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.4g}"
+
+
 def _tie_break(fleet: Fleet, winner: Fleet) -> str:
     if fleet.items[0].n_replicas != winner.items[0].n_replicas:
         return f"but takes {fleet.items[0].n_replicas} replicas where {winner.items[0].n_replicas} do"
@@ -135,10 +140,6 @@ def _tie_break(fleet: Fleet, winner: Fleet) -> str:
 
 def _gone(rules: PlanRules) -> str:
     return f" with {rules.n_spare_replicas} gone" if rules.n_spare_replicas else ""
-
-
-def _rate(rate_rps: float) -> str:
-    return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.4g}"
 
 
 def _rounded_down(rate_rps: float) -> float:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
@@ -17,6 +16,7 @@ from loadplan.plan.buying.owned import owned_offers
 from loadplan.plan.fleets.candidate import Candidate, counted_rps
 from loadplan.plan.fleets.mixed import left_rps
 from loadplan.plan.fleets.sizing import as_written, multiple_of, usd_per_month
+from loadplan.plan.reasons import rate_text
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import Choice, Today
 from loadplan.scenario.spec import PlanRules, Scenario
@@ -99,9 +99,5 @@ def _holds(
     carried = left * (1 - as_written(rules.headroom_ratio))
     gone = f" with {rules.n_spare_replicas} gone" if rules.n_spare_replicas else ""
     kept = f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"
-    reason = f"it carries {_rate(carried)} requests per second{kept}, the peak is {_rate(peak_rps)}"
+    reason = f"it carries {rate_text(float(carried))} requests per second{kept}, the peak is {rate_text(peak_rps)}"
     return carried >= as_written(peak_rps), reason, float(carried)
-
-
-def _rate(rate_rps: float | Fraction) -> str:
-    return f"{float(rate_rps):,.0f}" if rate_rps >= 100 else f"{float(rate_rps):.3g}"

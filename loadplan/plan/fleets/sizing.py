@@ -78,9 +78,14 @@ def _n_replicas_worth(wanted: Fraction, rungs: Sequence[Rung]) -> int:
 
 def usd_per_month(offer: Offer, n_replicas: int, *, rules: PlanRules) -> Decimal:
     """Price x replicas x hours, or x months, exact; rounding to the cent is left to whoever shows it."""
+    return usd_of(offer, n_replicas, hours_per_month=rules.hours_per_month)
+
+
+def usd_of(offer: Offer, n_replicas: int, *, hours_per_month: int) -> Decimal:
+    """The same of a month of so many hours."""
     if offer.usd_per_month is not None:
         return offer.usd_per_month * n_replicas
-    return offer.usd_per_hour * n_replicas * rules.hours_per_month
+    return offer.usd_per_hour * n_replicas * hours_per_month
 
 
 @lru_cache(maxsize=65_536, typed=True)  # the hours of a week are counted for every offer

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from loadplan.catalog.price import Offer
+from loadplan.plan.fleets.sizing import usd_of
 from loadplan.plan.records.fleet import MonthCost, Plan
 
 
@@ -28,10 +29,3 @@ def bought_in(plan: Plan, month: MonthCost) -> tuple[Bought, ...]:
         for offer, n in zip(offers, month.n_of_each, strict=True)
         if n
     )
-
-
-def usd_of(offer: Offer, n_replicas: int, *, hours_per_month: int) -> Decimal:
-    """A month's price of so many machines, which are paid by the hour or by the month."""
-    if offer.usd_per_month is not None:
-        return offer.usd_per_month * n_replicas
-    return offer.usd_per_hour * n_replicas * hours_per_month

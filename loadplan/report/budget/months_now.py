@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from loadplan.plan.fleets.sizing import usd_of
 from loadplan.plan.records.fleet import Plan
-from loadplan.report.budget.bought import usd_of
 from loadplan.report.budget.lines import BudgetLine
 from loadplan.report.budget.options import Options
 from loadplan.scenario.spec import Scenario
