@@ -14,7 +14,7 @@ from loadplan.plan.records.outlook import (
     Today,
     UnitCosts,
 )
-from loadplan.report.outlook_text import choice_text, per_request_text, relaxation_text, today_text, unit_costs_text
+from loadplan.report.outlook_text import choice_text, per_request_line, relaxation_text, today_text, unit_costs_text
 from loadplan.units import usd_text
 
 _N_RELAXATIONS = 3
@@ -56,7 +56,7 @@ def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
     if outlook.mixed is not None:
         said = f"{choice_text(outlook.mixed)}, {usd_text(outlook.mixed.usd_per_month)} a month"
         lines.append(("or mix", f"{said} (plan.instance_types: several)"))
-    lines += [("or rent", per_request_text(one)) for one in outlook.per_request[:1] if one.usd_less_per_month > 0]
+    lines += [("or rent", per_request_line(one)) for one in outlook.per_request[:1] if one.usd_less_per_month > 0]
     lines += [("relax", relaxation_text(one)) for one in outlook.relaxations[:_N_RELAXATIONS]]
     return lines
 

@@ -135,7 +135,7 @@ def plan(
 ) -> int:
     """The cheapest fleet that meets every objective, and why each other one lost."""
     from loadplan.cli.documents import plan_document
-    from loadplan.cli.summary import plan_lines
+    from loadplan.cli.summary import plan_summary
     from loadplan.pipeline.resume import plan_again
     from loadplan.pipeline.road import plan_given
     from loadplan.pipeline.road import run as run_road
@@ -158,7 +158,7 @@ def plan(
             if end.failure is not None:
                 return console.exit_code(end.failure, debug=debug)
             planned = plan_again(end.folder, as_of=day, prices=prices, profiles=files, today=running, observer=observer)
-    console.result("\n".join(plan_lines(planned)), plan_document(planned), as_json=as_json)
+    console.result(plan_summary(planned), plan_document(planned), as_json=as_json)
     return 0 if planned.feasible else 1
 
 

@@ -1,5 +1,6 @@
 """The answer on one screen: one labelled line per question."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from loadplan.bench.doubts import column_name, counted
 from loadplan.bench.records import BenchRun
 from loadplan.bench.resources import column_resources
+from loadplan.caveat import Caveat
 from loadplan.cli.lines import line as _line
 from loadplan.cli.outlook_documents import outlook_lines
 from loadplan.cli.overdispersed_text import overdispersed_text
@@ -29,6 +31,7 @@ from loadplan.stats import Summary, n_samples_needed
 
 _N_RUNNERS_UP = 3
 _N_CAVEATS = 4
+_SCREEN_ROWS, _SCREEN_COLUMNS = 40, 120
 _METRICS = {"auc": "area under the ROC curve", "mae": "mean absolute error", "ndcg": "NDCG"}
 
 
@@ -43,13 +46,35 @@ def road_summary(end: RoadEnd) -> str:
     elif found.plan is not None:
         lines.append(_line("verified", "NOT VERIFIED: no live run of this plan"))
     caveats = [*(found.plan.caveats if found.plan else ()), *(found.verdict.caveats if found.verdict else ())]
-    lines += [_line("doubts" if i == 0 else "", caveat.what) for i, caveat in enumerate(caveats[:_N_CAVEATS])]
-    if len(caveats) > _N_CAVEATS:
-        lines.append(_line("", f"and {len(caveats) - _N_CAVEATS} more in the report"))
-    lines.append(_line("kept in", str(end.folder)))
+    kept = [_line("kept in", str(end.folder))]
     if end.report is not None:
-        lines.append(_line("report", str(end.report)))
-    return "\n".join(lines)
+        kept.append(_line("report", str(end.report)))
+    doubts = _doubt_lines(caveats, n_rows=_SCREEN_ROWS - _n_rows([*lines, *kept]), others="in the report")
+    return "\n".join([*lines, *doubts, *kept])
+
+
+def plan_summary(plan: Plan) -> str:
+    """A plan by itself, with its doubts."""
+    lines = plan_lines(plan)
+    doubts = _doubt_lines(plan.caveats, n_rows=_SCREEN_ROWS - _n_rows(lines), others="with --json")
+    return "\n".join([*lines, *doubts])
+
+
+def _doubt_lines(caveats: Sequence[Caveat], *, n_rows: int, others: str) -> list[str]:
+    """The first doubts, one at least and as many as there is room for, and where the others are."""
+    shown: list[str] = []
+    for caveat in caveats[:_N_CAVEATS]:
+        doubt = _line("" if shown else "doubts", caveat.what)
+        if shown and _n_rows([*shown, doubt]) >= n_rows:
+            break
+        shown.append(doubt)
+    n_more = len(caveats) - len(shown)
+    return [*shown, *([_line("", f"and {n_more} more {others}")] if n_more else [])]
+
+
+def _n_rows(lines: Sequence[str]) -> int:
+    """Of the screen, with what is too long for one row going on in the next."""
+    return sum(-(-len(line) // _SCREEN_COLUMNS) for line in lines)
 
 
 def plan_lines(plan: Plan) -> list[str]:

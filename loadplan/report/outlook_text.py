@@ -106,16 +106,29 @@ def per_request_text(service: PerRequest) -> str:
     if allowed is None:
         cold = f"{_share(service.cold_ratio_at_peak)} cold starts at the peak"
     else:
-        is_more = max(service.cold_ratio_at_peak, service.cold_ratio_when_quiet) > allowed
         cold = (
             f"cold starts are {_share(service.cold_ratio_at_peak)} of the requests at the peak and "
             f"{_share(service.cold_ratio_when_quiet)} in the quietest hour; {percent(allowed)} may be slow"
-            f"{', so cold starts alone may miss the objective' if is_more else ''}"
+            f"{_cold_doubt(service)}"
         )
     return (
         f"{service.service}: {usd(service.usd_per_month)} a month ({span}extrapolated), cheaper than the fleet below "
         f"{digits(service.break_even_rps)} requests/s on average; {cold}"
     )
+
+
+def per_request_line(service: PerRequest) -> str:
+    """The same where there is room for one line."""
+    return (
+        f"{service.service}: {usd(service.usd_per_month)} a month (extrapolated), cheaper than the fleet below "
+        f"{digits(service.break_even_rps)} requests/s on average{_cold_doubt(service)}"
+    )
+
+
+def _cold_doubt(service: PerRequest) -> str:
+    most = max(service.cold_ratio_at_peak, service.cold_ratio_when_quiet)
+    is_more = service.allowed_ratio is not None and most > service.allowed_ratio
+    return ", and cold starts alone may miss the objective" if is_more else ""
 
 
 def _figure(switch: Switch, value: float) -> str:

@@ -71,6 +71,14 @@ def test_what_runs_today_must_be_an_offer_and_a_count(tmp_path: Path, capsys: Ca
     assert "provider/region/type/purchase" in capsys.readouterr().err
 
 
+def test_old_prices_are_doubted_on_the_screen(tmp_path: Path, capsys: Capture) -> None:
+    # Seen on 20 July, 127 days before the 24th of November.
+    assert run(tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "doubts    2 of the 2 prices compared are older than their kind should be" in said
+    assert "127 days before 2026-11-24" in said
+
+
 def test_a_runner_up_says_whether_it_is_a_near_tie(tmp_path: Path, capsys: Capture) -> None:
     assert run(tmp_path, "--json", "--price", "aws/us-east-1/c7i.xlarge=0.0937", rules=", spare_replicas: 0") == 0
     (other,) = json.loads(capsys.readouterr().out)["runners_up"]
