@@ -16,7 +16,7 @@ from loadplan.fit.records import PredictedLatency
 from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
-from loadplan.plan.fleets.sizing import multiple_of, n_replicas_needed, usd_per_month
+from loadplan.plan.fleets.sizing import multiple_of, n_gone, n_replicas_needed, usd_per_month
 from loadplan.plan.records.fleet import Fleet
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment
@@ -117,7 +117,7 @@ def judge_sharpness(driven: ShareVerdict, fleet: Fleet, scenario: Scenario) -> S
     if driven.outcome != "met" or len(fleet.items) != 1:
         return Sharpness(driven=driven, n_replicas=n_planned, n_would_do=None, usd_per_month_less=None)
     rules, capacity = scenario.plan, fleet.capacity
-    carried = float(multiple_of(n_planned - rules.n_spare_replicas, capacity.rungs))  # replicas' worth
+    carried = float(multiple_of(n_planned - n_gone(n_planned, rules), capacity.rungs))  # replicas' worth
     least = n_replicas_needed(carried, SHARPNESS_RATIO, rules=rules, rungs=capacity.rungs) + capacity.n_more
     n_would_do = min(n_planned, least)
     saved = usd_per_month(fleet.items[0].offer, n_planned - n_would_do, rules=rules)

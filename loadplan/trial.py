@@ -10,6 +10,7 @@ from loadplan.errors import InvalidMeasurement, ObjectiveMissed
 from loadplan.execution import Setting
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.load.records import LoadSpec
+from loadplan.plan.fleets.sizing import n_gone
 from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import busiest, requests_to_show
 from loadplan.scenario.spec import Scenario
@@ -91,7 +92,7 @@ def planned_spec(plan: Plan, spec: LoadSpec) -> LoadSpec | None:
     """The run at what a replica carries while all are there, beside the verification; None where that is the same."""
     fleet = recommended_fleet(plan)
     ratio = fleet.utilisation_ratio / fleet.utilisation_ratio_degraded
-    if plan.n_spare_replicas == 0:
+    if n_gone(1, plan) == 0:
         return None
     return replace(
         spec,

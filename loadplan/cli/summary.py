@@ -25,7 +25,7 @@ from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.reasons import how_it_runs, loss_text
 from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
-from loadplan.report.view import fleet_name, ms, price_each, usd
+from loadplan.report.view import fleet_name, gone_text, ms, price_each, usd
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
 
@@ -347,10 +347,11 @@ def _prices(fleet: Fleet) -> str:
 
 
 def _holds(plan: Plan, fleet: Fleet) -> str:
-    gone = f"with {plan.n_spare_replicas} replica{'s' if plan.n_spare_replicas != 1 else ''} gone"
+    may_be_gone = gone_text(plan)
+    gone = f" with {may_be_gone} gone" if may_be_gone else ""
     if fleet.predicted_p99_s is None:
-        return f"at the peak {gone}: {fleet.utilisation_ratio_degraded:.0%} of the given capacity is used"
+        return f"at the peak{gone}: {fleet.utilisation_ratio_degraded:.0%} of the given capacity is used"
     span = ""
     if fleet.predicted_p99_s_low is not None and fleet.predicted_p99_s_high is not None:
         span = f" ({ms(fleet.predicted_p99_s_low)} to {ms(fleet.predicted_p99_s_high)})"
-    return f"predicted p99 {ms(fleet.predicted_p99_s)}{span} at the peak {gone}"
+    return f"predicted p99 {ms(fleet.predicted_p99_s)}{span} at the peak{gone}"

@@ -13,6 +13,7 @@ from loadplan.manifests.allocatable import Room, room_on
 from loadplan.manifests.deployed import PORT, Deployed, server_arguments
 from loadplan.manifests.yaml_text import Node, noted, yaml_text
 from loadplan.plan.buying.owned import OWN_PROVIDER
+from loadplan.plan.fleets.sizing import n_gone
 from loadplan.plan.records.fleet import Plan
 
 METRIC = "loadplan_requests_per_second"
@@ -77,7 +78,7 @@ def _deployment(plan: Plan, one: Deployed) -> Node:
         "replicas": n_pods,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": change},
         "selector": selector,
-        "template": {"metadata": {"labels": _metadata(one)["labels"]}, "spec": _pod(one)},
+        "template": {"metadata": {"labels": _metadata(one)["labels"]}, "spec": _pod(plan, one)},
     }
     return {
         "apiVersion": "apps/v1",
@@ -87,7 +88,7 @@ def _deployment(plan: Plan, one: Deployed) -> Node:
     }
 
 
-def _pod(one: Deployed) -> Node:
+def _pod(plan: Plan, one: Deployed) -> Node:
     pod: Node = {
         "nodeSelector": _node_selector(one),
         "automountServiceAccountToken": False,
@@ -98,6 +99,8 @@ def _pod(one: Deployed) -> Node:
     }
     if one.n_servers_per_machine == 1:
         pod["affinity"] = {"podAntiAffinity": _one_per_machine(one)}
+    if plan.n_zones is not None:
+        pod["topologySpreadConstraints"] = [_over_zones(one, plan.n_zones)]
     if one.item.offer.purchase == "spot" and one.item.offer.instance_type.provider == "azure":
         key, value = _SPOT["azure"]
         pod["tolerations"] = [{"key": key, "operator": "Equal", "value": value, "effect": "NoSchedule"}]
@@ -111,6 +114,17 @@ def _one_per_machine(one: Deployed) -> Node:
         "topologyKey": "kubernetes.io/hostname",
     }
     return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+
+
+def _over_zones(one: Deployed, n_zones: int) -> Node:
+    """So that a lost zone takes no more replicas with it than the plan reckons with."""
+    return {
+        "maxSkew": 1,
+        "minDomains": n_zones,
+        "topologyKey": "topology.kubernetes.io/zone",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": one.name}},
+    }
 
 
 def _container(one: Deployed) -> Node:
@@ -226,11 +240,12 @@ def _n_machines(plan: Plan) -> int:
 def target_quantity(plan: Plan, one: Deployed) -> str:
     """Requests per second and pod at which the autoscaler adds one: capacity x (1 - headroom) x (n - k) / n.
 
-    At the planned peak it asks for no more than the n replicas of the plan, of which k are spare; rounded up to a
+    At the planned peak it asks for no more than the n replicas of the plan, of which k may be gone; rounded up to a
     thousandth, so that rounding adds none.
     """
     n = _n_machines(plan)
-    working = (n - plan.n_spare_replicas) / n if n > plan.n_spare_replicas else 1.0
+    k = n_gone(n, plan)
+    working = (n - k) / n if n > k else 1.0
     return f"{math.ceil(round(1000.0 * one.usable_rps * (1.0 - plan.headroom_ratio) * working, 6))}m"
 
 

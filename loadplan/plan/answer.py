@@ -97,6 +97,7 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
         mean_rps=demand.mean_rps,
         hours_per_month=rules.hours_per_month,
         n_spare_replicas=rules.n_spare_replicas,
+        n_zones=rules.n_zones,
         headroom_ratio=rules.headroom_ratio,
         months=(),
         oldest_price_date=_oldest_price_date(one.candidate.offer for one in ranked),

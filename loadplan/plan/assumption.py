@@ -17,10 +17,15 @@ from loadplan.scenario.arrivals import busiest
 from loadplan.scenario.burstiness import long_run_dispersion
 from loadplan.scenario.spec import Scenario
 
+_ZONES = "zones that the replicas are dealt out to evenly, any one of which may be gone"
+
 
 def common_assumptions(scenario: Scenario) -> tuple[Assumption, ...]:
     """What every plan assumes, whatever its capacities rest on."""
+    n_zones = scenario.plan.n_zones
+    zones = () if n_zones is None else (_assumption(_ZONES, n_zones, "count", "scenario: plan.zones"),)
     return (
+        *zones,
         _assumption("hours per month", scenario.plan.hours_per_month, "h", "scenario: plan.hours_per_month"),
         _assumption("growth per month", scenario.traffic.growth_per_month_ratio, "ratio", "scenario: traffic"),
         _assumption(

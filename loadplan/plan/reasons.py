@@ -11,7 +11,7 @@ from typing import Literal
 
 from loadplan.fit.records import Binding
 from loadplan.plan.fleets.candidate import Candidate, carried_by
-from loadplan.plan.fleets.sizing import n_replicas_for_peak
+from loadplan.plan.fleets.sizing import n_gone, n_replicas_for_peak
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.loss import LossOutcome
 from loadplan.scenario.spec import PlanRules
@@ -25,12 +25,12 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
     """What fails with one replica fewer: the scenario's minimum, the spares, or the traffic."""
     n_fewer = fleet.items[0].n_replicas - 1
     n_for_peak = n_replicas_for_peak(peak_rps, candidate.sizing_rps, rules=rules, rungs=candidate.capacity.rungs)
+    gone = _gone(n_fewer, rules)
     if candidate.capacity.n_more and n_fewer >= n_for_peak:
-        return f"{n_fewer} would carry the peak{_gone(rules)}, but take too long to recover from that loss"
+        return f"{n_fewer} would carry the peak{gone}, but take too long to recover from that loss"
     if n_fewer >= n_for_peak:
         return f"the scenario asks for at least {rules.n_min_replicas} replicas; {n_for_peak} would carry the peak"
-    gone = _gone(rules)
-    if n_fewer <= rules.n_spare_replicas:
+    if n_fewer <= n_gone(n_fewer, rules):
         if n_fewer == 0:
             return "it takes one replica to serve anything"
         return f"one replica fewer would leave none{gone}"
@@ -138,8 +138,11 @@ def _tie_break(fleet: Fleet, winner: Fleet) -> str:
     return "and is as good; the tie is broken by name"
 
 
-def _gone(rules: PlanRules) -> str:
-    return f" with {rules.n_spare_replicas} gone" if rules.n_spare_replicas else ""
+def _gone(n_replicas: int, rules: PlanRules) -> str:
+    n = n_gone(n_replicas, rules)
+    if n > rules.n_spare_replicas:
+        return f" with a zone of {n} gone"
+    return f" with {n} gone" if n else ""
 
 
 def _rounded_down(rate_rps: float) -> float:

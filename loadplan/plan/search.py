@@ -32,7 +32,7 @@ from loadplan.plan.buying.per_request import single_request
 from loadplan.plan.fleets.candidate import Candidate
 from loadplan.plan.fleets.loss import lose_spares
 from loadplan.plan.fleets.overdispersed import overdispersed_ratio
-from loadplan.plan.fleets.sizing import multiple_of
+from loadplan.plan.fleets.sizing import multiple_of, n_gone
 from loadplan.plan.hardware.core_capacity import CoreCapacity, Elsewhere, capacity_table, n_server_processes
 from loadplan.plan.hardware.doubts import hardware_caveats
 from loadplan.plan.hardware.measured import (
@@ -238,7 +238,8 @@ def _candidate(offer: Offer, core: CoreCapacity, scenario: Scenario) -> Candidat
 def _lose(core: CoreCapacity, scenario: Scenario, n_processes: int, n_replicas: int, used: float) -> LossOutcome | None:
     """What the loss of the spares does on the machine that was measured, of whose capacity the rest uses this share."""
     gain = core.gain_of(n_processes)
-    n_worth = n_processes * gain.low * float(multiple_of(n_replicas - scenario.plan.n_spare_replicas, gain.rungs))
+    n_left = n_replicas - n_gone(n_replicas, scenario.plan)
+    n_worth = n_processes * gain.low * float(multiple_of(n_left, gain.rungs))
     rate_rps = used * n_worth * core.here.usable_capacity_rps
     return lose_spares(core.fit, core.here, scenario, n_replicas=n_replicas, n_processes=n_processes, rate_rps=rate_rps)
 

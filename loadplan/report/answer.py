@@ -16,6 +16,7 @@ from loadplan.report.view import (
     counted,
     fleet_name,
     given_ms,
+    gone_text,
     ms,
     ms_with_interval,
     objectives_text,
@@ -164,8 +165,8 @@ def _asked(known: Findings) -> str:
 
 
 def _reserve(plan: Plan) -> str:
-    gone = f"{counted(plan.n_spare_replicas, 'replica')} gone and " if plan.n_spare_replicas else ""
-    return f", with {gone}{percent(plan.headroom_ratio)} kept free"
+    gone = gone_text(plan)
+    return f", with {f'{gone} gone and ' if gone else ''}{percent(plan.headroom_ratio)} kept free"
 
 
 def _predicted(known: Findings, fleet: Fleet) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from loadplan.catalog.price import Offer
 from loadplan.execution import ExecutionConfig, Setting
-from loadplan.plan.records.fleet import Fleet
+from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.outside import (
     ConstantDelay,
     LognormalDelay,
@@ -17,7 +17,7 @@ from loadplan.scenario.outside import (
     RecordedDelay,
     delay_quantile_s,
 )
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.spec import PlanRules, Scenario
 from loadplan.slo import LatencyLimit
 from loadplan.stats import Interval
 from loadplan.units import SECONDS_PER_MS, usd_text
@@ -156,6 +156,13 @@ def fleet_name(fleet: Fleet) -> str:
         f"({item.offer.instance_type.provider}/{item.offer.region}, {item.offer.purchase.replace('_', ' ')})"
         for item in fleet.items
     )
+
+
+def gone_text(rules: PlanRules | Plan) -> str:
+    """What may be gone at once, such as `1 replica`, or `1 replica or any of 3 zones`; empty: nothing."""
+    spares = [counted(rules.n_spare_replicas, "replica")] if rules.n_spare_replicas else []
+    zones = [] if rules.n_zones is None else [f"any of {rules.n_zones} zones"]
+    return " or ".join([*spares, *zones])
 
 
 def types_text(fleet: Fleet) -> str:

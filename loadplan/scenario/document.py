@@ -161,6 +161,13 @@ class PlanSection(Section):
     spare_replicas: int = Field(
         default=1, ge=0, le=MAX_COUNT, description="N+k: the objectives hold with this many gone"
     )
+    zones: int | None = Field(
+        default=None,
+        ge=2,
+        le=64,
+        description="that the replicas are dealt out to evenly: the objectives hold with any one of them gone; by "
+        "default the loss of a zone is not reckoned with",
+    )
     min_replicas: PositiveInt = Field(default=1, description="replicas at least, spares included")
     headroom_ratio: float = Field(default=0.2, ge=0, lt=1, description="share of usable capacity kept free at the peak")
     hours_per_month: int = Field(default=730, ge=1, le=744, description="that a month is billed for")
@@ -183,6 +190,9 @@ class PlanSection(Section):
     @model_validator(mode="after")
     def _can_be_paid(self) -> Self:
         wrong = ways_to_pay_mistakes(list(self.purchase), self.owned)
+        if self.zones is not None and self.instance_types == "several":
+            text = "the loss of a zone is reckoned with for fleets of one type; ask for one of the two"
+            wrong.append((("zones", "instance_types"), text))
         if wrong:
             raise contradiction(*wrong)
         return self

@@ -272,6 +272,7 @@ def _plan(plan: PlanSection, *, folder: Path, where: str) -> PlanRules:
         regions=tuple(plan.regions),
         purchases=tuple(plan.purchase),
         n_spare_replicas=plan.spare_replicas,
+        n_zones=plan.zones,
         n_min_replicas=plan.min_replicas,
         headroom_ratio=plan.headroom_ratio,
         hours_per_month=plan.hours_per_month,

@@ -176,6 +176,7 @@ class PlanRules:
     scaling: ScalingRules = ScalingRules()
     instance_types: Literal["one", "several"] = "one"  # of which a fleet may be made
     today: tuple[tuple[str, int], ...] = ()  # what runs now: names of offers, and replicas of each
+    n_zones: int | None = None  # that replicas are dealt out to evenly, and any of which may be gone; None: none may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

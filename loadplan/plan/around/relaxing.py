@@ -14,7 +14,7 @@ from loadplan.plan.answer import Considered, Search
 from loadplan.plan.around.sensitivity import choice_of, with_limits
 from loadplan.plan.fleets.candidate import Candidate, least_fleet
 from loadplan.plan.fleets.ranking import best_of_each_type
-from loadplan.plan.fleets.sizing import as_written, multiple_of
+from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import Relaxation
 from loadplan.scenario.spec import PlanRules, Scenario
@@ -40,6 +40,8 @@ def _easier(rules: PlanRules) -> Iterable[tuple[str, list[tuple[str, PlanRules]]
         "plan.spare_replicas",
         [(f"{n} in place of {was}", replace(rules, n_spare_replicas=n)) for n in range(was - 1, -1, -1)],
     )
+    if rules.n_zones is not None:
+        yield "plan.zones", [(f"left out in place of {rules.n_zones}", replace(rules, n_zones=None))]
     yield (
         "plan.headroom_ratio",
         [
@@ -73,8 +75,10 @@ def _peak_within(candidates: Sequence[Candidate], rules: PlanRules, budget: Deci
     best: tuple[Fraction, Candidate] | None = None
     for candidate in candidates:
         each = candidate.offer.usd_per_hour * rules.hours_per_month
-        n_left = (int(budget / each) if each else 0) - rules.n_spare_replicas
-        if n_left < 1 or n_left + rules.n_spare_replicas < rules.n_min_replicas:
+        n_paid, n_available = int(budget / each) if each else 0, candidate.offer.n_available
+        n_paid = n_paid if n_available is None else min(n_paid, n_available)
+        n_left = n_paid - n_gone(n_paid, rules)
+        if n_left < 1 or n_paid < rules.n_min_replicas:
             continue
         left = multiple_of(n_left, candidate.capacity.rungs) * as_written(candidate.sizing_rps)
         carried = left * (1 - as_written(rules.headroom_ratio))

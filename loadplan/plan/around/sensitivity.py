@@ -14,7 +14,7 @@ from loadplan.plan.fleets.candidate import Candidate
 from loadplan.plan.fleets.chance import chance_of_at_least
 from loadplan.plan.fleets.mixed import undominated
 from loadplan.plan.fleets.ranking import Ranked, best_of_each_type
-from loadplan.plan.fleets.sizing import as_written, multiple_of
+from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import Case, CaseKind, Choice, Switch
 from loadplan.scenario.spec import Scenario
@@ -187,7 +187,7 @@ def _capacity_switch(asked: Asked) -> Iterable[Switch]:
     n_most, n_available = int(rival.fleet.usd_per_month / each), chosen.candidate.offer.n_available
     n_most = n_most if n_available is None else min(n_most, n_available)
     needed = as_written(asked.scenario.traffic.peak_rps) / (1 - as_written(rules.headroom_ratio))
-    then = needed / multiple_of(n_most - rules.n_spare_replicas, chosen.candidate.capacity.rungs)
+    then = needed / multiple_of(n_most - n_gone(n_most, rules), chosen.candidate.capacity.rungs)
     now = as_written(chosen.candidate.sizing_rps)
     capacity = chosen.candidate.capacity
     yield Switch(

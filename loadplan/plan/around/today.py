@@ -15,7 +15,7 @@ from loadplan.plan.answer import Search
 from loadplan.plan.buying.owned import owned_offers
 from loadplan.plan.fleets.candidate import Candidate, counted_rps
 from loadplan.plan.fleets.mixed import left_rps
-from loadplan.plan.fleets.sizing import as_written, multiple_of, usd_per_month
+from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone, usd_per_month
 from loadplan.plan.reasons import rate_text
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import Choice, Today
@@ -91,13 +91,14 @@ def _holds(
         return None, f"what {', '.join(unknown)} carries within the objectives isn't known", None
     rules, peak_rps = scenario.plan, scenario.traffic.peak_rps
     capacities = [counted_rps(found[offer.name]) for offer, _ in running]
-    left = left_rps(capacities, [n for _, n in running], n_gone=rules.n_spare_replicas)
+    counts = [n for _, n in running]
+    left = left_rps(capacities, counts, n_gone=n_gone(sum(counts), rules))
     if len(running) == 1:  # of a fleet of one kind more is known
         only = found[running[0][0].name]
-        n_left = max(running[0][1] - rules.n_spare_replicas, 0)
+        n_left = max(counts[0] - n_gone(counts[0], rules), 0)
         left = multiple_of(n_left, only.capacity.rungs) * as_written(only.sizing_rps)
     carried = left * (1 - as_written(rules.headroom_ratio))
-    gone = f" with {rules.n_spare_replicas} gone" if rules.n_spare_replicas else ""
-    kept = f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"
+    n = n_gone(sum(counts), rules)
+    kept = f"{f' with {n} gone' if n else ''} and {100 * rules.headroom_ratio:.0f} % kept free"
     reason = f"it carries {rate_text(float(carried))} requests per second{kept}, the peak is {rate_text(peak_rps)}"
     return carried >= as_written(peak_rps), reason, float(carried)

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from loadplan.catalog.price import Offer
 from loadplan.fit.records import StartTimes
-from loadplan.plan.fleets.sizing import as_written, carried_rps, multiple_of, n_replicas_needed, usd_per_month
+from loadplan.plan.fleets.sizing import as_written, carried_rps, multiple_of, n_gone, n_replicas_needed, usd_per_month
 from loadplan.plan.hardware.transfer import PredictedP99
 from loadplan.plan.records.fleet import Fleet, FleetItem, ReplicaCapacity
 from loadplan.plan.records.loss import LossOutcome
@@ -58,7 +58,7 @@ def fleet_of(candidate: Candidate, n_replicas: int, *, peak_rps: float, rules: P
     """So many replicas of this candidate, more than the spares, at the peak."""
     sizing_rps, rungs = float(candidate.sizing_rps), candidate.capacity.rungs
     used = peak_rps / (sizing_rps * float(multiple_of(n_replicas, rungs)))
-    used_degraded = peak_rps / (sizing_rps * float(multiple_of(n_replicas - rules.n_spare_replicas, rungs)))
+    used_degraded = peak_rps / (sizing_rps * float(multiple_of(n_replicas - n_gone(n_replicas, rules), rungs)))
     # A fleet keeps its callers waiting as one replica does of which as large a share is used.
     p99 = candidate.predict_p99(used_degraded * sizing_rps)
     return Fleet(

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from loadplan.plan.fleets.sizing import multiple_of, n_replicas_needed, usd_per_month
+from loadplan.plan.fleets.sizing import multiple_of, n_gone, n_replicas_needed, usd_per_month
 from loadplan.plan.records.fleet import Fleet, ReplicaCapacity
 from loadplan.plan.records.outlook import Chance, SizeRange
 from loadplan.scenario.spec import PlanRules
@@ -24,7 +24,7 @@ def chance_of(fleet: Fleet, *, peak_rps: float, rules: PlanRules) -> Chance | No
         return None
     n_replicas = fleet.items[0].n_replicas
     rungs = fleet.capacity.rungs
-    needed_rps = peak_rps / float(multiple_of(n_replicas - rules.n_spare_replicas, rungs))
+    needed_rps = peak_rps / float(multiple_of(n_replicas - n_gone(n_replicas, rules), rungs))
     return Chance(
         with_spares_gone_ratio=chance_of_at_least(fleet.capacity, needed_rps),
         with_all_ratio=chance_of_at_least(fleet.capacity, peak_rps / float(multiple_of(n_replicas, rungs))),

@@ -1,9 +1,9 @@
-"""Does a fleet bear the loss of its spares? Simulated for the fleet that is about to be recommended.
+"""Does a fleet bear the loss of its spares, or of a zone? Simulated for the fleet that is about to be recommended.
 
 It is simulated on the machine that was measured, at the share of its capacity that the plan uses with the spares gone:
-as `verify` drives it. All spares are lost at once and nothing replaces them. The decision a reader would question: a
-fleet that takes too long to recover gets one replica more, up to three; where that doesn't help either, the plan stays
-as it was and a caveat says so. Seconds; requests per second.
+as `verify` drives it. All spares, or all of a zone where that is asked for, are lost at once and nothing replaces them.
+The decision a reader would question: a fleet that takes too long to recover gets one replica more, up to three; where
+that doesn't help either, the plan stays as it was and a caveat says so. Seconds; requests per second.
 """
 
 import math
@@ -17,6 +17,7 @@ from loadplan.fit.fleet_records import Loss, Retries
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.plan.fleets.candidate import Candidate, fleet_of
 from loadplan.plan.fleets.ranking import Ranked, best_of_each_type
+from loadplan.plan.fleets.sizing import n_gone
 from loadplan.plan.records.loss import LossOutcome
 from loadplan.scenario.spec import PlanRules, Scenario
 
@@ -43,7 +44,7 @@ def settle_losses(candidates: Sequence[Candidate], *, peak_rps: float, rules: Pl
     every = list(candidates)
     while True:
         ranked = best_of_each_type(every, peak_rps=peak_rps, rules=rules)
-        if not ranked or rules.n_spare_replicas == 0:
+        if not ranked or n_gone(1, rules) == 0:
             return Settled(candidates=tuple(every), ranked=ranked, loss=None)
         best, n_replicas = ranked[0].candidate, ranked[0].fleet.items[0].n_replicas
         name = (best.offer.name, best.capacity.burst)
@@ -87,7 +88,7 @@ def lose_spares(
         n_processes: of each replica.
         rate_rps: of all requests together.
     """
-    rules, n_lost = scenario.fleet.loss, scenario.plan.n_spare_replicas
+    rules, n_lost = scenario.fleet.loss, n_gone(n_replicas, scenario.plan)
     if fit.balancer is None or n_lost == 0 or rate_rps <= 0.0:
         return None
     until_recovered_s = rules.recovers_within_s - rules.detected_after_s
@@ -138,7 +139,7 @@ def loss_caveats(loss: LossOutcome | None, *, is_simulated: bool, rules: PlanRul
             fix="detect losses sooner, let clients try again later, or allow fleet.loss.recovers_within_s more",
             number=loss.allowed_s,
         )
-    if loss is None and is_simulated and rules.n_spare_replicas:
+    if loss is None and is_simulated and n_gone(1, rules):
         yield Caveat(
             code="plan.loss_not_simulated",
             what="the fleet is too large for the loss of its spares to be simulated; that the rest carries the peak is "

@@ -49,8 +49,11 @@ _WEAKEST_FIRST: tuple[Basis, ...] = ("assumed", "extrapolated", "given", "simula
 def cheapest_mixed(candidates: Sequence[Candidate], *, peak_rps: float, rules: PlanRules) -> Fleet | None:
     """The cheapest fleet of at least two types; None where none is cheaper than the best of one type.
 
-    The reason is left empty. Among fleets that cost the same the one with fewer replicas is taken.
+    None as well where the loss of a zone is asked for: how many of each type a zone holds isn't decided here. The
+    reason is left empty. Among fleets that cost the same the one with fewer replicas is taken.
     """
+    if rules.n_zones is not None:
+        return None
     fleets = []
     for _, members in groupby(sorted(candidates, key=_place), key=_place):
         useful = undominated(list(members), rules=rules)

@@ -75,7 +75,7 @@ def fluctuation(candidate: Candidate, demand: Demand, *, rules: PlanRules, n_mon
     rates_rps[0] = demand.hourly_rps  # as written, not through a quotient
     target_ratio = rules.scaling.target_ratio
     aiming = rules if target_ratio is None else replace(rules, headroom_ratio=1.0 - target_ratio)
-    bare = replace(rules, n_spare_replicas=0, headroom_ratio=0.0)
+    bare = replace(rules, n_spare_replicas=0, n_zones=None, headroom_ratio=0.0)
     needed = _counts(rates_rps, candidate, rules)
     most = needed.max(axis=1, keepdims=True)
     return Fluctuation(

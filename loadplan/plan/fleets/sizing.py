@@ -1,5 +1,8 @@
 """How many replicas carry the peak, and what so many cost.
 
+With k spares, k of n replicas may be gone at once. Where z zones are asked for, the replicas are dealt out to them
+evenly and all of any one zone may be gone instead: max(k, ceil(n / z)).
+
 Rates are requests per second, money is `Decimal` in USD. The decision a reader would question: replicas are counted
 in exact fractions of the figures as written, because binary floats make ceil(2.1 / (3 x 0.7)) two instead of one.
 """
@@ -12,16 +15,30 @@ from fractions import Fraction
 from functools import lru_cache
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.records.fleet import Rung
+from loadplan.plan.records.fleet import Plan, Rung
 from loadplan.scenario.spec import PlanRules
+
+
+def n_gone(n_replicas: int, rules: PlanRules | Plan) -> int:
+    """Of so many replicas, those that may be gone at once: the spares, or all of the zone with most of them."""
+    if rules.n_zones is None:
+        return rules.n_spare_replicas
+    return max(rules.n_spare_replicas, -(-n_replicas // rules.n_zones))
+
+
+def n_with_gone(n_left: int, rules: PlanRules) -> int:
+    """Least n of which so many are left: n - ceil(n / z) is at least m from n = m + ceil(m / (z - 1)) on."""
+    if rules.n_zones is None:
+        return n_left + rules.n_spare_replicas
+    return n_left + max(rules.n_spare_replicas, -(-n_left // (rules.n_zones - 1)))
 
 
 def n_replicas_for_peak(
     peak_rps: float, capacity_rps: float | Decimal, *, rules: PlanRules, rungs: Sequence[Rung] = ()
 ) -> int:
-    """Least n whose n - k replicas carry the peak with the headroom free: together at least peak / (1 - headroom).
+    """Least n of which those that are left carry the peak with the headroom free: at least peak / (1 - headroom).
 
-    The capacity is that of one replica and above zero. Without rungs n replicas carry n times as much, so
+    The capacity is that of one replica and above zero. Without rungs n replicas carry n times as much, so with k spares
     n = ceil(peak / (capacity (1 - headroom))) + k.
     """
     peak, capacity, headroom = map(as_written, (peak_rps, capacity_rps, rules.headroom_ratio))
@@ -29,8 +46,8 @@ def n_replicas_for_peak(
     numerator = peak.numerator * capacity.denominator * headroom.denominator
     denominator = peak.denominator * capacity.numerator * (headroom.denominator - headroom.numerator)
     if not rungs:
-        return -(-numerator // denominator) + rules.n_spare_replicas
-    return _n_replicas_worth(Fraction(numerator, denominator), rungs) + rules.n_spare_replicas
+        return n_with_gone(-(-numerator // denominator), rules)
+    return n_with_gone(_n_replicas_worth(Fraction(numerator, denominator), rungs), rules)
 
 
 def n_replicas_needed(
@@ -44,7 +61,7 @@ def carried_rps(
     n_replicas: int, capacity_rps: float | Decimal, *, rules: PlanRules, rungs: Sequence[Rung] = ()
 ) -> float:
     """What n replicas carry with the spares gone and the headroom free; 0 where none would be left."""
-    n_left = max(n_replicas - rules.n_spare_replicas, 0)
+    n_left = max(n_replicas - n_gone(n_replicas, rules), 0)
     return float(multiple_of(n_left, rungs) * as_written(capacity_rps) * (1 - as_written(rules.headroom_ratio)))
 
 

@@ -143,3 +143,4 @@ class Plan:
     loss: LossOutcome | None = None  # of the recommended fleet; None: nothing is spare, or it was not simulated
     worth_measuring: tuple[WorthMeasuring, ...] = ()  # by what it is expected to save, best first
     purchase_mix: PurchaseMix | None = None  # of the recommended fleet; None: the scenario allows only one way to pay
+    n_zones: int | None = None  # any of which may be gone with its share of the replicas; None: not asked for

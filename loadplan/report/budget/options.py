@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadplan.plan.fleets.sizing import as_written, multiple_of
+from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone, n_with_gone
 from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.spec import PlanRules
 
@@ -27,6 +27,7 @@ class Options:
     # are only so many machines, further ones carry nothing more.
     carried_rps: tuple[tuple[float, ...], ...]
     n_more: tuple[int, ...]  # by fleet, replicas that the plan buys beyond those of the table, such as to bear a loss
+    has_zones: bool  # whether all of a zone may be gone
 
     @property
     def n_rows(self) -> int:
@@ -45,7 +46,7 @@ def read_options(plan: Plan, rules: PlanRules) -> Options:
     uniform = tuple(fleet for fleet in fleets if len(fleet.items) == 1 and fleet.capacity.usable_capacity_rps_low > 0.0)
     peaks = [plan.peak_rps, *(month.peak_rps for month in plan.months)]
     n_rows = _n_rows(uniform, max(peaks) / (1.0 - plan.headroom_ratio))
-    table = tuple(_carried(fleet, n_rows, n_kept=plan.n_spare_replicas) for fleet in uniform)
+    table = tuple(_carried(fleet, n_rows, rules) for fleet in uniform)
     n_more = tuple(
         fleet.items[0].n_replicas - (_looked_up(carried, plan.peak_rps, rules=rules) or fleet.items[0].n_replicas)
         for fleet, carried in zip(uniform, table, strict=True)
@@ -53,18 +54,18 @@ def read_options(plan: Plan, rules: PlanRules) -> Options:
     return Options(
         fleets=uniform,
         carried_rps=tuple(
-            _carried(fleet, n_rows, n_kept=plan.n_spare_replicas + more)
-            for fleet, more in zip(uniform, n_more, strict=True)
+            _carried(fleet, n_rows, rules, n_more=more) for fleet, more in zip(uniform, n_more, strict=True)
         ),
         n_more=n_more,
+        has_zones=rules.n_zones is not None,
     )
 
 
 def _looked_up(carried_rps: Sequence[float], peak_rps: float, *, rules: PlanRules) -> int | None:
-    """The least count that carries a peak, and the spares; None beyond the table's end."""
+    """The least count that carries a peak, and those that may be gone; None beyond the table's end."""
     kept = 1.0 - rules.headroom_ratio
     n_left = next((i + 1 for i, rps in enumerate(carried_rps) if rps * kept >= peak_rps * SAME), None)
-    return None if n_left is None else max(rules.n_min_replicas, n_left + rules.n_spare_replicas)
+    return None if n_left is None else max(rules.n_min_replicas, n_with_gone(n_left, rules))
 
 
 def carried_by(fleet: Fleet, n_left: int) -> float:
@@ -78,10 +79,11 @@ def sizing_rps(fleet: Fleet) -> float:
     return low_rps if fleet.capacity.basis == "given" else float(f"{low_rps:.9g}")
 
 
-def _carried(fleet: Fleet, n_rows: int, *, n_kept: int) -> tuple[float, ...]:
-    """By replicas left; of an offer of which there are only so many, `n_kept` are never among them."""
-    n_available = fleet.items[0].offer.n_available
-    n_most = n_rows if n_available is None else max(n_available - n_kept, 1)
+def _carried(fleet: Fleet, n_rows: int, rules: PlanRules, *, n_more: int = 0) -> tuple[float, ...]:
+    """By replicas left; of an offer of which there are only so many, those that may be gone are never among them."""
+    n_available, n_most = fleet.items[0].offer.n_available, n_rows
+    if n_available is not None:
+        n_most = max(n_available - n_more - n_gone(n_available - n_more, rules), 1)
     return tuple(carried_by(fleet, min(n_left, n_most)) for n_left in range(1, n_rows + 1))
 
 

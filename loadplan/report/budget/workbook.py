@@ -75,6 +75,10 @@ def _inputs(plan: Plan, scenario: Scenario, lines: Sequence[BudgetLine]) -> list
         )
         for line in lines
     ]
+    zones = [
+        _Input(name="Zones", label="zones, of which any one may be gone", value=rules.n_zones, unit="zones",
+               style="input_count", source="scenario: plan.zones")
+    ] if rules.n_zones is not None else []  # fmt: skip
     return [
         _Input(name="Peak_rps", label="peak", value=plan.peak_rps, unit="requests/s", style="input_rate",
                source=given[0]),
@@ -89,6 +93,7 @@ def _inputs(plan: Plan, scenario: Scenario, lines: Sequence[BudgetLine]) -> list
         _Input(name="Hours_per_month", label="hours in a month", value=plan.hours_per_month, unit="h",
                style="input_count", source="scenario: plan.hours_per_month"),
         *money,
+        *zones,
     ]  # fmt: skip
 
 
@@ -182,16 +187,22 @@ def _replicas_of(options: Options, i_option: int) -> str:
     column, last = i_option + 1, FIRST_ROW + options.n_rows - 1
     table = f"Capacities!{span((FIRST_ROW, column), (last, column))}"
     end = f"Capacities!{ref(last, column, fixed=True)}"
-    return _replicas(table, end, "Peak_rps", is_of_option="1", more=ref(FIRST_ROW + i_option, _MORE))
+    more = ref(FIRST_ROW + i_option, _MORE)
+    return _replicas(table, end, "Peak_rps", is_of_option="1", more=more, gone=_gone(options))
 
 
-def _replicas(table: str, end: str, peak: str, *, is_of_option: str, more: str) -> str:
-    """The least count that carries a peak: one more than there are counts that don't, and the spares.
+def _gone(options: Options) -> str:
+    """How many may be gone beside the {left} that carry a peak, as `n_with_gone` counts them."""
+    return "MAX(Spare_replicas,ROUNDUP(({left})/(Zones-1),0))" if options.has_zones else "Spare_replicas"
 
-    max(minimum, |{m : carried(m) (1 - headroom) < peak}| + 1 + spares) + more, with `table` ascending.
+
+def _replicas(table: str, end: str, peak: str, *, is_of_option: str, more: str, gone: str) -> str:
+    """The least count that carries a peak: one more than there are counts that don't, and those that may be gone.
+
+    m = |{m : carried(m) (1 - headroom) < peak}| + 1, with `table` ascending; max(minimum, m + gone(m)) + more.
     """
-    too_few = f"SUMPRODUCT(({table}*(1-Headroom)<{peak}*{_NOISE})*{is_of_option})"
-    count = f"MAX(Minimum_replicas,{too_few}+1+Spare_replicas)+{more}"
+    left = f"SUMPRODUCT(({table}*(1-Headroom)<{peak}*{_NOISE})*{is_of_option})+1"
+    count = f"MAX(Minimum_replicas,{left}+{gone.format(left=left)})+{more}"
     return f'=IF({end}*(1-Headroom)<{peak}*{_NOISE},"{BEYOND}",{count})'
 
 
@@ -213,7 +224,7 @@ def _write_months(sheet: Sheet, plan: Plan, scenario: Scenario, options: Options
         peak, count, machines = (ref(row, column) for column in (1, 2, 3))
         sheet.number(row, 0, row - FIRST_ROW + 1, "count")
         sheet.formula(row, 1, f"=Peak_rps*(1+Growth_per_month)^({ref(row, 0)}-1)", now=now.peak_rps, style="rate")
-        lookup = _replicas(table, end, peak, is_of_option=is_chosen, more=more)
+        lookup = _replicas(table, end, peak, is_of_option=is_chosen, more=more, gone=_gone(options))
         sheet.formula(row, 2, lookup, now=_or_beyond(now.n_replicas), style="count")
         money = f'=IF(ISNUMBER({count}),ROUND({count}*{price}*{_times(paid_by)},5),"{BEYOND}")'
         sheet.formula(row, 3, money, now=_or_beyond(now.machines_usd), style="usd")

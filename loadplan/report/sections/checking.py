@@ -5,7 +5,7 @@ from loadplan.report.findings import Findings, Provenance
 from loadplan.report.glossary import GLOSSARY
 from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, text
 from loadplan.report.sections.measured import machine_text
-from loadplan.report.view import counted, given_ms, objectives_text, percent, rate, usd
+from loadplan.report.view import counted, given_ms, gone_text, objectives_text, percent, rate, usd
 from loadplan.scenario.arrivals import described
 from loadplan.scenario.spec import RowsPerRequest, Traffic
 
@@ -27,7 +27,8 @@ def question_section(known: Findings) -> Section:
         ("objectives", objectives_text(known.scenario)),
         ("providers and regions", f"{', '.join(rules.providers)}; {', '.join(rules.regions)}"),
         ("purchase", ", ".join(kind.replace("_", " ") for kind in rules.purchases)),
-        ("reserve", f"{counted(rules.n_spare_replicas, 'spare replica')}, {percent(rules.headroom_ratio)} kept free"),
+        ("may be gone at once", gone_text(rules) or "nothing"),
+        ("reserve", f"{percent(rules.headroom_ratio)} kept free"),
         ("budget", budget),
         (
             "may be chosen",

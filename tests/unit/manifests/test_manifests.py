@@ -95,6 +95,22 @@ def test_a_pod_lands_on_the_chosen_machines_alone_on_each(documents: Documents) 
     ].items()  # fmt: skip
 
 
+def test_pods_are_spread_over_the_zones_that_the_plan_reckons_with(
+    plan: Plan, deploy: Callable[..., tuple[Deployed, ...]], documents: Documents
+) -> None:
+    assert "topologySpreadConstraints" not in pod_of(documents)
+    spread = replace(plan, n_zones=2)  # two of the four may be gone
+    zoned = parsed(kubernetes_yaml(spread, deploy(spread)))
+    (constraint,) = pod_of(zoned)["topologySpreadConstraints"]
+    assert (constraint["topologyKey"], constraint["minDomains"], constraint["maxSkew"]) == (
+        "topology.kubernetes.io/zone",
+        2,
+        1,
+    )
+    target = zoned["HorizontalPodAutoscaler"]["spec"]["metrics"][0]["pods"]["target"]["averageValue"]
+    assert target == "576000m"  # 1,440 x 0.8 x 2 / 4
+
+
 def test_every_selector_finds_the_pods(documents: Documents) -> None:
     labels = documents["Deployment"]["spec"]["template"]["metadata"]["labels"]
     selectors = [

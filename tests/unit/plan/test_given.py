@@ -208,6 +208,35 @@ def test_a_budget_of_exactly_the_cost_is_enough(scenario: Scenario, offer: Offer
     assert plan(question, [priced(offer, "a", "0.1")], [given("a", "1000")]).feasible
 
 
+@pytest.mark.parametrize(
+    ("n_zones", "n_spare", "expected"),
+    [
+        # Three carry the peak: 2,400 over 1,000 with a fifth kept free.
+        pytest.param(2, 1, 6, id="half of six may be gone"),
+        pytest.param(3, 1, 5, id="two of five may be gone"),
+        pytest.param(4, 1, 4, id="of four zones with one each no more than the spare is gone"),
+        pytest.param(3, 0, 5, id="zones without spares"),
+        pytest.param(3, 3, 6, id="three spares are more than a zone"),
+    ],
+)
+def test_the_loss_of_a_zone_is_borne_where_it_is_asked_for(
+    scenario: Scenario, offer: Offer, n_zones: int, n_spare: int, expected: int
+) -> None:
+    question = asked(scenario, 2400.0, n_zones=n_zones, n_spare_replicas=n_spare)
+    result = plan(question, [priced(offer, "a", "0.1")], [given("a", "1000")])
+    assert bought(result.recommended) == ("a", expected, expected * Decimal(73))
+    assert result.recommended is not None
+    assert result.recommended.utilisation_ratio_degraded == 0.8
+
+
+def test_the_reason_names_the_zone_that_is_gone(scenario: Scenario, offer: Offer) -> None:
+    # Of four in three zones two are gone, and two carry 1,600.
+    result = plan(asked(scenario, 2400.0, n_zones=3), [priced(offer, "a", "0.1")], [given("a", "1000")])
+    assert result.binding_constraint == (
+        "5 replicas: 4 would carry only 1,600 of 2,400 requests per second with a zone of 2 gone and 20 % kept free"
+    )
+
+
 def test_a_budget_that_growth_breaks_names_the_month(scenario: Scenario, offer: Offer) -> None:
     # 292, 365 and 438 $ a month: see test_months_buy_replicas_as_the_peak_grows.
     question = asked(scenario, 2400.0, budget_usd_per_month=Decimal(365))

@@ -173,6 +173,15 @@ def test_a_rule_is_relaxed_as_far_as_the_budget_needs(scenario: Scenario, offer:
     assert found == {"plan.spare_replicas": ("0 in place of 2", ("big", 1, "292.00"))}
 
 
+def test_the_loss_of_a_zone_is_a_rule_that_can_be_relaxed(scenario: Scenario, offer: Offer) -> None:
+    # Two carry 300, so in two zones four small ones are needed, 642.40, or two big ones, 584.00; without, 481.80.
+    outlook = around(scenario, offer, n_zones=2, budget_usd_per_month=Decimal(500))
+    found = {one.rule: (one.change, said(one.choice)) for one in outlook.relaxations}
+    assert found["plan.zones"] == ("left out in place of 2", ("small", 3, "481.80"))
+    # Of three small ones, which are paid for, two are in one zone; so two do for what the third carries.
+    assert found["traffic.peak_rps"] == ("150 at most", ("small", 2, "321.20"))
+
+
 def test_where_nothing_meets_the_limit_the_least_looser_one_is_named(scenario: Scenario, offer: Offer) -> None:
     # 8 ms: small has 10, which 1.25 times the limit allows.
     tight = replace(question(scenario), objectives=(Slo(limits=(LatencyLimit(quantile=0.99, limit_s=0.008),)),))

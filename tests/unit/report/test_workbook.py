@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.plan.test_fleet_tables import with_ladder
 
 from loadplan.catalog.price import Catalog
 from loadplan.fit.records import CapacityFit
@@ -24,7 +25,6 @@ from loadplan.report.budget.rows import budget_csv
 from loadplan.report.budget.text_sheets import Origin
 from loadplan.report.budget.workbook import budget_workbook
 from loadplan.scenario.spec import Scenario
-from tests.unit.plan.fleets.test_fleet_tables import with_ladder
 from tests.unit.report.spreadsheet import Computed, Values, computed_by_office, office, read_formulas, read_values
 
 PEAK, GROWTH, HEADROOM, SPARES, MINIMUM, HOURS = (f"Assumptions!B{row}" for row in range(4, 10))
@@ -136,6 +136,23 @@ def test_the_months_of_another_option_can_be_looked_at(computed: Computed, plan:
     assert values["Summary!B5"] == other.items[0].offer.name
     assert values["Months!C4"] == other.items[0].n_replicas
     assert float(values["Months!D4"]) == pytest.approx(float(other.usd_per_month))
+
+
+@pytest.mark.nightly
+def test_the_sheet_reckons_with_the_loss_of_a_zone(
+    fit: CapacityFit, scenario: Scenario, catalog: Catalog, tmp_path: Path
+) -> None:
+    zoned = replace(scenario, plan=replace(scenario.plan, n_zones=3))
+    at = partial(plan_fleet, fit=fit, catalog=catalog, as_of=date(2026, 11, 20))
+    plan = at(scenario=zoned)
+    (tmp_path / "z.xlsx").write_bytes(budget_workbook(plan, zoned, origin=ORIGIN, lines=budget_lines(NO_LINES)))
+    computed = Computed(tmp_path / "z.xlsx")
+    # 2,400 over 1,440 with a fifth kept free are three, and of five in three zones two may be gone.
+    assert read_values(tmp_path / "z.xlsx")["Options!I4"] == 5
+    for peak_rps in (1152.0, 6000.0):
+        other = at(scenario=replace(zoned, traffic=replace(zoned.traffic, peak_rps=peak_rps)))
+        assert_same_as_planned(computed.values({PEAK: peak_rps}), other)
+    assert computed.values({"Assumptions!B14": 2})["Options!I4"] == 6
 
 
 def test_a_peak_beyond_the_table_is_told_and_not_guessed(computed: Computed) -> None:

@@ -93,3 +93,10 @@ def test_what_is_not_said_is_assumed(tmp_path: Path) -> None:
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, keys: str, expected: str) -> None:
     said = mistakes(tmp_path, with_plan(keys))
     assert any(expected in line for line in said), said
+
+
+def test_zones_are_read_and_contradict_fleets_of_several_types(tmp_path: Path) -> None:
+    assert read_scenario(write(tmp_path, with_plan("zones: 3"))).plan.n_zones == 3
+    assert read_scenario(write(tmp_path, MINIMAL)).plan.n_zones is None
+    (mistake,) = mistakes(tmp_path, with_plan("zones: 3, instance_types: several"))
+    assert "the loss of a zone is reckoned with for fleets of one type" in mistake

@@ -191,3 +191,13 @@ def test_the_settled_candidates_are_ranked_as_any(fit: CapacityFit, scenario: Sc
     settled = settle_losses(candidates, peak_rps=2400.0, rules=scenario.plan)
     assert settled.ranked == best_of_each_type(candidates, peak_rps=2400.0, rules=scenario.plan)
     assert settled.loss is None
+
+
+def test_a_zone_is_lost_where_that_is_asked_for(fit: CapacityFit, scenario: Scenario, catalog: Catalog) -> None:
+    # Five of 622 requests per second each carry 2,400 with a fifth kept free, so in two zones ten are needed.
+    asked = replace(scenario, plan=replace(scenario.plan, n_zones=2, n_spare_replicas=0))
+    candidates = searching(fit=fit, catalog=catalog, as_of=TODAY)(asked).candidates
+    losing = [replace(one, lose=lambda n, _used: outcome(n, 12.0)) for one in candidates]
+    settled = settle_losses(losing, peak_rps=2400.0, rules=asked.plan)
+    assert settled.loss is not None
+    assert settled.loss.n_replicas == settled.ranked[0].fleet.items[0].n_replicas == 10

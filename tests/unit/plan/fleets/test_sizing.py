@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from loadplan.catalog.price import Offer
-from loadplan.plan.fleets.sizing import carried_rps, n_replicas_needed, usd_per_month
+from loadplan.plan.fleets.sizing import carried_rps, n_gone, n_replicas_needed, n_with_gone, usd_per_month
 from loadplan.scenario.spec import Scenario
 
 
@@ -46,3 +46,16 @@ def test_spares_alone_carry_nothing(scenario: Scenario) -> None:
 def test_a_month_costs_price_times_replicas_times_hours_to_the_cent(scenario: Scenario, offer: Offer) -> None:
     priced = replace(offer, usd_per_hour=Decimal("0.08925"))
     assert usd_per_month(priced, 3, rules=scenario.plan) == Decimal("195.4575")
+
+
+@pytest.mark.parametrize("n_zones", [2, 3, 5])
+@pytest.mark.parametrize("n_spare", [0, 1, 4])
+def test_with_any_zone_gone_enough_are_left_and_not_with_one_fewer(
+    scenario: Scenario, n_zones: int, n_spare: int
+) -> None:
+    """Dealt out one by one, the first zone has most of them."""
+    rules = replace(scenario.plan, n_zones=n_zones, n_spare_replicas=n_spare)
+    left = {n: min(n - len(range(0, n, n_zones)), n - n_spare) for n in range(200)}
+    assert left == {n: n - n_gone(n, rules) for n in range(200)}
+    for n_left in range(1, 60):
+        assert n_with_gone(n_left, rules) == min(n for n in range(200) if left[n] >= n_left)
