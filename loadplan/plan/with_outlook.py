@@ -9,7 +9,7 @@ from loadplan.catalog.price import Catalog
 from loadplan.plan.answer import Considered, Search, answer
 from loadplan.plan.around.footprint import footprint_of
 from loadplan.plan.around.pareto import cost_latency_front
-from loadplan.plan.around.relaxing import looser_limits, within_budget
+from loadplan.plan.around.relaxing import easier_rules, looser_limits
 from loadplan.plan.around.sensitivity import Asked, cases, choice_of, switches
 from loadplan.plan.around.today import check_today, today_beside
 from loadplan.plan.around.unit_costs import unit_costs
@@ -111,7 +111,7 @@ def _mixed(planned: Fleet, considered: Considered, scenario: Scenario) -> Choice
 
 
 def _relaxations(considered: Considered, scenario: Scenario, search: Search) -> tuple[Relaxation, ...]:
-    budget = scenario.plan.budget_usd_per_month
-    if considered.candidates and budget is not None:
-        return within_budget(considered, scenario=scenario, budget=budget)
+    """What lacks is money or machines where something meets the objectives, else nothing is fast enough."""
+    if considered.candidates:
+        return easier_rules(considered, scenario=scenario)
     return looser_limits(search, scenario)

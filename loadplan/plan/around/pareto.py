@@ -1,8 +1,8 @@
 """The front of cost against p99: the fleets than which none is both cheaper and faster.
 
 More replicas than are needed make each less busy and so faster, so each type enters with a few more as well. The
-decision a reader would question: the front ends at twice the chosen cost, and each offer enters with its best setting
-alone, which is the one that carries most.
+decision a reader would question: the front ends at twice the chosen cost or eight replicas more, and each offer enters
+with its best setting alone, which is the one that carries most.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import FrontPoint
 from loadplan.scenario.spec import PlanRules
 
-_N_MORE = 8  # replicas beyond those needed, at most
+N_MORE = 8  # replicas beyond those needed, at most
 _DEAREST = 2  # times the cheapest
 
 
@@ -46,7 +46,7 @@ def _fleets(ranked: Sequence[Ranked], peak_rps: float, rules: PlanRules) -> Iter
             continue
         yield one.fleet
         n_replicas, n_available = one.fleet.items[0].n_replicas, one.candidate.offer.n_available
-        n_most = n_replicas + _N_MORE if n_available is None else min(n_replicas + _N_MORE, n_available)
+        n_most = n_replicas + N_MORE if n_available is None else min(n_replicas + N_MORE, n_available)
         for n_more in range(1, n_most - n_replicas + 1):
             fleet = fleet_of(one.candidate, n_replicas + n_more, peak_rps=peak_rps, rules=rules)
             if fleet.usd_per_month > dearest:

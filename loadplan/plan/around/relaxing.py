@@ -13,8 +13,9 @@ from fractions import Fraction
 from loadplan.plan.answer import Considered, Search
 from loadplan.plan.around.sensitivity import choice_of, with_limits
 from loadplan.plan.fleets.candidate import Candidate, least_fleet
+from loadplan.plan.fleets.mixed import cheapest_mixed
 from loadplan.plan.fleets.ranking import best_of_each_type
-from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone
+from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone, usd_per_month
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import Relaxation
 from loadplan.scenario.spec import PlanRules, Scenario
@@ -23,14 +24,16 @@ _LIMIT_FACTORS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _HEADROOMS = tuple(i / 20 for i in range(19, -1, -1))  # largest first
 
 
-def within_budget(considered: Considered, *, scenario: Scenario, budget: Decimal) -> tuple[Relaxation, ...]:
-    """The spares, the headroom, the minimum or the peak that the budget pays for; those that can't be are left out."""
+def easier_rules(considered: Considered, *, scenario: Scenario) -> tuple[Relaxation, ...]:
+    """The spares, headroom, minimum, types or peak for which money and machines are enough, where they aren't now.
+
+    Those for which they never are, are left out.
+    """
     rules, peak_rps = scenario.plan, scenario.traffic.peak_rps
     candidates = considered.candidates
-    found = (_first(candidates, peak_rps, *tried, budget=budget) for tried in _easier(rules))
-    relaxed = [one for one in found if one is not None]
-    peak = _peak_within(candidates, rules, budget)
-    return (*relaxed, *([] if peak is None else [peak]))
+    found = [_first(candidates, peak_rps, *tried, budget=rules.budget_usd_per_month) for tried in _easier(rules)]
+    found += [_several_types(candidates, peak_rps, rules), _peak_within(candidates, rules)]
+    return tuple(one for one in found if one is not None)
 
 
 def _easier(rules: PlanRules) -> Iterable[tuple[str, list[tuple[str, PlanRules]]]]:
@@ -58,27 +61,54 @@ def _easier(rules: PlanRules) -> Iterable[tuple[str, list[tuple[str, PlanRules]]
 
 
 def _first(
-    candidates: Sequence[Candidate], peak_rps: float, rule: str, tried: list[tuple[str, PlanRules]], *, budget: Decimal
+    candidates: Sequence[Candidate],
+    peak_rps: float,
+    rule: str,
+    tried: list[tuple[str, PlanRules]],
+    *,
+    budget: Decimal | None,
 ) -> Relaxation | None:
     for change, rules in tried:
         best = _cheapest(candidates, peak_rps, rules)
-        if best is not None and best.usd_per_month <= budget:
+        if best is not None and _is_paid(best, budget):
             return Relaxation(rule=rule, change=change, choice=choice_of(best))
     return None
 
 
-def _peak_within(candidates: Sequence[Candidate], rules: PlanRules, budget: Decimal) -> Relaxation | None:
-    """The highest peak that the budget pays for, in whole requests per second.
+def _several_types(candidates: Sequence[Candidate], peak_rps: float, rules: PlanRules) -> Relaxation | None:
+    """A fleet of several types, where that alone is cheap enough; it is only planned beside one of one type."""
+    if rules.instance_types == "several" or _cheapest(candidates, peak_rps, rules) is None:
+        return None
+    mix = cheapest_mixed(candidates, peak_rps=peak_rps, rules=rules)
+    if mix is None or not _is_paid(mix, rules.budget_usd_per_month):
+        return None
+    return Relaxation(rule="plan.instance_types", change="several in place of one", choice=choice_of(mix))
 
-    So many replicas of one offer as the budget pays for, n, carry (1 - headroom) times what n - k carry together.
+
+def _is_paid(fleet: Fleet, budget: Decimal | None) -> bool:
+    return budget is None or fleet.usd_per_month <= budget
+
+
+def _n_most(candidate: Candidate, rules: PlanRules) -> int:
+    """Replicas that the budget pays for and that there are; 0 where nothing limits either."""
+    offer, budget = candidate.offer, rules.budget_usd_per_month
+    each = usd_per_month(offer, 1, rules=rules)
+    limits = [] if budget is None or not each else [int(budget / each)]
+    limits += [] if offer.n_available is None else [offer.n_available]
+    return min(limits, default=0)
+
+
+def _peak_within(candidates: Sequence[Candidate], rules: PlanRules) -> Relaxation | None:
+    """The highest peak for which money and machines are enough, in whole requests per second.
+
+    Of n replicas of one offer at most, those that are left when as many as may be are gone carry (1 - headroom) times
+    what they carry together.
     """
     best: tuple[Fraction, Candidate] | None = None
     for candidate in candidates:
-        each = candidate.offer.usd_per_hour * rules.hours_per_month
-        n_paid, n_available = int(budget / each) if each else 0, candidate.offer.n_available
-        n_paid = n_paid if n_available is None else min(n_paid, n_available)
-        n_left = n_paid - n_gone(n_paid, rules)
-        if n_left < 1 or n_paid < rules.n_min_replicas:
+        n_most = _n_most(candidate, rules)
+        n_left = n_most - n_gone(n_most, rules)
+        if n_left < 1 or n_most < rules.n_min_replicas:
             continue
         left = multiple_of(n_left, candidate.capacity.rungs) * as_written(candidate.sizing_rps)
         carried = left * (1 - as_written(rules.headroom_ratio))

@@ -1,5 +1,6 @@
 """What would change the answer? The cases around it, what runs today, and which rule to relax where nothing will do."""
 
+from loadplan.plan.around.pareto import N_MORE
 from loadplan.plan.buying.per_request import KEEP_ALIVE_S
 from loadplan.plan.records.outlook import Case, Outlook
 from loadplan.report.chart import Axis, Chart, Mark, Series
@@ -120,8 +121,9 @@ def _front(known: Findings, outlook: Outlook) -> Figure | None:
         title="What does a faster answer cost?",
         sentence=(
             f"From {usd(first.choice.usd_per_month)} a month with a p99 of {ms(first_s)} to "
-            f"{usd(last.choice.usd_per_month)} with {ms(last_s)} ({choice_text(last.choice)}): no fleet up to twice "
-            f"the cost is both cheaper and faster than one of these {len(shown)} ({first.basis})."
+            f"{usd(last.choice.usd_per_month)} with {ms(last_s)} ({choice_text(last.choice)}): of the fleets "
+            f"tried, up to twice the cost and with up to {N_MORE} replicas more of each type, none is both cheaper and "
+            f"faster than one of these {len(shown)} ({first.basis})."
         ),
         chart=Chart(
             x=Axis(title="USD a month"),

@@ -173,6 +173,17 @@ def test_a_rule_is_relaxed_as_far_as_the_budget_needs(scenario: Scenario, offer:
     assert found == {"plan.spare_replicas": ("0 in place of 2", ("big", 1, "292.00"))}
 
 
+def test_several_types_are_a_rule_to_relax_where_they_alone_keep_to_the_budget(
+    scenario: Scenario, offer: Offer
+) -> None:
+    # One of each is 452.60 where two big ones are 584.00: see the mix below.
+    asked = question(scenario, n_spare_replicas=0, budget_usd_per_month=Decimal(500))
+    outlook = plan(replace(asked, traffic=replace(asked.traffic, peak_rps=550.0)), offer).outlook
+    assert outlook is not None
+    found = {one.rule: (one.change, one.choice.usd_per_month) for one in outlook.relaxations}
+    assert found["plan.instance_types"] == ("several in place of one", Decimal("452.60"))
+
+
 def test_the_loss_of_a_zone_is_a_rule_that_can_be_relaxed(scenario: Scenario, offer: Offer) -> None:
     # Two carry 300, so in two zones four small ones are needed, 642.40, or two big ones, 584.00; without, 481.80.
     outlook = around(scenario, offer, n_zones=2, budget_usd_per_month=Decimal(500))

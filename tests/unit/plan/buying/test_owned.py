@@ -236,3 +236,16 @@ def test_machines_of_ones_own_may_run_today(scenario: Scenario, offer: Offer) ->
     assert outlook.today is not None
     assert outlook.today.choice.usd_per_month == Decimal("700.00")
     assert (outlook.today.usd_less_per_month, outlook.today.holds) == (Decimal("408.00"), True)
+
+
+def test_where_machines_lack_it_is_said_what_those_there_are_would_do_for(scenario: Scenario) -> None:
+    # Of three, one spare, two carry 2 x 1,000 x 0.8; without the spare three carry 2,400.
+    question = allowing(scenario, replace(RACK, n_available=3))
+    catalog = Catalog(version="test", offers=(), cpu_families=())
+    search = searching_given([given("own", "rack")], catalog=catalog, as_of=AS_OF)
+    outlook = plan_with_outlook(search, scenario=question, catalog=catalog).outlook
+    assert outlook is not None
+    assert [(one.rule, one.change) for one in outlook.relaxations] == [
+        ("plan.spare_replicas", "0 in place of 1"),
+        ("traffic.peak_rps", "1,600 at most"),
+    ]
