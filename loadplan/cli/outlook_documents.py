@@ -70,10 +70,11 @@ def _choice(choice: Choice) -> Document:
 
 
 def _unit_costs(costs: UnitCosts) -> Document:
+    more, too_few = costs.usd_per_month_of_more_traffic, "there are too few machines"
     return {
         "usd_per_million_requests": f"{costs.usd_per_million_requests:.6f}",
-        "usd_per_month_of_more_traffic": usd(costs.usd_per_month_of_more_traffic),
-        "n_replicas_of_more_traffic": costs.n_replicas_of_more_traffic,
+        **figure("usd_per_month_of_more_traffic", None if more is None else usd(more), too_few),
+        **figure("n_replicas_of_more_traffic", costs.n_replicas_of_more_traffic, too_few),
     }
 
 

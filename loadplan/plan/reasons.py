@@ -36,7 +36,7 @@ def why_not_fewer(candidate: Candidate, fleet: Fleet, *, peak_rps: float, rules:
         return f"one replica fewer would leave none{gone}"
     carried = carried_by(candidate, n_fewer, rules=rules)
     return (
-        f"{n_fewer} would carry only {rate_text(_rounded_down(carried))} of {rate_text(peak_rps)} requests per second"
+        f"{n_fewer} would carry only {rate_text(rounded_down(carried))} of {rate_text(peak_rps)} requests per second"
         f"{gone} and {100 * rules.headroom_ratio:.0f} % kept free"
     )
 
@@ -130,6 +130,11 @@ def rate_text(rate_rps: float) -> str:
     return f"{rate_rps:,.0f}" if rate_rps >= 100 else f"{rate_rps:.4g}"
 
 
+def rounded_down(rate_rps: float) -> float:
+    """So that what falls short never reads as if it were enough."""
+    return math.floor(rate_rps) if rate_rps >= 100 else math.floor(100 * rate_rps) / 100
+
+
 def _tie_break(fleet: Fleet, winner: Fleet) -> str:
     if fleet.items[0].n_replicas != winner.items[0].n_replicas:
         return f"but takes {fleet.items[0].n_replicas} replicas where {winner.items[0].n_replicas} do"
@@ -143,11 +148,6 @@ def _gone(n_replicas: int, rules: PlanRules) -> str:
     if n > rules.n_spare_replicas:
         return f" with a zone of {n} gone"
     return f" with {n} gone" if n else ""
-
-
-def _rounded_down(rate_rps: float) -> float:
-    """So that what falls short never reads as if it were enough."""
-    return math.floor(rate_rps) if rate_rps >= 100 else math.floor(100 * rate_rps) / 100
 
 
 def _share(dearer: Decimal, than: Fleet) -> str:

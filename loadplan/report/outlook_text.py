@@ -26,15 +26,16 @@ def choice_text(choice: Choice) -> str:
 
 def unit_costs_text(costs: UnitCosts) -> str:
     """What a million requests and a tenth more traffic cost."""
-    more = costs.usd_per_month_of_more_traffic
-    if more == 0:
-        added = "10 % more traffic costs nothing more"
-    else:
-        sign = "more" if more > 0 else "less"
-        added = f"10 % more traffic costs {usd(abs(more))} a month {sign}"
-    n = costs.n_replicas_of_more_traffic
-    replicas = f" ({counted(n, 'replica')} on top)" if n > 0 else ""
-    return f"{_fine_usd(costs.usd_per_million_requests)} per million requests at the mean rate; {added}{replicas}"
+    each = f"{_fine_usd(costs.usd_per_million_requests)} per million requests at the mean rate"
+    return f"{each}; 10 % more traffic {_more_text(costs)}"
+
+
+def _more_text(costs: UnitCosts) -> str:
+    more, n = costs.usd_per_month_of_more_traffic, costs.n_replicas_of_more_traffic
+    if more is None or n is None:
+        return "takes more machines than there are"
+    said = "costs nothing more" if more == 0 else f"costs {usd(abs(more))} a month {'more' if more > 0 else 'less'}"
+    return f"{said} ({counted(n, 'replica')} on top)" if n > 0 else said
 
 
 def chance_text(chance: Chance) -> str:

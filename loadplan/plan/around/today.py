@@ -16,7 +16,7 @@ from loadplan.plan.buying.owned import owned_offers
 from loadplan.plan.fleets.candidate import Candidate, counted_rps
 from loadplan.plan.fleets.mixed import left_rps
 from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone, usd_per_month
-from loadplan.plan.reasons import rate_text
+from loadplan.plan.reasons import rate_text, rounded_down
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import Choice, Today
 from loadplan.scenario.spec import PlanRules, Scenario
@@ -100,5 +100,6 @@ def _holds(
     carried = left * (1 - as_written(rules.headroom_ratio))
     n = n_gone(sum(counts), rules)
     kept = f"{f' with {n} gone' if n else ''} and {100 * rules.headroom_ratio:.0f} % kept free"
-    reason = f"it carries {rate_text(float(carried))} requests per second{kept}, the peak is {rate_text(peak_rps)}"
+    rate = rate_text(rounded_down(float(carried)))
+    reason = f"it carries {rate} requests per second{kept}, the peak is {rate_text(peak_rps)}"
     return carried >= as_written(peak_rps), reason, float(carried)

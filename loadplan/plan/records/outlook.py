@@ -100,8 +100,9 @@ class UnitCosts:
     """What a request costs."""
 
     usd_per_million_requests: Decimal  # by the mean rate over the week
-    usd_per_month_of_more_traffic: Decimal  # what a tenth more traffic costs on top, with the same type of machine
-    n_replicas_of_more_traffic: int  # that it takes on top
+    # What a tenth more traffic costs on top, with the same type of machine; None: there are too few of it.
+    usd_per_month_of_more_traffic: Decimal | None
+    n_replicas_of_more_traffic: int | None  # that it takes on top
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

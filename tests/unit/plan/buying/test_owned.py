@@ -16,6 +16,7 @@ from loadplan.plan.given import plan_on_given, searching_given
 from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import plan_fleet, searching
 from loadplan.plan.with_outlook import plan_with_outlook
+from loadplan.report.outlook_text import unit_costs_text
 from loadplan.scenario.purchase_rules import OwnedMachine
 from loadplan.scenario.spec import Scenario
 
@@ -207,6 +208,8 @@ def test_the_case_for_which_there_are_too_few_machines_says_so(scenario: Scenari
     assert outlook is not None
     found = {one.changed: one.reason for one in outlook.cases if one.choice is None}
     assert found["traffic +20 %"] == "there are too few machines"
+    assert outlook.unit_costs is not None
+    assert unit_costs_text(outlook.unit_costs).endswith("; 10 % more traffic takes more machines than there are")
 
 
 def test_nothing_around_the_plan_takes_more_machines_than_there_are(
