@@ -1,6 +1,7 @@
 """The machine shapes that can be bought, and what is known of their processors."""
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
@@ -22,6 +23,7 @@ class CpuFamily:
     peak_int8_gops_per_vcpu: float | None = None
     int8_path: str | None = None
     memory_gb_per_s_per_vcpu: float | None = None  # nominal, its share of the socket's; None: not known
+    seen: date | None = None  # the day these figures were; None: nobody wrote it down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +47,4 @@ class InstanceType:
     usable_memory_gib: float | None = None
     # Burstable types: what a vCPU-hour above the baseline costs beside the price; None: not burstable, or not known.
     surplus_usd_per_vcpu_hour: Decimal | None = None
+    seen: date | None = None  # the day these figures were; None: they are the scenario's

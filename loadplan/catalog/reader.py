@@ -145,6 +145,7 @@ def described_type(row: PriceRow, families: Mapping[str, CpuFamily]) -> Instance
         baseline_ratio=shape.baseline_ratio,
         source=row.source,
         vcpu_is=None if family is None else family.vcpu_is,
+        seen=row.date_seen,
     )
 
 

@@ -68,7 +68,6 @@ def read_snapshot(folder: Traversable, *, as_of: date) -> Snapshot:
 def _read_families(path: Traversable, as_of: date) -> dict[str, CpuFamily]:
     families: dict[str, CpuFamily] = {}
     for row in read_rows(path, _FAMILY_COLUMNS):
-        seen_by(row, as_of)
         family = CpuFamily(
             name=text_in(row, "family"),
             provider=text_in(row, "provider"),
@@ -82,6 +81,7 @@ def _read_families(path: Traversable, as_of: date) -> dict[str, CpuFamily]:
             peak_int8_gops_per_vcpu=float_if_told(row, "peak_int8_gops_per_vcpu"),
             int8_path=row.cells.get("int8_path") or None,
             memory_gb_per_s_per_vcpu=float_if_told(row, "memory_gb_per_s_per_vcpu"),
+            seen=seen_by(row, as_of),
         )
         _add_once(families, f"{family.provider}/{family.name}", family, row)
     return families
@@ -90,7 +90,6 @@ def _read_families(path: Traversable, as_of: date) -> dict[str, CpuFamily]:
 def _read_types(path: Traversable, families: Mapping[str, CpuFamily], as_of: date) -> dict[str, InstanceType]:
     types: dict[str, InstanceType] = {}
     for row in read_rows(path, _INSTANCE_COLUMNS):
-        seen_by(row, as_of)
         accelerator = row.cells["accelerator"] or None
         family = _family_of(row, families)
         instance_type = InstanceType(
@@ -111,6 +110,7 @@ def _read_types(path: Traversable, families: Mapping[str, CpuFamily], as_of: dat
             surplus_usd_per_vcpu_hour=(
                 decimal_in(row, "surplus_usd_per_vcpu_hour") if row.cells.get("surplus_usd_per_vcpu_hour") else None
             ),
+            seen=seen_by(row, as_of),
         )
         _add_once(types, f"{instance_type.provider}/{instance_type.name}", instance_type, row)
     return types

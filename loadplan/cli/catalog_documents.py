@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from loadplan.catalog.changes import PriceChange
+from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.catalog.price_list import Finding, PriceList
 from loadplan.catalog.staleness import age_days, age_limits, oldest_price_date
@@ -56,17 +57,21 @@ def show_lines(catalog: Catalog, offers: Sequence[Offer], as_of: date) -> list[s
         lines.append(f"  burstable   {100 * own.baseline_ratio:g} % of each vCPU is always there{price}")
     family = own.cpu_family
     lines.append(f"  processor   {'not known' if family is None else f'{family.cpu_model}, {family.clock_ghz:g} GHz'}")
-    lines.append(f"  source      {own.source}")
+    lines.append(f"  source      {own.source}{'' if own.seen is None else f', seen {own.seen}'}")
     return [*lines, *(_price_line(offer, as_of) for offer in offers)]
 
 
 def show_document(offers: Sequence[Offer], as_of: date) -> Document:
     """The same for a machine."""
-    own = asdict(offers[0].instance_type)
-    surplus = own["surplus_usd_per_vcpu_hour"]
+    own = offers[0].instance_type
+    surplus = own.surplus_usd_per_vcpu_hour
     return {
         "schema": "loadplan.catalog-show/1",
-        "instance_type": {**own, "surplus_usd_per_vcpu_hour": None if surplus is None else str(surplus)},
+        "instance_type": {
+            **_dated(own),
+            "surplus_usd_per_vcpu_hour": None if surplus is None else str(surplus),
+            "cpu_family": None if own.cpu_family is None else _dated(own.cpu_family),
+        },
         "offers": [
             {
                 **_offer(offer),
@@ -77,6 +82,11 @@ def show_document(offers: Sequence[Offer], as_of: date) -> Document:
             for offer in offers
         ],
     }
+
+
+def _dated(record: InstanceType | CpuFamily) -> Document:
+    """With its day as text."""
+    return {**asdict(record), "seen": None if record.seen is None else record.seen.isoformat()}
 
 
 def diff_lines(changes: Sequence[PriceChange]) -> list[str]:

@@ -129,4 +129,5 @@ def _type(machine: OwnedMachine, types: Mapping[str, InstanceType]) -> InstanceT
         usable_vcpus=None,
         usable_memory_gib=None,
         source=f"{_SOURCE}, like {machine.like}",
+        seen=None,
     )

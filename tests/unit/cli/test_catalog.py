@@ -52,7 +52,9 @@ def test_a_machine_is_shown_with_the_age_of_each_price(capsys: Capture) -> None:
     ages = {one["name"].rpartition("/")[2]: (one["age_days"], one["refuse_after_days"]) for one in said["offers"]}
     # Seen on 20 July and on 1 November a year before.
     assert ages == {"on_demand": (127, 365), "spot": (388, 14)}
-    assert said["instance_type"]["usable_vcpus"] == 3.92
+    own = said["instance_type"]
+    assert own["usable_vcpus"] == 3.92
+    assert (own["seen"], own["cpu_family"]["seen"]) == ("2026-07-20", "2026-11-24")
 
 
 def test_a_misspelt_machine_is_answered_with_the_nearest(capsys: Capture) -> None:
