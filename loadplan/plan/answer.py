@@ -127,7 +127,7 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     if mix is None:
         plan = _with_ways_to_pay(plan, ranked[0].candidate, considered.offers, demand=demand, rules=rules)
     else:
-        plan = _with_several_types(plan, mix, every, demand=demand, rules=rules)
+        plan = _with_several_types(plan, mix, ranked, every, demand=demand, rules=rules)
     plan = replace(plan, caveats=(*plan.caveats, *budget_caveats(plan.months, rules)))
     return _with_doubts_of_prices(plan, ranked, rules)
 
@@ -161,7 +161,13 @@ def _cheaper_mix(candidates: Sequence[Candidate], uniform: Fleet, *, peak_rps: f
 
 
 def _with_several_types(
-    plan: Plan, mix: Fleet, candidates: Sequence[Candidate], *, demand: Demand, rules: PlanRules
+    plan: Plan,
+    mix: Fleet,
+    ranked: Sequence[Ranked],
+    candidates: Sequence[Candidate],
+    *,
+    demand: Demand,
+    rules: PlanRules,
 ) -> Plan:
     """A fleet of several types in the place of the best of one.
 
@@ -172,10 +178,14 @@ def _with_several_types(
         return plan
     mix = replace(mix, reason=why_mixed(mix, uniform))
     beaten = replace(uniform, reason=why_lost_to_mix(uniform, mix))
+    others = (
+        replace(one.fleet, reason=why_lost(one.fleet, mix, _why_not_fewer(one, demand, rules)))
+        for one in ranked[1:_N_RUNNERS_UP]
+    )
     return replace(
         plan,
         recommended=mix,
-        runners_up=(beaten, *plan.runners_up)[:_N_RUNNERS_UP],
+        runners_up=(beaten, *others),
         binding_constraint=f"the peak with the largest replicas gone: {mix.reason}",
         months=months_of(mix, candidates, demand=demand, rules=rules),
         scaling=None,
@@ -232,10 +242,7 @@ def _with_doubts_of_prices(plan: Plan, ranked: Sequence[Ranked], rules: PlanRule
 
 def _with_winner(plan: Plan, ranked: Sequence[Ranked], *, demand: Demand, rules: PlanRules) -> Plan:
     winner, *rivals = ranked
-    not_fewer = [
-        why_not_fewer(one.candidate, one.fleet, peak_rps=demand.peak_rps, rules=rules)
-        for one in ranked[: _N_RUNNERS_UP + 1]
-    ]
+    not_fewer = [_why_not_fewer(one, demand, rules) for one in ranked[: _N_RUNNERS_UP + 1]]
     return replace(
         plan,
         feasible=True,
@@ -253,6 +260,10 @@ def _with_winner(plan: Plan, ranked: Sequence[Ranked], *, demand: Demand, rules:
         ),
         scaling=compare_scaling(winner.candidate, [one.candidate for one in rivals], demand=demand, rules=rules),
     )
+
+
+def _why_not_fewer(one: Ranked, demand: Demand, rules: PlanRules) -> str:
+    return why_not_fewer(one.candidate, one.fleet, peak_rps=demand.peak_rps, rules=rules)
 
 
 def _months(candidate: Candidate, *, demand: Demand, rules: PlanRules) -> tuple[MonthCost, ...]:

@@ -218,6 +218,10 @@ def test_a_mix_that_is_cheaper_is_shown_beside_and_recommended_on_request(scenar
     names = {item.offer.instance_type.name: item.n_replicas for item in several.recommended.items}
     assert (names, several.recommended.usd_per_month) == ({"big": 1, "small": 1}, Decimal("452.60"))
     assert several.runners_up[0].reason == "$131.40 a month dearer (29 %): the best fleet of one type"
+    # Four small ones are 642.40.
+    assert several.runners_up[1].reason.startswith(
+        "$189.80 a month dearer (42 %): needs 4 replicas, 3 would carry only"
+    )
     # A tenth more a month: for 605, and for 665.5, two big ones are cheaper than one and two small ones (613.20).
     assert [(month.n_of_each, month.usd) for month in several.months] == [
         ((1, 1), Decimal("452.60")),
