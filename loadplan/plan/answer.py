@@ -107,18 +107,18 @@ def answer(considered: Considered, *, scenario: Scenario, catalog: Catalog) -> P
     )
     if not ranked:
         return _with_near_miss(plan, considered.near_miss, demand=demand, rules=rules)
+    mix = _cheaper_mix(every, ranked[0].fleet, peak_rps=demand.peak_rps, rules=rules)
+    cheapest = mix or ranked[0].fleet
     plan = replace(
         plan,
         worth_measuring=worth_measuring(
             [one.candidate for one in ranked],
-            Chosen(fleet=ranked[0].fleet, peak_rps=demand.peak_rps, rules=rules),
+            Chosen(fleet=cheapest, peak_rps=demand.peak_rps, rules=rules),
             certainty_ratio=considered.certainty_ratio,
             scenario=scenario,
             catalog=catalog,
         ),
     )
-    mix = _cheaper_mix(every, ranked[0].fleet, peak_rps=demand.peak_rps, rules=rules)
-    cheapest = mix or ranked[0].fleet
     if _is_above_budget(cheapest, rules):
         return _above_budget(plan, cheapest, rules)
     plan = _with_winner(plan, ranked, demand=demand, rules=rules)
