@@ -65,10 +65,12 @@ def _more_needed(
     def lose(n: int) -> LossOutcome | None:
         return candidate.lose(n, fleet_of(candidate, n, peak_rps=peak_rps, rules=rules).utilisation_ratio_degraded)
 
+    n_available = candidate.offer.n_available
+    n_most = _MORE_AT_MOST if n_available is None else min(_MORE_AT_MOST, n_available - n_replicas)
     first = outcome = lose(n_replicas)
     n_more = 0
     while outcome is not None and not outcome.is_borne:
-        if n_more == _MORE_AT_MOST:
+        if n_more == n_most:
             return 0, first
         n_more += 1
         outcome = lose(n_replicas + n_more)
@@ -135,7 +137,7 @@ def loss_caveats(loss: LossOutcome | None, *, is_simulated: bool, rules: PlanRul
         yield Caveat(
             code="plan.loss_not_borne",
             what=f"with {loss.n_lost} replicas lost at the peak the objectives don't hold again within "
-            f"{loss.allowed_s:g} s, nor with {_MORE_AT_MOST} replicas more",
+            f"{loss.allowed_s:g} s, nor with up to {_MORE_AT_MOST} replicas more, as far as there are any",
             fix="detect losses sooner, let clients try again later, or allow fleet.loss.recovers_within_s more",
             number=loss.allowed_s,
         )

@@ -201,3 +201,13 @@ def test_a_zone_is_lost_where_that_is_asked_for(fit: CapacityFit, scenario: Scen
     settled = settle_losses(losing, peak_rps=2400.0, rules=asked.plan)
     assert settled.loss is not None
     assert settled.loss.n_replicas == settled.ranked[0].fleet.items[0].n_replicas == 10
+
+
+def test_a_fleet_of_which_there_are_no_more_machines_stays_as_it_was(
+    fit: CapacityFit, scenario: Scenario, catalog: Catalog
+) -> None:
+    (found,) = searching(fit=fit, catalog=catalog, as_of=TODAY)(scenario).candidates
+    few = replace(found, offer=replace(found.offer, n_available=6), lose=lambda n, _used: outcome(n, None))
+    settled = settle_losses([few], peak_rps=2400.0, rules=scenario.plan)
+    assert [one.fleet.items[0].n_replicas for one in settled.ranked] == [6]
+    assert settled.loss == outcome(6, None)
