@@ -28,9 +28,10 @@ def outlook_section(known: Findings) -> Section | None:
     if plan.recommended is None:
         return _nothing_will_do(plan.outlook)
     outlook = plan.outlook
-    blocks: list[Block] = [Facts(rows=tuple(_facts(outlook))), _cases(outlook)]
+    among = ", among fleets of one type" if len(plan.recommended.items) > 1 else ""
+    blocks: list[Block] = [Facts(rows=tuple(_facts(outlook))), _cases(outlook, among)]
     if outlook.switches:
-        blocks.append(_switches(outlook))
+        blocks.append(_switches(outlook, among))
     front = _front(known, outlook)
     blocks += [] if front is None else [front]
     blocks += _per_request(outlook)
@@ -72,9 +73,9 @@ def _facts(outlook: Outlook) -> list[tuple[str, str]]:
     return rows
 
 
-def _cases(outlook: Outlook) -> Table:
+def _cases(outlook: Outlook, among: str) -> Table:
     return Table(
-        caption="The answer if one thing were another, all else as it is",
+        caption=f"The answer if one thing were another, all else as it is{among}",
         columns=(
             text("if"),
             text("fleet"),
@@ -100,9 +101,9 @@ def _case(case: Case) -> tuple[str, ...]:
     )
 
 
-def _switches(outlook: Outlook) -> Table:
+def _switches(outlook: Outlook, among: str) -> Table:
     return Table(
-        caption="The nearest figures at which another type would win, nearest first, all else as it is",
+        caption=f"The nearest figures at which another type would win, nearest first, all else as it is{among}",
         columns=(text("what would change the decision"),),
         rows=tuple((switch_text(one),) for one in outlook.switches),
     )

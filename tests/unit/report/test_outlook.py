@@ -94,6 +94,7 @@ def test_a_fleet_of_several_types_is_told_whole(
     assert "1 × h.xlarge (aws/east, on demand) + 1 × h.small (aws/east, on demand)" in page
     assert "h.xlarge and h.small are extrapolated" in page
     assert "replicas of aws/east/h.small/on_demand" in page
+    assert "all else as it is, among fleets of one type" in page
     assert "$109.50: $14.60 a month dearer (15 %): the best fleet of one type" in page
     rows = [line.split(",") for line in budget_csv(plan).splitlines()[1:]]
     assert [(row[4], row[6], row[9]) for row in rows[:2]] == [("h.xlarge", "1", "73.00"), ("h.small", "1", "21.90")]
