@@ -13,13 +13,13 @@ from decimal import Decimal
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.caveat import Caveat
-from loadplan.plan.buying.availability import budget_caveats, growth_caveats, n_missing, too_few_words
+from loadplan.plan.buying.availability import budget_caveats, growth_caveats, too_few_words
 from loadplan.plan.buying.burstable import burst_caveats
 from loadplan.plan.buying.commitments import commitment_caveats
 from loadplan.plan.buying.offers import doubtful_price_caveats, listed
 from loadplan.plan.buying.per_request import SingleRequest
 from loadplan.plan.buying.purchase_mix import mix_assumptions, purchase_mix
-from loadplan.plan.fleets.candidate import Candidate, least_fleet, n_needed
+from loadplan.plan.fleets.candidate import Candidate, least_fleet, n_missing, n_needed
 from loadplan.plan.fleets.demand import Demand, read_demand
 from loadplan.plan.fleets.loss import loss_caveats, settle_losses
 from loadplan.plan.fleets.mixed import cheapest_mixed, months_of

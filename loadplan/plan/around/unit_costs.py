@@ -7,8 +7,7 @@ are those of the mean week times the hours of a month, so hours in which the fle
 from collections.abc import Sequence
 from decimal import Decimal
 
-from loadplan.plan.buying.availability import n_missing
-from loadplan.plan.fleets.candidate import Candidate
+from loadplan.plan.fleets.candidate import Candidate, n_missing
 from loadplan.plan.fleets.mixed import cheapest_of
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import UnitCosts

@@ -3,18 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from loadplan.caveat import Caveat
-from loadplan.plan.fleets.candidate import Candidate, n_needed
+from loadplan.plan.fleets.candidate import Candidate
 from loadplan.plan.records.fleet import MonthCost
 from loadplan.scenario.spec import PlanRules
 from loadplan.units import usd_text
-
-
-def n_missing(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int:
-    """Machines that the least fleet of this candidate takes and that there aren't; 0 where there are enough."""
-    n_available = candidate.offer.n_available
-    if n_available is None:
-        return 0
-    return max(n_needed(candidate, peak_rps=peak_rps, rules=rules) - n_available, 0)
 
 
 def too_few_words(candidate: Candidate, n: int) -> str:

@@ -37,6 +37,14 @@ def n_needed(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int:
     return n_replicas_needed(peak_rps, candidate.sizing_rps, rules=rules, rungs=capacity.rungs) + capacity.n_more
 
 
+def n_missing(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int:
+    """Machines that the least fleet of this candidate takes and that there aren't; 0 where there are enough."""
+    n_available = candidate.offer.n_available
+    if n_available is None:
+        return 0
+    return max(n_needed(candidate, peak_rps=peak_rps, rules=rules) - n_available, 0)
+
+
 def carried_by(candidate: Candidate, n_replicas: int, *, rules: PlanRules) -> float:
     """What so many replicas of this candidate carry with the spares gone and the headroom free."""
     return carried_rps(n_replicas, candidate.sizing_rps, rules=rules, rungs=candidate.capacity.rungs)

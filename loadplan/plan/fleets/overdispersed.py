@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from loadplan.fit.overdispersed import OVERDISPERSED
 from loadplan.fit.records import SettingCapacity
-from loadplan.plan.buying.availability import n_missing
-from loadplan.plan.fleets.candidate import Candidate, least_fleet
+from loadplan.plan.fleets.candidate import Candidate, least_fleet, n_missing
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.overdispersed import OverdispersedCase
 from loadplan.scenario.arrivals import described
