@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.plan.test_fleet_tables import with_ladder
 
 from loadplan.catalog.price import Catalog
 from loadplan.fit.records import CapacityFit
@@ -25,6 +24,7 @@ from loadplan.report.budget.rows import budget_csv
 from loadplan.report.budget.text_sheets import Origin
 from loadplan.report.budget.workbook import budget_workbook
 from loadplan.scenario.spec import Scenario
+from tests.unit.plan.fleets.test_fleet_tables import with_ladder
 from tests.unit.report.spreadsheet import Computed, Values, computed_by_office, office, read_formulas, read_values
 
 PEAK, GROWTH, HEADROOM, SPARES, MINIMUM, HOURS = (f"Assumptions!B{row}" for row in range(4, 10))
