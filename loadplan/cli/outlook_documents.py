@@ -80,7 +80,7 @@ def _unit_costs(costs: UnitCosts) -> Document:
 
 def _size(size: SizeRange) -> Document:
     money = ("usd_per_month_low", "usd_per_month_high")
-    return {**asdict(size), **{name: f"{getattr(size, name):.2f}" for name in money}}
+    return {**asdict(size), **{name: usd(getattr(size, name)) for name in money}}
 
 
 def _case(case: Case) -> Document:
