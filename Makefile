@@ -9,8 +9,9 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # Tests that measure this machine, or drive it full: nothing may run beside them. All others share its cores: each worker
 # begins with a stretch of the suite, and takes from another's when it has none left. OpenBLAS and OpenMP would start a
 # thread a core in each worker, and those wait for each other many times longer than they work.
-ALONE := tests/live/accuracy tests/live/bench tests/live/load tests/live/pipeline tests/live/serve/test_batching.py \
-	tests/faults/test_road_kills.py tests/unit/bench/test_timing.py tests/unit/load/target/test_watch.py
+ALONE := tests/live/accuracy tests/live/bench/test_between_cores.py tests/live/bench/test_lengths.py tests/live/load \
+	tests/live/pipeline tests/live/serve/test_batching.py tests/faults/test_road_kills.py tests/unit/bench/test_timing.py \
+	tests/unit/load/target/test_watch.py
 ONE_THREAD := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist worksteal $(addprefix --ignore=,$(ALONE))
 
