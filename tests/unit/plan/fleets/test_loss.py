@@ -6,9 +6,12 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.execution import Balancing
@@ -62,34 +65,67 @@ def planned(laws: CapacityFit, question: Scenario, catalog: Catalog) -> tuple[Ca
     return fit, plan_fleet(fit=fit, scenario=question, catalog=catalog, as_of=TODAY)
 
 
+def p99_with_spares_gone_s(laws: CapacityFit, asked: Scenario, catalog: Catalog) -> float:
+    """Of what is recommended: request by request in plain Python, with connections dealt out at random."""
+    fit, plan = planned(laws, asked, catalog)
+    fleet = plan.recommended
+    assert fleet is not None
+    assert fleet.capacity.setting is not None
+    assert fit.balancer is not None
+    n_left = fleet.items[0].n_replicas - asked.plan.n_spare_replicas
+    n_processes, balancing = fleet.capacity.n_server_processes, asked.fleet.balancing
+    serving = replace(fleet.capacity.setting.serving, n_server_processes=n_processes)
+    rest = replace(
+        planned_fleet(fit, replace(fleet.capacity.setting, serving=serving), n_replicas=n_left, balancing=balancing),
+        n_connections=n_connections(fit.balancer, n_processes=n_processes, n_replicas=n_left),
+    )
+    rng, peak_rps = np.random.default_rng(11), asked.traffic.peak_rps
+    sent_s = schedule(asked.traffic.arrivals, rate_rps=peak_rps, duration_s=12_000 / peak_rps, rng=rng)
+    ended_s = PlainFleet(offered_requests(sent_s, np.ones(sent_s.size, dtype=np.int64)), rest).run().ended_s
+    return float(np.quantile((np.array(ended_s) - np.sort(sent_s))[1200:], 0.99))
+
+
 @pytest.mark.parametrize(
     ("balancing", "peak_rps"), [("random", 2000.0), ("round_robin", 4500.0), ("least_outstanding", 900.0)]
 )
 def test_a_recommended_fleet_holds_in_a_second_simulation_with_its_spare_gone(
     laws: CapacityFit, question: Scenario, catalog: Catalog, balancing: Balancing, peak_rps: float
 ) -> None:
-    """Request by request in plain Python, of replicas of two processes each, with connections dealt out at random."""
     asked = replace(
         question,
         traffic=replace(question.traffic, peak_rps=peak_rps),
         fleet=replace(question.fleet, balancing=balancing),
     )
-    fit, plan = planned(laws, asked, catalog)
-    fleet = plan.recommended
-    assert fleet is not None
-    assert fleet.capacity.setting is not None
-    assert fit.balancer is not None
-    n_left, n_processes = fleet.items[0].n_replicas - 1, fleet.capacity.n_server_processes
-    serving = replace(fleet.capacity.setting.serving, n_server_processes=n_processes)
-    rest = replace(
-        planned_fleet(fit, replace(fleet.capacity.setting, serving=serving), n_replicas=n_left, balancing=balancing),
-        n_connections=n_connections(fit.balancer, n_processes=n_processes, n_replicas=n_left),
+    assert p99_with_spares_gone_s(laws, asked, catalog) <= LIMIT_S
+
+
+@pytest.mark.nightly  # each question is fitted, planned and simulated twice
+@given(
+    peak_rps=st.floats(min_value=150.0, max_value=6000.0),
+    balancing=st.sampled_from(get_args(Balancing)),
+    n_spare=st.integers(min_value=0, max_value=3),
+    headroom_ratio=st.floats(min_value=0.1, max_value=0.5),
+    limit_s=st.floats(min_value=0.004, max_value=0.05),
+)
+@settings(max_examples=25)
+def test_whatever_is_asked_the_recommended_fleet_holds_in_a_second_simulation(
+    laws: CapacityFit,
+    question: Scenario,
+    catalog: Catalog,
+    peak_rps: float,
+    balancing: Balancing,
+    n_spare: int,
+    headroom_ratio: float,
+    limit_s: float,
+) -> None:
+    asked = replace(
+        question,
+        objectives=(Slo(limits=(LatencyLimit(quantile=0.99, limit_s=limit_s),), max_failed_ratio=0.001),),
+        traffic=replace(question.traffic, peak_rps=peak_rps),
+        fleet=replace(question.fleet, balancing=balancing),
+        plan=replace(question.plan, n_spare_replicas=n_spare, n_min_replicas=1, headroom_ratio=headroom_ratio),
     )
-    rng = np.random.default_rng(11)
-    sent_s = schedule(asked.traffic.arrivals, rate_rps=peak_rps, duration_s=12_000 / peak_rps, rng=rng)
-    ended_s = PlainFleet(offered_requests(sent_s, np.ones(sent_s.size, dtype=np.int64)), rest).run().ended_s
-    waited_s = (np.array(ended_s) - np.sort(sent_s))[1200:]
-    assert np.quantile(waited_s, 0.99) <= LIMIT_S
+    assert p99_with_spares_gone_s(laws, asked, catalog) <= limit_s
 
 
 def test_a_loss_fails_what_meets_the_lost_replica_twice_until_it_is_found_out(
