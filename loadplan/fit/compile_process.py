@@ -12,7 +12,7 @@ from loadplan.fit.records import OverheadFit
 from loadplan.fit.simulate import draw, full_batches, scale, simulate
 from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet
 
-_FREE = OverheadFit(
+FREE = OverheadFit(
     request_s=0.0,
     response_s=0.0,
     batch_s=0.0,
@@ -31,11 +31,11 @@ def main() -> None:
     die_with_parent()
     rng, sent_s, n_rows, service_s = np.random.default_rng(0), np.zeros(1), np.ones(1, dtype=np.int64), np.zeros(2)
     serving = ServingConfig(max_batch_size=1)
-    noise = scale(draw(rng), _FREE, service_spread_ratio=0.0)
-    simulate(sent_s, n_rows, service_s=service_s, overhead=_FREE, serving=serving, noise=noise)
+    noise = scale(draw(rng), FREE, service_spread_ratio=0.0)
+    simulate(sent_s, n_rows, service_s=service_s, overhead=FREE, serving=serving, noise=noise)
     full_batches(np.array([1, 2]), 2)
-    fleet = Fleet(n_replicas=1, balancing="random", serving=serving, service_s=service_s, overhead=_FREE)
-    fleet_noise = scale_fleet(draw_fleet(rng, n_processes=1), _FREE, service_spread_ratio=0.0)
+    fleet = Fleet(n_replicas=1, balancing="random", serving=serving, service_s=service_s, overhead=FREE)
+    fleet_noise = scale_fleet(draw_fleet(rng, n_processes=1), FREE, service_spread_ratio=0.0)
     simulate_fleet(offer(sent_s, n_rows), fleet, fleet_noise)
 
 

@@ -10,9 +10,8 @@ from loadplan.catalog.price import Catalog, Offer
 from loadplan.catalog.reader import UNKNOWN_ARCHITECTURE
 from loadplan.errors import InputError
 from loadplan.export.artifact import ExportRun
-from loadplan.fit.batching import with_better_batching
 from loadplan.fit.capacity import with_capacities
-from loadplan.fit.fleet_ladder import with_fleets
+from loadplan.fit.planning_tables import with_planning_tables
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import Machine
 from loadplan.pipeline.artifacts import read_findings
@@ -214,9 +213,7 @@ def _fit_for(given: GivenProfile, scenario: Scenario, variants: set[str], model_
             where=where,
             fix="measure there again with this scenario",
         )
-    return with_fleets(
-        with_better_batching(with_capacities(replace(facts.fit, service_times=laws), scenario), scenario), scenario
-    )
+    return with_planning_tables(with_capacities(replace(facts.fit, service_times=laws), scenario), scenario)
 
 
 def _classes(classes: Sequence[RequestClass]) -> str:

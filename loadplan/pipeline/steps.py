@@ -12,12 +12,11 @@ from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.export.isolated import export_isolated
 from loadplan.export.runner import ExportStep
-from loadplan.fit.batching import with_better_batching
 from loadplan.fit.calibration import N_RUNS_EXPECTED, next_run, require_enough
 from loadplan.fit.capacity import fit_capacity
 from loadplan.fit.compiling import compiled_meanwhile
-from loadplan.fit.fleet_ladder import with_fleets
 from loadplan.fit.ledger import LedgerFindings
+from loadplan.fit.planning_tables import with_planning_tables
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.inference import runtime_version
@@ -210,8 +209,7 @@ def fit(
         server, n_bytes = server_of(versions()), payload_bytes(load_payloads(path / artifacts.PAYLOADS), rows)
         known = read_profile(server, benched.machine, n_bytes)
         first = None if known is None else known.overhead
-        fitted = with_better_batching(fit_capacity(benched, loads, scenario, ledger=ledger, first=first), scenario)
-        fitted = with_fleets(fitted, scenario)
+        fitted = with_planning_tables(fit_capacity(benched, loads, scenario, ledger=ledger, first=first), scenario)
         fitted = replace(fitted, begun_at=None if known is None else known.run)
         keep_profile(fitted, server=server, n_bytes=n_bytes, run=path.name)
         write_record(path / artifacts.FIT, fitted, schema="loadplan.fit/1")

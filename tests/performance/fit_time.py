@@ -12,9 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from loadplan.fit.batching import with_better_batching
 from loadplan.fit.capacity import fit_capacity
-from loadplan.fit.fleet_ladder import with_fleets
+from loadplan.fit.planning_tables import with_planning_tables
 from loadplan.fit.records import OverheadFit
 from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load
@@ -57,7 +56,7 @@ def _fit(run: Path, costs: Path, *, begin: bool) -> None:
     loads = [load for load in map(read_load, paths) if load.spec.purpose != "verification"]
     first = read_record(costs, OverheadFit, schema=_SCHEMA) if begin else None
     fitted = fit_capacity(read_bench(run / artifacts.BENCH), loads, scenario, first=first)
-    fitted = with_fleets(with_better_batching(fitted, scenario), scenario)
+    fitted = with_planning_tables(fitted, scenario)
     write_record(costs, fitted.overhead, schema=_SCHEMA)
     best = max(capacity.usable_capacity_rps for capacity in fitted.capacities)
     law = fitted.overhead

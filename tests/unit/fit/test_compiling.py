@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 FLEETS = """
 import numpy as np
 from loadplan.execution import ServingConfig
-from loadplan.fit.compile_process import _FREE
+from loadplan.fit.compile_process import FREE
 from loadplan.fit.fleet_records import Fleet, Loss, Retries
 from loadplan.fit.simulate import draw, scale, simulate
 from loadplan.fit.simulate_fleet import draw_fleet, offer, scale_fleet, simulate_fleet
@@ -22,15 +22,15 @@ rng = np.random.default_rng(1)
 sent_s, n_rows, service_s = np.sort(rng.random(500)), rng.integers(1, 4, 500), np.linspace(0.0, 0.01, 40)
 serving = ServingConfig(max_batch_size=8, batch_window_s=0.001, n_server_processes=2)
 simulate(
-    sent_s, n_rows, service_s=service_s, overhead=_FREE, serving=serving,
-    noise=scale(draw(rng), _FREE, service_spread_ratio=0.1),
+    sent_s, n_rows, service_s=service_s, overhead=FREE, serving=serving,
+    noise=scale(draw(rng), FREE, service_spread_ratio=0.1),
 )
 fleet = Fleet(
-    n_replicas=2, balancing="per_connection", serving=serving, service_s=service_s, overhead=_FREE,
+    n_replicas=2, balancing="per_connection", serving=serving, service_s=service_s, overhead=FREE,
     losses=(Loss(replica=0, at_s=0.5, detected_after_s=0.1, noticed_after_s=0.1, back_after_s=0.2),),
     retries=Retries(n_most=1, backoff_s=0.1), timeout_s=0.2,
 )
-noise = scale_fleet(draw_fleet(rng, n_processes=4), _FREE, service_spread_ratio=0.1)
+noise = scale_fleet(draw_fleet(rng, n_processes=4), FREE, service_spread_ratio=0.1)
 simulate_fleet(offer(sent_s, n_rows, before_s=rng.random(500), after_s=rng.random(500)), fleet, noise)
 """
 
