@@ -150,6 +150,28 @@ class OutsideSpan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeShares:
+    """Of the time of the requests around the p99, at one rate: the mean share of each part; the rest is waiting."""
+
+    usable_ratio: float  # the rate, over the usable capacity
+    outside_ratio: float  # outside the replica
+    model_ratio: float  # the inference of the request's batch
+    web_ratio: float  # reading and answering it, handling its batch, and the way to the serving core
+    n_requests: int  # around the p99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breakdown:
+    """Where the time of slow requests goes, and what a server carries with one part of it halved; by the best law."""
+
+    shares: tuple[TimeShares, ...]  # ascending rate
+    # The usable capacity over what it is now; 1: no more.
+    halved_outside_ratio: float | None  # None: nothing lies outside
+    halved_model_ratio: float
+    halved_web_ratio: float  # but for the way to the serving core
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingCapacity:
     """The highest offered rate at which every objective holds, of one server process with this setting."""
 
@@ -167,6 +189,7 @@ class SettingCapacity:
     # What it carries of arrivals in clusters by the best law; None: arrivals aren't Poisson, or it carries nothing.
     overdispersed_rps: float | None = None
     outside: OutsideSpan | None = None  # in the times of the curve; None: nothing is
+    breakdown: Breakdown | None = None  # None: it isn't the best setting of its device, or carries nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,15 @@ def paused_ratio(overhead: OverheadFit) -> float:
     return overhead.stall_rate_per_s * overhead.stall_s * (1.0 - float(np.exp(-LONGEST_PAUSE)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeParts:
+    """Of each request of a run, (n,): when it was answered, and what of its time was work on it; the rest it waited."""
+
+    done_s: Times  # NaN: refused, and then the others say nothing
+    model_s: Times  # the inference of its batch
+    web_s: Times  # its own reading and answering, the handling of its batch, and the way to the serving core
+
+
 def simulate(
     sent_s: Times,
     n_rows: Rows,
@@ -183,6 +192,37 @@ def simulate(
         serving: batching rule and bound of the queue.
         noise: multipliers and pauses.
     """
+    untold = np.empty(0)
+    return _run(sent_s, n_rows, service_s, overhead, serving, noise, model_s=untold, web_s=untold)
+
+
+def simulate_parts(
+    sent_s: Times,
+    n_rows: Rows,
+    *,
+    service_s: Times,
+    overhead: OverheadFit,
+    serving: ServingConfig,
+    noise: Noise,
+) -> TimeParts:
+    """The same run as `simulate`, with the parts of each request's time."""
+    model_s, web_s = np.zeros(sent_s.size), np.zeros(sent_s.size)
+    done_s = _run(sent_s, n_rows, service_s, overhead, serving, noise, model_s=model_s, web_s=web_s)
+    return TimeParts(done_s=done_s, model_s=model_s, web_s=web_s + overhead.transfer_s)
+
+
+def _run(
+    sent_s: Times,
+    n_rows: Rows,
+    service_s: Times,
+    overhead: OverheadFit,
+    serving: ServingConfig,
+    noise: Noise,
+    *,
+    model_s: Times,
+    web_s: Times,
+) -> Times:
+    """Fills the parts, (n,) zeros, where there is room for them."""
     costs = np.array(
         [
             overhead.request_s,
@@ -206,6 +246,8 @@ def simulate(
         noise.service,
         noise.pause_start_s,
         noise.pause_length_s,
+        model_s,
+        web_s,
     )
     return done_s
 
@@ -253,12 +295,15 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
     service_z,
     pauses_s,
     lengths_s,
+    model_s,
+    web_s,
 ):
     request_s, row_s, response_s, batch_s, wake_s, cold_ratio, window_s = costs
     n = arrive_s.size
     mask = request_z.size - 1
     log_cold = np.log(COLD_TO_S / COLD_FROM_S)
     done_s = np.empty(n)
+    is_told = model_s.size > 0  # whether anybody asks for the parts of each request's time
     queue = np.empty(n, np.int64)  # accepted requests in order
     enqueued_s = np.empty(n if window_s > 0.0 else 0)  # when each of them was
     head = tail = 0
@@ -282,7 +327,8 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
             read_s = request_s
             if queued_rows < max_queue_rows:
                 read_s += row_s * n_rows[i]
-            now_s += read_s * request_z[i & mask] * slow
+            read_s = read_s * request_z[i & mask] * slow
+            now_s += read_s
             if queued_rows > 0 and queued_rows + n_rows[i] > max_queue_rows:
                 now_s += response_s * response_z[i & mask] * slow
                 done_s[i] = np.nan
@@ -290,6 +336,8 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
                 queue[tail] = i
                 if window_s > 0.0:
                     enqueued_s[tail] = now_s
+                if is_told:
+                    web_s[i] = read_s
                 tail += 1
                 queued_rows += n_rows[i]
             i += 1
@@ -315,12 +363,17 @@ def _turns(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0913, PLR
             head += 1
         queued_rows -= rows
         # 3. Infer.
-        now_s += (batch_s + service_s[rows] * service_z[i_batch & mask]) * slow
+        infer_s = service_s[rows] * service_z[i_batch & mask]
+        now_s += (batch_s + infer_s) * slow
         i_batch += 1
         while pauses_s[i_pause] <= now_s:
             now_s += lengths_s[i_pause]
             i_pause += 1
         # 4. Answer.
         for j in range(first, head):
-            now_s += response_s * response_z[queue[j] & mask] * slow
+            answer_s = response_s * response_z[queue[j] & mask] * slow
+            now_s += answer_s
             done_s[queue[j]] = now_s
+            if is_told:
+                model_s[queue[j]] = infer_s * slow
+                web_s[queue[j]] += batch_s * slow + answer_s
