@@ -27,6 +27,7 @@ from loadplan.plan.fleets.overdispersed import overdispersed_case
 from loadplan.plan.fleets.ranking import Ranked
 from loadplan.plan.fleets.scaling import compare_scaling
 from loadplan.plan.fleets.sizing import usd_per_month
+from loadplan.plan.hardware.batch_rate import BatchRate
 from loadplan.plan.measuring import Chosen, worth_measuring
 from loadplan.plan.reasons import what_binds, why_lost, why_lost_to_mix, why_mixed, why_not_fewer, why_won
 from loadplan.plan.records.fleet import Assumption, Fleet, MonthCost, NotOffered, Plan
@@ -63,6 +64,8 @@ class Considered:
     certainty_ratio: float = 1.0  # the low end of a measured capacity over its middle
     offers: tuple[Offer, ...] = ()  # all that may be bought, what is only bought beside others included
     single: SingleRequest | None = None  # one request alone; None: not known
+    # What a machine of an offer works off in batches, whether it may be bought or not; None: not known.
+    batch_of: Callable[[Offer], BatchRate | None] = lambda _offer: None
 
 
 # Finds what could carry the traffic of a question.

@@ -33,6 +33,8 @@ from loadplan.plan.fleets.candidate import Candidate
 from loadplan.plan.fleets.loss import lose_spares
 from loadplan.plan.fleets.overdispersed import overdispersed_ratio
 from loadplan.plan.fleets.sizing import multiple_of, n_gone
+from loadplan.plan.hardware.batch_rate import BatchRate, batch_rate
+from loadplan.plan.hardware.breakdowns import split_p99
 from loadplan.plan.hardware.core_capacity import CoreCapacity, Elsewhere, capacity_table, n_server_processes
 from loadplan.plan.hardware.doubts import hardware_caveats
 from loadplan.plan.hardware.measured import (
@@ -51,6 +53,7 @@ from loadplan.plan.hardware.transfer import PredictedP99, transferred_p99
 from loadplan.plan.near_miss import Miss, miss_of, near_miss, nearest_miss
 from loadplan.plan.records.fleet import Plan, ReplicaCapacity
 from loadplan.plan.records.loss import LossOutcome
+from loadplan.plan.records.time_split import TimeSplit
 from loadplan.scenario.spec import Scenario
 
 
@@ -144,7 +147,16 @@ def _considered(
         certainty_ratio=_certainty_ratio(grounds[-1].fit),
         single=single_request(grounds[-1].fit),
         offers=offers,
+        batch_of=partial(_batch_rate, grounds, costs, missed),
     )
+
+
+def _batch_rate(grounds: Sequence[Ground], costs: Costs, missed: TransferMisses, offer: Offer) -> BatchRate | None:
+    """What a machine of an offer works off in batches; None where nothing is known of it."""
+    ground = nearest_ground(offer, grounds)
+    if ground is None or _why_unknown(offer, ground) is not None:
+        return None
+    return batch_rate(offer, ground, _elsewhere(offer, ground), costs, missed)
 
 
 def _told(nearest: Miss, scenario: Scenario) -> NearMiss:
@@ -232,6 +244,8 @@ def _candidate(offer: Offer, core: CoreCapacity, scenario: Scenario) -> Candidat
         predict_p99=partial(_replica_p99, core, n_processes * gain.low),
         lose=partial(_lose, core, scenario, n_processes),
         start=core.start,
+        breakdown=core.breakdown,
+        split=partial(_split, core, n_processes * gain.low),
     )
 
 
@@ -247,3 +261,11 @@ def _lose(core: CoreCapacity, scenario: Scenario, n_processes: int, n_replicas: 
 def _replica_p99(core: CoreCapacity, n_worth: float, rate_rps: float) -> PredictedP99 | None:
     """Of a replica that carries as much as so many processes alone."""
     return transferred_p99(core.here, core.speed, rate_rps=rate_rps / n_worth)
+
+
+def _split(core: CoreCapacity, n_worth: float, rate_rps: float, p99_s: float) -> TimeSplit | None:
+    """The p99 of such a replica at a rate, in parts."""
+    if core.breakdown is None or core.here.usable_capacity_rps == 0.0:
+        return None
+    usable_ratio = rate_rps / n_worth / core.speed.middle / core.here.usable_capacity_rps
+    return split_p99(core.breakdown, usable_ratio=usable_ratio, speed=core.speed.middle, p99_s=p99_s, basis=core.basis)

@@ -10,11 +10,12 @@ from decimal import Decimal
 from fractions import Fraction
 
 from loadplan.catalog.price import Offer
-from loadplan.fit.records import StartTimes
+from loadplan.fit.records import Breakdown, StartTimes
 from loadplan.plan.fleets.sizing import as_written, carried_rps, multiple_of, n_gone, n_replicas_needed, usd_per_month
 from loadplan.plan.hardware.transfer import PredictedP99
 from loadplan.plan.records.fleet import Fleet, FleetItem, ReplicaCapacity
 from loadplan.plan.records.loss import LossOutcome
+from loadplan.plan.records.time_split import TimeSplit
 from loadplan.scenario.spec import PlanRules
 
 
@@ -29,6 +30,9 @@ class Candidate:
     # From the replicas and the share of the rest that is used at the peak: what the loss of the spares does.
     lose: Callable[[int, float], LossOutcome | None] = lambda _n_replicas, _used: None
     start: StartTimes | None = None  # of a server process where it was measured; None: no start was
+    breakdown: Breakdown | None = None  # of a server process where it was measured; None: nobody looked
+    # From the rate of one replica, and the p99 that is predicted for it.
+    split: Callable[[float, float], TimeSplit | None] = lambda _rate_rps, _p99_s: None
 
 
 def n_needed(candidate: Candidate, *, peak_rps: float, rules: PlanRules) -> int:

@@ -6,13 +6,15 @@ from functools import cache, partial
 
 from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.caveat import Basis
-from loadplan.fit.records import Binding, CapacityFit, SettingCapacity, StartTimes
+from loadplan.execution import ExecutionConfig
+from loadplan.fit.records import Binding, Breakdown, CapacityFit, SettingCapacity, StartTimes
 from loadplan.plan.hardware.accelerator import n_gpus
+from loadplan.plan.hardware.breakdowns import breakdown_for
 from loadplan.plan.hardware.fleet_gain import Gain, gains_of
 from loadplan.plan.hardware.measured import Ground
 from loadplan.plan.hardware.memory import n_held
 from loadplan.plan.hardware.misses import TransferMisses, shares_of
-from loadplan.plan.hardware.roofline import Costs, computes_in_int8, has_peak_for, inference_ratio
+from loadplan.plan.hardware.roofline import Costs, RoofShares, computes_in_int8, has_peak_for, inference_ratio
 from loadplan.plan.hardware.transfer import (
     SAME_MACHINE,
     THREAD_CORE_SHARE,
@@ -49,6 +51,7 @@ class CoreCapacity:
     gain_of: Callable[[int], Gain]  # from the processes of a replica
     fit: CapacityFit  # of the machine that was measured
     start: StartTimes | None  # of one server process; None: no start was measured
+    breakdown: Breakdown | None  # where the time goes on the machine that was measured; None: nobody looked
 
 
 def capacity_table(
@@ -74,14 +77,14 @@ def capacity_table(
                 gains(capacity.setting.execution.provider),
             )
             for capacity in ground.fit.capacities
-            if there is None or _goes_there(ground, capacity, there)
+            if there is None or goes_there(ground, capacity.setting.execution, there)
         )
 
     return capacities_on
 
 
-def _goes_there(ground: Ground, capacity: SettingCapacity, there: Elsewhere) -> bool:
-    execution = capacity.setting.execution
+def goes_there(ground: Ground, execution: ExecutionConfig, there: Elsewhere) -> bool:
+    """Whether what was measured with an execution says anything of other hardware."""
     if there.has_gpu or not execution.is_on_cpu:
         return there.has_gpu != execution.is_on_cpu
     return ground.family is None or there.family is None or has_peak_for(execution, ground.family, there.family)
@@ -92,7 +95,36 @@ def _speed(
 ) -> SpeedRatio:
     if there is None:
         return SAME_MACHINE
-    here, share = ground.family, inference_share(ground.fit, capacity)
+    return speed_there(
+        ground,
+        capacity.setting.execution,
+        there,
+        share=inference_share(ground.fit, capacity),
+        roofs=shares_of(ground.fit, capacity, costs),
+        missed=missed,
+    )
+
+
+def speed_there(
+    ground: Ground,
+    execution: ExecutionConfig,
+    there: Elsewhere,
+    *,
+    share: float,
+    roofs: RoofShares,
+    missed: TransferMisses,
+) -> SpeedRatio:
+    """Speed of other hardware against the machine that was measured.
+
+    Args:
+        ground: the machine that was measured.
+        execution: what runs.
+        there: the other hardware.
+        share: of inference in the time of a full batch.
+        roofs: under which the inference stands where it was measured.
+        missed: by which factor such transfers were off.
+    """
+    here = ground.family
     if there.has_gpu:
         return host_speed_ratio(here, there.family, inference_share=share)
     if here is None or there.family is None:
@@ -101,12 +133,7 @@ def _speed(
         here,
         there.family,
         inference_share=share,
-        inference=inference_ratio(
-            here,
-            there.family,
-            shares_of(ground.fit, capacity, costs),
-            is_int8=computes_in_int8(capacity.setting.execution),
-        ),
+        inference=inference_ratio(here, there.family, roofs, is_int8=computes_in_int8(execution)),
         missed=missed.factor(here, there.family),
     )
 
@@ -131,20 +158,25 @@ def _core_capacity(
         start=None if law is None else law.start,
         gain_of=gain_of,
         fit=ground.fit,
+        breakdown=breakdown_for(ground.fit, capacity),
     )
 
 
 def n_server_processes(instance_type: InstanceType, core: CoreCapacity) -> int:
-    """How many server processes of a setting fill the whole cores of a type, or its GPUs; 0 where none fits.
+    """How many server processes of a setting fill the whole cores of a type, or its GPUs; 0 where none fits."""
+    return n_processes_on(instance_type, core.here.setting.execution, core.server_bytes)
+
+
+def n_processes_on(instance_type: InstanceType, execution: ExecutionConfig, process_bytes: int | None) -> int:
+    """How many processes with an execution fill the whole cores of a type, or its GPUs; 0 where none fits.
 
     One process has a GPU for itself: what several would make of one isn't known from one. And all of them must fit
-    into the memory that is usable.
+    into the memory that is usable; None: nobody looked how much one takes.
     """
     family = instance_type.cpu_family
     # A type of which nothing is known is this machine's own; its vCPUs are taken for threads, the lesser of the two.
     core_share = 1.0 if family is not None and family.vcpu_is == "core" else THREAD_CORE_SHARE
-    execution = core.here.setting.execution
     n_on_cores = int(instance_type.n_vcpus * core_share) // (execution.n_threads * execution.n_sessions)
     n_fitting = n_on_cores if execution.is_on_cpu else min(n_on_cores, n_gpus(instance_type))
-    held = n_held(instance_type, core.server_bytes)
+    held = n_held(instance_type, process_bytes)
     return n_fitting if held is None else min(n_fitting, held)

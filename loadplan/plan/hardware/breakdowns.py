@@ -1,0 +1,67 @@
+"""Of what the p99 of a replica consists on the machine that it is planned for.
+
+The shares are those of the machine that was measured. On one s times as fast all but what lies outside the replica
+takes 1/s as long, so the shares are weighed anew. The decisions a reader would question: a setting that was not broken
+down takes the shares of the best setting on its device, and halving a part is taken to gain elsewhere what it does
+here.
+"""
+
+from loadplan.caveat import Basis
+from loadplan.fit.breakdown import HIGH_QUANTILE, LOW_QUANTILE
+from loadplan.fit.records import Breakdown, CapacityFit, SettingCapacity, TimeShares
+from loadplan.plan.records.time_split import TimeSplit
+
+
+def breakdown_for(fit: CapacityFit, capacity: SettingCapacity) -> Breakdown | None:
+    """That of the setting, else of one on the same device; None where none was broken down."""
+    if capacity.breakdown is not None:
+        return capacity.breakdown
+    provider = capacity.setting.execution.provider
+    alike = (one.breakdown for one in fit.capacities if one.setting.execution.provider == provider)
+    return next((one for one in alike if one is not None), None)
+
+
+def split_p99(
+    breakdown: Breakdown, *, usable_ratio: float, speed: float, p99_s: float, basis: Basis
+) -> TimeSplit | None:
+    """A p99 in parts; None where nothing was broken down.
+
+    Args:
+        breakdown: of the machine that was measured.
+        usable_ratio: how much of a process's usable capacity there is used.
+        speed: of the machine that is planned for, against that one.
+        p99_s: what is predicted for it.
+        basis: of what is known of that machine.
+    """
+    if not breakdown.shares:
+        return None
+    low, high, weight = _around(breakdown.shares, usable_ratio)
+
+    def between(a: float, b: float) -> float:
+        return a + weight * (b - a)
+
+    outside = between(low.outside_ratio, high.outside_ratio)
+    model = between(low.model_ratio, high.model_ratio) / speed
+    web = between(low.web_ratio, high.web_ratio) / speed
+    # 1 here; all but what lies outside is shorter or longer there.
+    total = outside + (1.0 - outside) / speed
+    outside_s, model_s, web_s = (p99_s * part / total for part in (outside, model, web))
+    return TimeSplit(
+        p99_s=p99_s,
+        outside_s=outside_s,
+        waiting_s=max(p99_s - outside_s - model_s - web_s, 0.0),
+        model_s=model_s,
+        web_s=web_s,
+        low_quantile=LOW_QUANTILE,
+        high_quantile=HIGH_QUANTILE,
+        n_requests=min(low.n_requests, high.n_requests),
+        basis=basis,
+    )
+
+
+def _around(shares: tuple[TimeShares, ...], usable_ratio: float) -> tuple[TimeShares, TimeShares, float]:
+    """The neighbours of a rate in an ascending table, and how far it is from the first to the second."""
+    i = next((i for i, one in enumerate(shares) if one.usable_ratio >= usable_ratio), len(shares) - 1)
+    low, high = shares[max(i - 1, 0)], shares[i]
+    span = high.usable_ratio - low.usable_ratio
+    return low, high, 1.0 if span == 0.0 else min(max((usable_ratio - low.usable_ratio) / span, 0.0), 1.0)
