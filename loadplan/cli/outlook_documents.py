@@ -3,9 +3,9 @@
 from dataclasses import asdict
 
 from loadplan.cli.figures import Document, figure, usd
+from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.outlook import (
     Case,
-    Choice,
     FrontPoint,
     Outlook,
     PerRequest,

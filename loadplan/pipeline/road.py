@@ -16,7 +16,7 @@ from loadplan.pipeline import question, steps
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.stage import NO_PRICES, Road
-from loadplan.plan.around.today import check_today
+from loadplan.plan.around.named import check_named
 from loadplan.plan.buying.offers import check_places
 from loadplan.plan.given import searching_given
 from loadplan.plan.records.fleet import Plan
@@ -148,7 +148,7 @@ def need_prices(scenario: Scenario, scenario_file: Path, *, as_of: date) -> None
     """
     catalog = catalog_for(scenario, scenario_file=scenario_file, as_of=as_of)
     check_places(catalog, scenario.plan)
-    check_today(catalog, scenario.plan)
+    check_named(catalog, scenario.plan)
 
 
 def plan_given(

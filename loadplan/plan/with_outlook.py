@@ -7,19 +7,24 @@ from dataclasses import replace
 
 from loadplan.catalog.price import Catalog
 from loadplan.plan.answer import Considered, Search, answer
+from loadplan.plan.around.cluster import cluster_of
 from loadplan.plan.around.footprint import footprint_of
+from loadplan.plan.around.levers import levers, split_of
+from loadplan.plan.around.named import check_named
 from loadplan.plan.around.pareto import cost_latency_front
+from loadplan.plan.around.precompute import precompute_assumptions, precomputed_beside
 from loadplan.plan.around.relaxing import easier_rules, looser_limits
 from loadplan.plan.around.sensitivity import Asked, cases, choice_of, switches
-from loadplan.plan.around.today import check_today, today_beside
+from loadplan.plan.around.today import today_beside, today_caveats
 from loadplan.plan.around.unit_costs import unit_costs
 from loadplan.plan.buying.per_request import KEEP_ALIVE_S, paid_by_request
 from loadplan.plan.fleets.chance import chance_of, size_range_of
 from loadplan.plan.fleets.demand import read_demand
 from loadplan.plan.fleets.mixed import cheapest_mixed
 from loadplan.plan.fleets.ranking import Ranked, best_of_each_type
+from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.fleet import Assumption, Fleet, Plan
-from loadplan.plan.records.outlook import Choice, Outlook, PerRequest, Relaxation
+from loadplan.plan.records.outlook import Outlook, PerRequest, Relaxation
 from loadplan.scenario.spec import PlanRules, Scenario
 
 _KEEP_ALIVE = Assumption(
@@ -39,11 +44,12 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         catalog: the prices.
 
     Raises:
-        InputError: when the scenario says that something runs today which has no price.
+        InputError: when the scenario says that something runs today, or is proposed, which has no price.
     """
-    check_today(catalog, scenario.plan)
+    check_named(catalog, scenario.plan)
     considered = search(scenario)
     plan = answer(considered, scenario=scenario, catalog=catalog)
+    plan = replace(plan, caveats=(*plan.caveats, *today_caveats(scenario, catalog)))
     peak_rps, rules = scenario.traffic.peak_rps, scenario.plan
     today = today_beside(plan.recommended, scenario=scenario, catalog=catalog, search=search)
     if plan.recommended is None:
@@ -51,6 +57,8 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         return replace(plan, outlook=Outlook(today=today, relaxations=relaxations))
     ranked = _ranked(plan.recommended, considered, peak_rps=peak_rps, rules=rules)
     asked = Asked(scenario=scenario, considered=considered, search=search, ranked=ranked)
+    # With the replicas that the chosen fleet takes to bear a loss.
+    grown = replace(asked, considered=_grown(considered, plan.recommended))
     footprint, footprint_reason = footprint_of(
         plan.recommended,
         mean_rps=plan.mean_rps,
@@ -58,6 +66,8 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         references=catalog.references,
     )
     per_request, per_request_reason = _per_request(plan.recommended, considered, scenario, catalog)
+    precomputed, precomputed_reason = precomputed_beside(plan.recommended, grown, catalog)
+    split, split_reason = split_of(plan.recommended, grown)
     outlook = Outlook(
         unit_costs=unit_costs(
             plan.recommended, considered.candidates, peak_rps=peak_rps, mean_rps=plan.mean_rps, rules=rules
@@ -73,9 +83,29 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         switches=switches(asked),
         front=cost_latency_front(ranked, peak_rps=peak_rps, rules=rules),
         today=today,
+        split=split,
+        split_reason=split_reason,
+        levers=tuple(levers(plan.recommended, grown)),
+        cluster=cluster_of(plan.recommended, grown, mean_rps=plan.mean_rps, catalog=catalog),
+        precomputed=precomputed,
+        precomputed_reason=precomputed_reason,
     )
-    assumed = (_KEEP_ALIVE,) if per_request else ()
+    assumed = (*((_KEEP_ALIVE,) if per_request else ()), *precompute_assumptions(precomputed))
     return replace(plan, outlook=outlook, assumptions=(*plan.assumptions, *assumed))
+
+
+def _grown(considered: Considered, planned: Fleet) -> Considered:
+    """What was found, the chosen offer with the capacity that the plan gives it."""
+    if len(planned.items) > 1:
+        return considered
+    chosen = planned.items[0].offer, planned.capacity.burst
+    return replace(
+        considered,
+        candidates=tuple(
+            replace(one, capacity=planned.capacity) if (one.offer, one.capacity.burst) == chosen else one
+            for one in considered.candidates
+        ),
+    )
 
 
 def _ranked(planned: Fleet, considered: Considered, *, peak_rps: float, rules: PlanRules) -> tuple[Ranked, ...]:

@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
+from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.outlook import (
     Chance,
-    Choice,
     Footprint,
     PerRequest,
     Relaxation,

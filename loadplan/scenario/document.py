@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from loadplan.scenario.fleet_section import FleetSection
 from loadplan.scenario.model_section import Model
+from loadplan.scenario.precompute_section import PrecomputeSection
 from loadplan.scenario.purchase_section import DiscountsSection, OwnedSection, SpotSection, ways_to_pay_mistakes
 from loadplan.scenario.scaling_section import ScalingSection, StartUpSection
 from loadplan.scenario.section import (
@@ -185,6 +186,14 @@ class PlanSection(Section):
     )
     today: dict[OfferName, PositiveInt] = Field(
         default={}, max_length=64, description="what runs now, {provider/region/type/purchase: replicas}"
+    )
+    proposal: dict[OfferName, PositiveInt] = Field(
+        default={},
+        max_length=64,
+        description="what somebody would buy instead, written as today: what of it stands idle",
+    )
+    precompute: PrecomputeSection | None = Field(
+        default=None, description="answers worked out beforehand, beside the fleet; by default not looked at"
     )
 
     @model_validator(mode="after")

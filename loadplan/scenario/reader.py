@@ -18,6 +18,7 @@ from loadplan.scenario.document import QUANTILE_OF_KEY, Document, Objective, Pla
 from loadplan.scenario.fleet_section import resolve_fleet
 from loadplan.scenario.mistakes import empty_values, from_pydantic, refusal, repeated_items
 from loadplan.scenario.model_section import Model, ParityLimit
+from loadplan.scenario.precompute_section import resolve_precompute
 from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.scenario.purchase_section import commitment_discounts, owned_machine, spot_rules
 from loadplan.scenario.rows_law import always
@@ -279,6 +280,8 @@ def _plan(plan: PlanSection, *, folder: Path, where: str) -> PlanRules:
         horizon_months=plan.horizon_months,
         instance_types=plan.instance_types,
         today=tuple(plan.today.items()),
+        proposal=tuple(plan.proposal.items()),
+        precompute=resolve_precompute(plan.precompute),
         budget_usd_per_month=None if budget is None else Decimal(str(budget)),
         owned=tuple(owned_machine(one) for one in plan.owned),
         commitment_discounts=commitment_discounts(plan.commitment_discounts),

@@ -156,6 +156,16 @@ class ScalingRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrecomputeRules:
+    """Answers that are worked out beforehand, again and again, for all that may be asked about."""
+
+    n_entities: int
+    rows_per_entity: float | None  # None: as many as a request has on average
+    every_s: float  # from the start of one run over all of them to that of the next
+    within_s: float  # that a run may last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRules:
     """What the fleet must respect."""
 
@@ -176,6 +186,8 @@ class PlanRules:
     scaling: ScalingRules = ScalingRules()
     instance_types: Literal["one", "several"] = "one"  # of which a fleet may be made
     today: tuple[tuple[str, int], ...] = ()  # what runs now: names of offers, and replicas of each
+    proposal: tuple[tuple[str, int], ...] = ()  # what somebody would buy instead, written alike
+    precompute: PrecomputeRules | None = None  # None: not asked about
     n_zones: int | None = None  # that replicas are dealt out to evenly, and any of which may be gone; None: none may
 
 

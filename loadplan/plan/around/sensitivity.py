@@ -15,8 +15,9 @@ from loadplan.plan.fleets.chance import chance_of_at_least
 from loadplan.plan.fleets.mixed import undominated
 from loadplan.plan.fleets.ranking import Ranked, best_of_each_type
 from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone
+from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.fleet import Fleet
-from loadplan.plan.records.outlook import Case, CaseKind, Choice, Switch
+from loadplan.plan.records.outlook import Case, CaseKind, Switch
 from loadplan.scenario.spec import Scenario
 
 _TRAFFIC_FACTORS = (0.8, 1.2)

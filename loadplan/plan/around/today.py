@@ -1,46 +1,24 @@
 """What runs today beside the plan: what it costs, and whether it would do.
 
-The decision a reader would question: today's fleet is held to the same rules as the plan (the spares gone, the headroom
-free, requests in proportion to what each replica carries), however it is really run.
+The decision a reader would question: what is committed to is paid until it ends, whatever is bought. So beside the
+difference of the two bills stands the one until then, in which the plan uses committed machines where they are of its
+own type and region, and pays for the others as well.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import date
+from collections import Counter
+from collections.abc import Iterable
 from decimal import Decimal
 
-from loadplan.catalog.price import Catalog, Offer
-from loadplan.errors import InputError
+from loadplan.catalog.price import Catalog
+from loadplan.caveat import Caveat
 from loadplan.plan.answer import Search
-from loadplan.plan.buying.owned import owned_offers
-from loadplan.plan.fleets.candidate import Candidate, counted_rps
-from loadplan.plan.fleets.mixed import left_rps
-from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone, usd_per_month
-from loadplan.plan.reasons import rate_text, rounded_down
+from loadplan.plan.around.named import Running, hold, named, named_usd
+from loadplan.plan.buying.commitments import TERM_MONTHS, is_assumed
+from loadplan.plan.fleets.sizing import usd_per_month
+from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.fleet import Fleet
-from loadplan.plan.records.outlook import Choice, Today
+from loadplan.plan.records.outlook import Today
 from loadplan.scenario.spec import PlanRules, Scenario
-
-
-def check_today(catalog: Catalog, rules: PlanRules) -> None:
-    """Hold the offers that run today to those that have a price.
-
-    Raises:
-        InputError: naming the first that has none.
-    """
-    known = _priced(catalog, rules) if rules.today else {}
-    for name, _ in rules.today:
-        if name not in known:
-            raise InputError(
-                what=f"the catalogue has no price for {name!r}, which runs today",
-                where="plan.today",
-                fix="write provider/region/type/purchase as the catalogue has it, or give its price with --price",
-            )
-
-
-def _priced(catalog: Catalog, rules: PlanRules) -> dict[str, Offer]:
-    """Offers by name: of the catalogue, and machines of one's own, whose price has no day."""
-    return {offer.name: offer for offer in (*catalog.offers, *owned_offers(catalog, rules, as_of=date.min))}
 
 
 def today_beside(planned: Fleet | None, *, scenario: Scenario, catalog: Catalog, search: Search) -> Today | None:
@@ -55,51 +33,44 @@ def today_beside(planned: Fleet | None, *, scenario: Scenario, catalog: Catalog,
     rules = scenario.plan
     if not rules.today:
         return None
-    by_name = _priced(catalog, rules)
-    running = [(by_name[name], n) for name, n in rules.today]
-    usd = sum((usd_per_month(offer, n, rules=rules) for offer, n in running), Decimal(0))
-    # Of a burstable type the first is the one at its baseline.
-    found: dict[str, Candidate] = {}
-    for one in search(_asking_for(scenario, [offer for offer, _ in running])).candidates:
-        found.setdefault(one.offer.name, one)
-    holds, reason, carried_rps = _holds(running, found, scenario)
+    running = named(catalog, rules, rules.today)
+    usd = named_usd(running, rules=rules)
+    committed = [(offer, n) for offer, n in running if offer.purchase in TERM_MONTHS]
+    held = hold(running, scenario=scenario, search=search)
     return Today(
         choice=Choice(offers=rules.today, usd_per_month=usd),
         usd_less_per_month=None if planned is None else usd - planned.usd_per_month,
-        holds=holds,
-        reason=reason,
-        carried_rps=carried_rps,
+        holds=held.holds,
+        reason=held.reason,
+        carried_rps=held.carried_rps,
+        committed_usd_per_month=named_usd(committed, rules=rules) if committed else None,
+        usd_less_while_committed=usd - _usd_while_committed(planned, committed, rules)
+        if planned is not None and committed
+        else None,
     )
 
 
-def _asking_for(scenario: Scenario, offers: Sequence[Offer]) -> Scenario:
-    """The same question, with every place and kind of purchase allowed in which something runs."""
-    rules = replace(
-        scenario.plan,
-        providers=tuple(dict.fromkeys(offer.instance_type.provider for offer in offers)),
-        regions=tuple(dict.fromkeys(offer.region for offer in offers)),
-        purchases=tuple(dict.fromkeys(offer.purchase for offer in offers)),
-    )
-    return replace(scenario, plan=rules)
+def today_caveats(scenario: Scenario, catalog: Catalog) -> Iterable[Caveat]:
+    """What is doubtful about the price of what runs today."""
+    running = named(catalog, scenario.plan, scenario.plan.today)
+    assumed = sorted(offer.name for offer, _ in running if is_assumed(offer))
+    if assumed:
+        yield Caveat(
+            code="plan.today_discount_assumed",
+            what=f"what runs today is priced by an assumed discount for {', '.join(assumed)}",
+            fix="give the price that you pay with --price provider/region/type/commit_1y=USD per hour",
+        )
 
 
-def _holds(
-    running: Sequence[tuple[Offer, int]], found: Mapping[str, Candidate], scenario: Scenario
-) -> tuple[bool | None, str, float | None]:
-    unknown = [offer.name for offer, _ in running if offer.name not in found]
-    if unknown:
-        return None, f"what {', '.join(unknown)} carries within the objectives isn't known", None
-    rules, peak_rps = scenario.plan, scenario.traffic.peak_rps
-    capacities = [counted_rps(found[offer.name]) for offer, _ in running]
-    counts = [n for _, n in running]
-    left = left_rps(capacities, counts, n_gone=n_gone(sum(counts), rules))
-    if len(running) == 1:  # of a fleet of one kind more is known
-        only = found[running[0][0].name]
-        n_left = max(counts[0] - n_gone(counts[0], rules), 0)
-        left = multiple_of(n_left, only.capacity.rungs) * as_written(only.sizing_rps)
-    carried = left * (1 - as_written(rules.headroom_ratio))
-    n = n_gone(sum(counts), rules)
-    kept = f"{f' with {n} gone' if n else ''} and {100 * rules.headroom_ratio:.0f} % kept free"
-    rate = rate_text(rounded_down(float(carried)))
-    reason = f"it carries {rate} requests per second{kept}, the peak is {rate_text(peak_rps)}"
-    return carried >= as_written(peak_rps), reason, float(carried)
+def _usd_while_committed(planned: Fleet, committed: Running, rules: PlanRules) -> Decimal:
+    """A month of the plan and of every commitment; machines that are committed to take the place of its own."""
+    free: Counter[tuple[str, str]] = Counter()
+    for offer, n in committed:
+        free[offer.type_name, offer.region] += n
+    usd = named_usd(committed, rules=rules)
+    for item in planned.items:
+        place = (item.offer.type_name, item.offer.region)
+        n_used = min(free[place], item.n_replicas)
+        free[place] -= n_used
+        usd += usd_per_month(item.offer, item.n_replicas - n_used, rules=rules)
+    return usd

@@ -104,6 +104,7 @@ def _service(service: PayPerRequest, single: SingleRequest, load: _Load) -> PerR
         usd_per_month_low=in_cents(n_requests * low),
         usd_per_month_high=in_cents(n_requests * high),
         break_even_rps=float(load.fleet_usd_per_month / middle / load.s_per_month),
+        break_even_requests_per_month=float(load.fleet_usd_per_month / middle),
         memory_mb=memory_mb,
         billed_s=billed_s(service, single.busy_s),
         cold_ratio_at_peak=cold_ratio(load.demand.peak_rps, busy_s=single.busy_s, keep_alive_s=KEEP_ALIVE_S),

@@ -8,18 +8,13 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.caveat import Basis
+from loadplan.plan.records.choice import Choice
+from loadplan.plan.records.cluster import Cluster
+from loadplan.plan.records.precomputed import Precomputed
+from loadplan.plan.records.time_split import Lever, TimeSplit
 
 CaseKind = Literal["traffic", "price", "objectives", "spares"]
 SwitchKind = Literal["traffic", "price", "capacity"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A fleet in few words."""
-
-    offers: tuple[tuple[str, int], ...]  # name and replicas of each
-    usd_per_month: Decimal
-    predicted_p99_s: float | None = None  # at the peak with the spares gone; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +79,10 @@ class Today:
     holds: bool | None  # whether it carries the peak with the spares gone and the headroom free; None: not known
     reason: str  # why it does or doesn't, or why that isn't known
     carried_rps: float | None  # with the spares gone and the headroom free
+    # Of commitments, which are paid for until they end, whatever is bought; None: nothing of it is committed.
+    committed_usd_per_month: Decimal | None = None
+    # Of the plan until then, which uses them where they are of its own type; None: as above, or nothing will do.
+    usd_less_while_committed: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +125,14 @@ class PerRequest:
     usd_per_month_low: Decimal  # if its processor is as much faster than the one measured as may be
     usd_per_month_high: Decimal
     usd_less_per_month: Decimal  # than the fleet; negative: it is dearer
-    break_even_rps: float  # mean rate below which it is cheaper than the fleet
+    break_even_rps: float  # mean rate below which it is cheaper than the fleet as it is
     memory_mb: float
     billed_s: float  # of each request
     cold_ratio_at_peak: float  # share of requests that wait for a start
     cold_ratio_when_quiet: float  # in the quietest hour of the week that has any
     allowed_ratio: float | None  # share of requests that may be slow; None: no limit names all requests
     source: str  # with the day on which its price was seen
+    break_even_requests_per_month: float | None = None  # the same rate; None: an older file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,3 +152,9 @@ class Outlook:
     front: tuple[FrontPoint, ...] = ()  # cheapest first; empty: no latency is predicted
     today: Today | None = None  # None: the scenario doesn't say what runs today
     relaxations: tuple[Relaxation, ...] = ()  # where nothing is within the budget, or nothing will do
+    split: TimeSplit | None = None  # of the predicted p99
+    split_reason: str = ""  # why there is none; empty: there is one, or nothing is bought
+    levers: tuple[Lever, ...] = ()  # one for each part that can be halved
+    cluster: Cluster | None = None  # None: nothing is bought
+    precomputed: Precomputed | None = None
+    precomputed_reason: str = ""  # why there is none; empty: there is one, or nobody asked

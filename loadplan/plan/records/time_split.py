@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Literal
 
 from loadplan.caveat import Basis
+from loadplan.plan.records.choice import Choice
 
 TimePart = Literal["outside", "model", "web"]
 
@@ -30,8 +31,6 @@ class Lever:
 
     part: TimePart
     capacity_ratio: float  # what a replica of the chosen offer would carry, over what it does
-    offer: str  # of the cheapest fleet then
-    n_replicas: int
-    usd_per_month: Decimal
+    choice: Choice  # the cheapest fleet then
     n_fewer: int | None  # replicas of the chosen offer; None: another offer would be cheapest
     usd_less_per_month: Decimal

@@ -17,8 +17,9 @@ from loadplan.errors import InputError
 from loadplan.fit.records import CapacityFit
 from loadplan.plan.fleets.chance import chance_of_at_least
 from loadplan.plan.given import searching_given
+from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.fleet import Plan, ReplicaCapacity
-from loadplan.plan.records.outlook import Choice, Outlook, SizeRange
+from loadplan.plan.records.outlook import Outlook, SizeRange
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.outlook_text import size_text, today_text

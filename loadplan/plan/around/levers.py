@@ -1,0 +1,82 @@
+"""Which part of the slow requests' time would save a machine: the plan again with each of them half as long.
+
+Halved are what lies outside the replica, the inference, and the server's own work on requests and batches. What a
+replica carries then is taken to grow by the factor that it does on the machine that was measured, by the best law. The
+decision a reader would question: limits, spares and headroom stay, so a part may be halved and save nothing, because
+the fleet consists of whole machines.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from loadplan.fit.records import Breakdown
+from loadplan.plan.around.sensitivity import Asked, choice_of
+from loadplan.plan.fleets.candidate import Candidate
+from loadplan.plan.fleets.ranking import best_of_each_type
+from loadplan.plan.records.fleet import Fleet
+from loadplan.plan.records.time_split import Lever, TimePart, TimeSplit
+
+_PARTS: tuple[TimePart, ...] = ("outside", "model", "web")
+
+
+def split_of(planned: Fleet, asked: Asked) -> tuple[TimeSplit | None, str]:
+    """The fleet's predicted p99 in parts, or why there are none."""
+    if len(planned.items) > 1:
+        return None, "the fleet is of several types"
+    if planned.predicted_p99_s is None:
+        return None, "no latency is predicted for the fleet"
+    own = _own(planned, asked)
+    split = (
+        None
+        if own is None
+        else own.split(planned.utilisation_ratio_degraded * float(own.sizing_rps), planned.predicted_p99_s)
+    )
+    return split, "" if split else "the fit says nothing of the parts; fit the run again with this version"
+
+
+def levers(planned: Fleet, asked: Asked) -> Iterable[Lever]:
+    """One for each part that can be halved; none for a fleet of several types, or where nothing is known."""
+    own = None if len(planned.items) > 1 else _own(planned, asked)
+    if own is None or own.breakdown is None:
+        return
+    for part in _PARTS:
+        ratio = _ratio(own.breakdown, part)
+        if ratio is None:
+            continue
+        faster = (_faster(one, part) for one in asked.considered.candidates)
+        ranked = best_of_each_type(faster, peak_rps=asked.scenario.traffic.peak_rps, rules=asked.scenario.plan)
+        best = ranked[0].fleet if ranked else planned
+        (item,), (now,) = best.items, planned.items
+        yield Lever(
+            part=part,
+            capacity_ratio=ratio,
+            choice=choice_of(best),
+            n_fewer=now.n_replicas - item.n_replicas if item.offer == now.offer else None,
+            usd_less_per_month=planned.usd_per_month - best.usd_per_month,
+        )
+
+
+def _own(planned: Fleet, asked: Asked) -> Candidate | None:
+    """What the fleet is made of."""
+    offer, burst = planned.items[0].offer, planned.capacity.burst
+    alike = (one for one in asked.considered.candidates if one.offer == offer and one.capacity.burst == burst)
+    return next(alike, None)
+
+
+def _ratio(breakdown: Breakdown, part: TimePart) -> float | None:
+    match part:
+        case "outside":
+            return breakdown.halved_outside_ratio
+        case "model":
+            return breakdown.halved_model_ratio
+        case "web":
+            return breakdown.halved_web_ratio
+
+
+def _faster(one: Candidate, part: TimePart) -> Candidate:
+    """As it would be counted on with a part of the time halved; as it is where nothing is known."""
+    ratio = None if one.breakdown is None else _ratio(one.breakdown, part)
+    if ratio is None:
+        return one
+    # The noise of floats must not buy a replica, nor save one.
+    return replace(one, sizing_rps=float(f"{float(one.sizing_rps) * ratio:.9g}"))
