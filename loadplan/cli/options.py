@@ -55,6 +55,11 @@ def parse_prices(texts: Sequence[str]) -> dict[str, Decimal]:
 
 
 def parse_today(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """What runs now. Raises InputError as `parse_fleet`."""
+    return parse_fleet(texts, "--today")
+
+
+def parse_fleet(texts: Sequence[str], option: str) -> tuple[tuple[str, int], ...]:
     """Offers and replicas of each, from `OFFER=N`. Raises InputError for anything else, or an offer named twice."""
     running: dict[str, int] = {}
     for text in texts:
@@ -62,7 +67,7 @@ def parse_today(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
         if name.count("/") != 3 or not count.isdecimal() or int(count) == 0 or name in running:
             raise InputError(
                 what=f"{text!r} is no fleet" if name not in running else f"{name} is named twice",
-                where="--today",
+                where=option,
                 fix="write provider/region/type/purchase=replicas once, such as aws/us-east-1/c7i.large/on_demand=4",
             )
         running[name] = int(count)

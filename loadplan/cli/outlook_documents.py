@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
+from loadplan.cli.around_documents import around_documents, choice_document
 from loadplan.cli.figures import Document, figure, usd
-from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.outlook import (
     Case,
     FrontPoint,
@@ -13,6 +13,14 @@ from loadplan.plan.records.outlook import (
     SizeRange,
     Today,
     UnitCosts,
+)
+from loadplan.report.around_text import (
+    gpu_text,
+    levers_text,
+    need_text,
+    precomputed_text,
+    proposed_text,
+    split_text,
 )
 from loadplan.report.outlook_text import choice_text, per_request_line, relaxation_text, today_text, unit_costs_text
 from loadplan.units import usd_text
@@ -31,7 +39,7 @@ def outlook_document(outlook: Outlook | None) -> Document | None:
         **({"chance_reason": no_chance} if outlook.chance is None else {}),
         "size": None if outlook.size is None else _size(outlook.size),
         **({"size_reason": no_chance} if outlook.size is None else {}),
-        "mixed": None if outlook.mixed is None else _choice(outlook.mixed),
+        "mixed": None if outlook.mixed is None else choice_document(outlook.mixed),
         "cases": [_case(case) for case in outlook.cases],
         "switches": [asdict(switch) for switch in outlook.switches],
         "front": [_front(point) for point in outlook.front],
@@ -41,14 +49,22 @@ def outlook_document(outlook: Outlook | None) -> Document | None:
         "per_request_reason": outlook.per_request_reason,
         "today": None if outlook.today is None else _today(outlook.today),
         "relaxations": [_relaxation(one) for one in outlook.relaxations],
+        **around_documents(outlook),
     }
 
 
 def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
-    """Label and text of what matters at once: unit costs, today, a cheaper mix or service, rules to relax."""
+    """Label and text of what matters at once: where time goes, a cluster or not, unit costs, today, other ways."""
     if outlook is None:
         return []
     lines = []
+    if outlook.split is not None:
+        worth = levers_text(outlook.levers)
+        lines.append(("time", f"{split_text(outlook.split)}{f'; {worth}' if worth else ''}"))
+    if outlook.cluster is not None:
+        lines.append(("cluster", f"{need_text(outlook.cluster)}; with a GPU: {gpu_text(outlook.cluster)}"))
+        if outlook.cluster.proposed is not None:
+            lines.append(("proposed", proposed_text(outlook.cluster.proposed)))
     if outlook.unit_costs is not None:
         lines.append(("unit", unit_costs_text(outlook.unit_costs)))
     if outlook.today is not None:
@@ -57,16 +73,12 @@ def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
         said = f"{choice_text(outlook.mixed)}, {usd_text(outlook.mixed.usd_per_month)} a month"
         lines.append(("or mix", f"{said} (plan.instance_types: several)"))
     lines += [("or rent", per_request_line(one)) for one in outlook.per_request[:1] if one.usd_less_per_month > 0]
+    if outlook.precomputed is not None:
+        lines.append(("or batch", precomputed_text(outlook.precomputed)))
+    elif outlook.precomputed_reason:
+        lines.append(("or batch", f"not compared: {outlook.precomputed_reason}"))
     lines += [("relax", relaxation_text(one)) for one in outlook.relaxations[:_N_RELAXATIONS]]
     return lines
-
-
-def _choice(choice: Choice) -> Document:
-    return {
-        "offers": [{"offer": name, "n_replicas": n} for name, n in choice.offers],
-        "usd_per_month": usd(choice.usd_per_month),
-        **figure("predicted_p99_s", choice.predicted_p99_s, "no latency is predicted for it"),
-    }
 
 
 def _unit_costs(costs: UnitCosts) -> Document:
@@ -84,27 +96,36 @@ def _size(size: SizeRange) -> Document:
 
 
 def _case(case: Case) -> Document:
-    return {**asdict(case), "choice": None if case.choice is None else _choice(case.choice)}
+    return {**asdict(case), "choice": None if case.choice is None else choice_document(case.choice)}
 
 
 def _front(point: FrontPoint) -> Document:
-    return {**asdict(point), "choice": _choice(point.choice)}
+    return {**asdict(point), "choice": choice_document(point.choice)}
 
 
 def _today(today: Today) -> Document:
-    less = today.usd_less_per_month
+    less, committed, until = (
+        None if amount is None else usd(amount)
+        for amount in (today.usd_less_per_month, today.committed_usd_per_month, today.usd_less_while_committed)
+    )
     return {
         **asdict(today),
-        "choice": _choice(today.choice),
-        **figure("usd_less_per_month", None if less is None else usd(less), "nothing will do"),
+        "choice": choice_document(today.choice),
+        **figure("usd_less_per_month", less, "nothing will do"),
+        **figure("committed_usd_per_month", committed, "nothing of it is committed"),
+        **figure("usd_less_while_committed", until, "nothing of it is committed, or nothing will do"),
         **figure("carried_rps", today.carried_rps, today.reason),
     }
 
 
 def _relaxation(relaxation: Relaxation) -> Document:
-    return {**asdict(relaxation), "choice": _choice(relaxation.choice)}
+    return {**asdict(relaxation), "choice": choice_document(relaxation.choice)}
 
 
 def _per_request(service: PerRequest) -> Document:
     money = ("usd_per_month", "usd_per_month_low", "usd_per_month_high", "usd_less_per_month")
-    return {**asdict(service), **{name: usd(getattr(service, name)) for name in money}}
+    return {
+        **asdict(service),
+        **{name: usd(getattr(service, name)) for name in money},
+        **figure("break_even_requests_per_month", service.break_even_requests_per_month, "planned by an older version"),
+    }

@@ -17,6 +17,7 @@ from loadplan.cli.options import (
     RunArgument,
     ScenarioArgument,
     parse_date,
+    parse_fleet,
     parse_prices,
     parse_profiles,
     parse_today,
@@ -41,6 +42,10 @@ PriceOption = Annotated[
 ]
 TodayOption = Annotated[
     list[str] | None, typer.Option("--today", metavar="OFFER=N", help="What runs now, for the difference; repeatable.")
+]
+ProposalOption = Annotated[
+    list[str] | None,
+    typer.Option("--proposal", metavar="OFFER=N", help="What somebody would buy: how much stands idle; repeatable."),
 ]
 UrlOption = Annotated[
     str | None, typer.Option("--url", metavar="URL", help="Drive this server (protocol v2), not loadplan's own.")
@@ -128,6 +133,7 @@ def plan(
     price: PriceOption = None,
     as_of: AsOfOption = None,
     today: TodayOption = None,
+    proposal: ProposalOption = None,
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -136,12 +142,13 @@ def plan(
     """The cheapest fleet that meets every objective, and why each other one lost."""
     from loadplan.cli.documents import plan_document
     from loadplan.cli.summary import plan_summary
+    from loadplan.pipeline.question import Fleets
     from loadplan.pipeline.resume import plan_again
     from loadplan.pipeline.road import plan_given
     from loadplan.pipeline.road import run as run_road
 
     prices, day, files = parse_prices(price or []), parse_date(as_of), parse_profiles(profiles or [])
-    running = parse_today(today or [])
+    fleets = Fleets(today=parse_today(today or []), proposal=parse_fleet(proposal or [], "--proposal"))
     if capacities is not None and files:
         raise InputError(
             what="--capacities and --profiles are two ways to know a capacity",
@@ -150,14 +157,14 @@ def plan(
         )
     with console.watching(quiet=quiet or as_json) as observer:
         if capacities is not None:
-            planned = plan_given(target, capacities, as_of=day, prices=prices, today=running)
+            planned = plan_given(target, capacities, as_of=day, prices=prices, fleets=fleets)
         elif target.is_dir():
-            planned = plan_again(target, as_of=day, prices=prices, profiles=files, today=running, observer=observer)
+            planned = plan_again(target, as_of=day, prices=prices, profiles=files, fleets=fleets, observer=observer)
         else:
             end = run_road(target, results=output, until="fit", observer=observer)
             if end.failure is not None:
                 return console.exit_code(end.failure, debug=debug)
-            planned = plan_again(end.folder, as_of=day, prices=prices, profiles=files, today=running, observer=observer)
+            planned = plan_again(end.folder, as_of=day, prices=prices, profiles=files, fleets=fleets, observer=observer)
     console.result(plan_summary(planned), plan_document(planned), as_json=as_json)
     return 0 if planned.feasible else 1
 

@@ -1,6 +1,6 @@
 """What the question of a run is, so that the same one is found again: its scenario, and the bytes of its model."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loadplan.errors import InputError
@@ -8,9 +8,16 @@ from loadplan.export import model_file, onnx_file
 from loadplan.scenario.spec import ModelSource, Scenario
 from loadplan.store import codec
 
-# Names of offers and how many replicas of each run now.
-Today = tuple[tuple[str, int], ...]
-NOTHING_TODAY: Today = ()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleets:
+    """Fleets that a plan is put beside: names of offers, and how many replicas of each; none: the scenario's own."""
+
+    today: tuple[tuple[str, int], ...] = ()  # what runs now
+    proposal: tuple[tuple[str, int], ...] = ()  # what somebody would buy instead
+
+
+AS_ASKED = Fleets()
 
 
 def need_model(scenario: Scenario) -> ModelSource:
@@ -24,9 +31,13 @@ def need_model(scenario: Scenario) -> ModelSource:
     return scenario.model
 
 
-def with_today(scenario: Scenario, today: Today) -> Scenario:
-    """The same question with another fleet running today; with none named, the scenario's own."""
-    return replace(scenario, plan=replace(scenario.plan, today=today)) if today else scenario
+def with_fleets(scenario: Scenario, fleets: Fleets) -> Scenario:
+    """The same question with these fleets in place of the scenario's own."""
+    rules = scenario.plan
+    return replace(
+        scenario,
+        plan=replace(rules, today=fleets.today or rules.today, proposal=fleets.proposal or rules.proposal),
+    )
 
 
 def model_bytes(source: ModelSource) -> bytes:

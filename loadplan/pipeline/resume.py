@@ -57,19 +57,19 @@ def plan_again(
     as_of: date | None = None,
     prices: Mapping[str, Decimal] = NO_PRICES,
     profiles: Sequence[ProfileFile] = (),
-    today: question.Today = question.NOTHING_TODAY,
+    fleets: question.Fleets = question.AS_ASKED,
     observer: Observer | None = None,
 ) -> Plan:
     """Plan on the run's own fit with the prices of today, or of `as_of`, and the user's own over them.
 
-    Offers of the types that `profiles` were measured on are planned on what was measured there. `today` is what runs
-    now, in place of what the scenario says of it.
+    Offers of the types that `profiles` were measured on are planned on what was measured there. `fleets` stand
+    in place of those that the scenario names.
 
     Raises:
         InputError: when the folder holds no fit, a price names no known machine, or a profile can't be used.
     """
     with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (reopened, known):
-        scenario = question.with_today(reopened.scenario, today)
+        scenario = question.with_fleets(reopened.scenario, fleets)
         road = replace(reopened, profiles=_profiles_for(reopened, profiles), scenario=scenario)
         fitted = _need(known.fit, "fit", run)
         planned = steps.plan(road, fitted)

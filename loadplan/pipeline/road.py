@@ -157,16 +157,16 @@ def plan_given(
     *,
     as_of: date | None = None,
     prices: Mapping[str, Decimal] = NO_PRICES,
-    today: question.Today = question.NOTHING_TODAY,
+    fleets: question.Fleets = question.AS_ASKED,
 ) -> Plan:
     """Plan on capacities that were measured elsewhere; nothing is measured and no run folder is made.
 
-    `today`: what runs now, in place of what the scenario says of it.
+    `fleets`: what runs today and what is proposed, in place of what the scenario says of them.
 
     Raises:
         InputError: when the scenario, the capacities or a price can't be used.
     """
-    day, scenario = as_of or utc_now().date(), question.with_today(read_scenario(scenario_file), today)
+    day, scenario = as_of or utc_now().date(), question.with_fleets(read_scenario(scenario_file), fleets)
     catalog = catalog_for(scenario, scenario_file=scenario_file, as_of=day, prices=prices)
     search = searching_given(read_capacities(capacities_file), catalog=catalog, as_of=day)
     return plan_with_outlook(search, scenario=scenario, catalog=catalog)

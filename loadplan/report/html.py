@@ -31,15 +31,18 @@ from loadplan.report.sections.checking import (
     not_offered_section,
     question_section,
 )
+from loadplan.report.sections.cluster import cluster_section
 from loadplan.report.sections.cost_model import cost_model_section
 from loadplan.report.sections.holding import holding_section
 from loadplan.report.sections.live_run import live_run_section
 from loadplan.report.sections.measured import measured_section
 from loadplan.report.sections.money import money_section
+from loadplan.report.sections.other_ways import other_ways_section
 from loadplan.report.sections.outlook import outlook_section
 from loadplan.report.sections.paying import paying_section
 from loadplan.report.sections.same_model import same_model_section
 from loadplan.report.sections.scaling import scaling_section
+from loadplan.report.sections.time_parts import time_section
 from loadplan.report.view import digits, plain
 
 N_WEAK_POINTS = 3
@@ -109,10 +112,13 @@ def _chart_rows(chart: Chart, *, has_labels: bool, has_interval: bool) -> Iterab
 
 def _sections(known: Findings, provenance: Provenance) -> Iterable[Section | None]:
     yield alternatives_section(known)
+    yield cluster_section(known)
     yield holding_section(known)
+    yield time_section(known)
     yield money_section(known, provenance)
     yield paying_section(known)
     yield scaling_section(known)
+    yield other_ways_section(known)
     yield outlook_section(known)
     yield measured_section(known)
     yield live_run_section(known)

@@ -61,7 +61,19 @@ def today_text(today: Today) -> str:
     """What runs today against the plan, also where the plan is dearer, and whether today's fleet would do."""
     does = {True: "it would do", False: "it would NOT do", None: "whether it would do isn't known"}[today.holds]
     costs = f"{choice_text(today.choice)}, {usd(today.choice.usd_per_month)} a month"
-    return f"{costs}{_change_text(today.usd_less_per_month)}; {does}: {today.reason}"
+    return f"{costs}{_change_text(today.usd_less_per_month)}{_committed_text(today)}; {does}: {today.reason}"
+
+
+def _committed_text(today: Today) -> str:
+    """What has to be paid until commitments end, and what the plan saves until then; nothing where none is held."""
+    if today.committed_usd_per_month is None:
+        return ""
+    said = f"; {usd(today.committed_usd_per_month)} of it is paid until its commitment ends"
+    less = today.usd_less_while_committed
+    if less is None:
+        return said
+    change = "costs the same" if less == 0 else f"is {usd(abs(less))} a month {'cheaper' if less > 0 else 'dearer'}"
+    return f"{said}, and with that the plan {change}"
 
 
 def _change_text(less: Decimal | None) -> str:

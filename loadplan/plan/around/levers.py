@@ -31,7 +31,7 @@ def split_of(planned: Fleet, asked: Asked) -> tuple[TimeSplit | None, str]:
         if own is None
         else own.split(planned.utilisation_ratio_degraded * float(own.sizing_rps), planned.predicted_p99_s)
     )
-    return split, "" if split else "the fit says nothing of the parts; fit the run again with this version"
+    return split, "" if split else "the fit does not say of what its times consist"
 
 
 def levers(planned: Fleet, asked: Asked) -> Iterable[Lever]:

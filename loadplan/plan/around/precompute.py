@@ -6,8 +6,8 @@ A run has N entities of r rows each, which takes N r / (rows per second) machine
 
 with the low end of the rate for the machines, so that a run is done in time, and its middle for the bill, whose
 interval is that of the rate. The decisions a reader would question: machines are paid by the second, and nothing is
-paid for keeping the answers, looking them up, or reading the rows; an interrupted spot machine is taken to lose nothing;
-and whether an answer may be a day old, or be missing for whoever is new, is the asker's to know.
+paid for keeping the answers, looking them up, or reading the rows; an interrupted spot machine is taken to lose
+nothing; and whether an answer may be a day old, or be missing for whoever is new, is the asker's to know.
 """
 
 import math
