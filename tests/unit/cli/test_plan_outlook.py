@@ -93,3 +93,25 @@ def test_scripts_and_people_are_told_the_same_cents(tmp_path: Path, capsys: Capt
     assert json.loads(capsys.readouterr().out)["recommended"]["usd_per_month"] == "130.31"
     assert run(tmp_path) == 0
     assert "$130.31 a month at $0.08925 an hour each" in capsys.readouterr().out
+
+
+def test_what_is_proposed_is_put_beside_the_plan(tmp_path: Path, capsys: Capture) -> None:
+    # Three xlarge ones carry 600, so of a peak of 80 13 % are used; two large ones are planned for 130.305.
+    assert run(tmp_path, "--json", "--proposal", f"{XLARGE}=3") == 0
+    cluster = json.loads(capsys.readouterr().out)["outlook"]["cluster"]
+    proposed = cluster["proposed"]
+    assert (proposed["choice"]["usd_per_month"], proposed["usd_more_per_month"]) == ("390.92", "260.61")
+    assert proposed["idle_at_peak_ratio"] == pytest.approx(1 - 80 / 600)
+    assert cluster["least"]["offers"] == [{"offer": "aws/us-east-1/c7i.large/on_demand", "n_replicas": 1}]
+    assert cluster["gpu_wins"]["is_earliest"]
+    assert run(tmp_path, "--proposal", f"{XLARGE}=3") == 0
+    said = capsys.readouterr().out
+    assert "cluster   no, one machine carries the peak with nothing to spare" in said
+    assert f"proposed  3 × {XLARGE}, $390.92 a month, $260.61 more than the plan; 86.7 % of it stands idle" in said
+
+
+def test_a_proposal_without_a_price_is_refused_by_its_option(tmp_path: Path, capsys: Capture) -> None:
+    assert run(tmp_path, "--proposal", "c7i.large=1") == 2
+    assert "--proposal" in capsys.readouterr().err
+    assert run(tmp_path, "--proposal", "aws/us-east-1/huge/on_demand=1") == 2
+    assert "which is proposed" in capsys.readouterr().err
