@@ -1,7 +1,8 @@
 """All answers worked out beforehand, by hand.
 
 An inference of one row takes 0.1 ms (see conftest): 10,000 rows a second on the core that was measured. h.xlarge has
-four cores of half the speed, give or take a factor of 1.5: 20,000 rows a second, 13,333 to 30,000, for 0.10 USD an hour.
+four cores of half the speed, give or take a factor of 1.5: 20,000 rows a second, 13,333 to 30,000, for 0.10 USD an
+hour.
 """
 
 from dataclasses import replace
@@ -47,8 +48,10 @@ def precomputed(fit: CapacityFit, scenario: Scenario, catalog: Catalog) -> Preco
 def test_a_run_is_done_in_time_by_the_low_end_and_paid_by_the_middle(
     fit: CapacityFit, scenario: Scenario, catalog: Catalog
 ) -> None:
-    """96 M / 13,333 = 7,200 s of one machine, of which 7,100 are left after its start: two. Each runs for 96 M / 20,000 /
-    2 + 100 = 2,500 s (1,700 to 3,700), 730 / 24 = 30.4 times a month: 0.20 x 2,500 / 3,600 x 30.4 = 4.22 (2.87 to 6.25).
+    """96 M / 13,333 = 7,200 s of one machine, of which 7,100 are left after its start: two.
+
+    Each runs for 96 M / 20,000 / 2 + 100 = 2,500 s (1,700 to 3,700), 730 / 24 = 30.4 times a month: 0.20 x 2,500 /
+    3,600 x 30.4 = 4.22 (2.87 to 6.25).
     """
     found = precomputed(fit, asked(scenario), catalog)
     (job,) = found.jobs
