@@ -23,8 +23,8 @@ def test_a_run_may_last_a_quarter_of_the_time_to_the_next_unless_the_scenario_sa
 
 
 def test_what_is_proposed_is_read_as_what_runs_today(tmp_path: Path) -> None:
-    rules = read_scenario(write(tmp_path, with_plan("proposal: {aws/us-east-1/p3.16xlarge/on_demand: 1}"))).plan
-    assert rules.proposal == (("aws/us-east-1/p3.16xlarge/on_demand", 1),)
+    rules = read_scenario(write(tmp_path, with_plan("proposal: {aws/us-east-1/p3.8xlarge/on_demand: 2}"))).plan
+    assert rules.proposal == (("aws/us-east-1/p3.8xlarge/on_demand", 2),)
     assert rules.today == ()
 
 
@@ -35,7 +35,7 @@ def test_what_is_proposed_is_read_as_what_runs_today(tmp_path: Path) -> None:
         ("precompute: {entities: 0}", "expected a whole number of 1 or more"),
         ("precompute: {entities: 1, every_h: 6, within_h: 7}", "a run of 7 hours isn't done when the next begins"),
         ("precompute: {entities: 1, every_min: 6}", "every_min"),
-        ("proposal: {p3.16xlarge: 1}", "plan.proposal"),
+        ("proposal: {p3.8xlarge: 1}", "plan.proposal"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, keys: str, expected: str) -> None:
