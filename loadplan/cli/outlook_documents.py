@@ -15,9 +15,8 @@ from loadplan.plan.records.outlook import (
     UnitCosts,
 )
 from loadplan.report.around_text import (
-    gpu_text,
+    cluster_line,
     levers_text,
-    need_text,
     precomputed_text,
     proposed_text,
     split_text,
@@ -62,7 +61,7 @@ def outlook_lines(outlook: Outlook | None) -> list[tuple[str, str]]:
         worth = levers_text(outlook.levers)
         lines.append(("time", f"{split_text(outlook.split)}{f'; {worth}' if worth else ''}"))
     if outlook.cluster is not None:
-        lines.append(("cluster", f"{need_text(outlook.cluster)}; with a GPU: {gpu_text(outlook.cluster)}"))
+        lines.append(("cluster", cluster_line(outlook.cluster)))
         if outlook.cluster.proposed is not None:
             lines.append(("proposed", proposed_text(outlook.cluster.proposed)))
     if outlook.unit_costs is not None:

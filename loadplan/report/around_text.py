@@ -68,10 +68,24 @@ def _wins_text(wins: GpuWins) -> str:
         return wins.reason
     if wins.from_rps is None:
         return f"a GPU wins at no peak up to {rate(wins.tried_to_rps)}"
-    earliest = " at the earliest" if wins.is_earliest else ""
     if wins.from_rps <= wins.tried_from_rps:
-        return f"a GPU wins{earliest and ' perhaps'} at every peak from {rate(wins.tried_from_rps)} on"
+        may = "might win" if wins.is_earliest else "wins"
+        return f"a GPU {may} at every peak from {rate(wins.tried_from_rps)} on"
+    earliest = " at the earliest" if wins.is_earliest else ""
     return f"a GPU wins from about {rate(wins.from_rps)} at the peak on{earliest}"
+
+
+def cluster_line(cluster: Cluster) -> str:
+    """Both where there is room for one line."""
+    n, least = _n_machines(cluster.least), choice_text(cluster.least)
+    need = f"no, {least} carries the peak alone" if n == 1 else f"yes, it takes {n:,} machines at least ({least})"
+    wins, choice = cluster.gpu_wins, cluster.with_gpu.cheapest
+    if choice is not None:
+        return f"{need}; with a GPU {choice_text(choice)}, {usd(choice.usd_per_month)} a month, {_wins_text(wins)}"
+    if wins.usd_per_month_at_least is None:
+        return f"{need}; {cluster.with_gpu.reason}"
+    at_least = f"{usd(wins.usd_per_month_at_least)} a month at least"
+    return f"{need}; with a GPU {at_least}, whatever it carries: {_wins_text(wins)}"
 
 
 def proposed_text(proposed: Proposed) -> str:

@@ -106,7 +106,7 @@ def test_what_is_proposed_is_put_beside_the_plan(tmp_path: Path, capsys: Capture
     assert cluster["gpu_wins"]["is_earliest"]
     assert run(tmp_path, "--proposal", f"{XLARGE}=3") == 0
     said = capsys.readouterr().out
-    assert "cluster   no, one machine carries the peak with nothing to spare" in said
+    assert "cluster   no, 1 × aws/us-east-1/c7i.large/on_demand carries the peak alone; with a GPU $" in said
     assert f"proposed  3 × {XLARGE}, $390.92 a month, $260.61 more than the plan; 86.7 % of it stands idle" in said
 
 
