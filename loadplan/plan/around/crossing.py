@@ -7,13 +7,14 @@ among those peaks alone, nobody sees it.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from loadplan.plan.fleets.candidate import Candidate, n_missing, n_needed
+from loadplan.plan.fleets.candidate import Candidate, least_fleet, n_missing, n_needed
 from loadplan.plan.fleets.mixed import undominated
 from loadplan.plan.fleets.sizing import usd_per_month
+from loadplan.plan.records.fleet import Fleet
 from loadplan.scenario.spec import PlanRules
 
 _STEPS_PER_DOUBLING = 4
@@ -42,6 +43,18 @@ def crossing(holds: Callable[[float], bool], *, peak_rps: float) -> Crossing:
     else:
         from_rps = _between(holds, peaks[i_last], peaks[i_last + 1])
     return Crossing(from_rps=from_rps, is_always=i_last is None, tried_from_rps=peaks[0], tried_to_rps=peaks[-1])
+
+
+def cheapest_fleet(candidates: Iterable[Candidate], *, peak_rps: float, rules: PlanRules) -> Fleet | None:
+    """The cheapest fleet of one type; None where of each there are too few. No latency but its own is predicted."""
+
+    def rank(one: Candidate) -> tuple[Decimal, int, str]:
+        n = n_needed(one, peak_rps=peak_rps, rules=rules)
+        return usd_per_month(one.offer, n, rules=rules), n, one.offer.name
+
+    enough = (one for one in candidates if n_missing(one, peak_rps=peak_rps, rules=rules) == 0)
+    best = min(enough, key=rank, default=None)
+    return None if best is None else least_fleet(best, peak_rps=peak_rps, rules=rules)
 
 
 def cheapest_usd(candidates: Sequence[Candidate], *, rules: PlanRules) -> Callable[[float], Decimal | None]:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from loadplan.fit.records import Breakdown
+from loadplan.plan.around.crossing import cheapest_fleet
 from loadplan.plan.around.sensitivity import Asked, choice_of
 from loadplan.plan.fleets.candidate import Candidate
-from loadplan.plan.fleets.ranking import best_of_each_type
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.time_split import Lever, TimePart, TimeSplit
 
@@ -44,8 +44,7 @@ def levers(planned: Fleet, asked: Asked) -> Iterable[Lever]:
         if ratio is None:
             continue
         faster = (_faster(one, part) for one in asked.considered.candidates)
-        ranked = best_of_each_type(faster, peak_rps=asked.scenario.traffic.peak_rps, rules=asked.scenario.plan)
-        best = ranked[0].fleet if ranked else planned
+        best = cheapest_fleet(faster, peak_rps=asked.scenario.traffic.peak_rps, rules=asked.scenario.plan) or planned
         (item,), (now,) = best.items, planned.items
         yield Lever(
             part=part,
