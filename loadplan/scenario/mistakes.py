@@ -41,6 +41,11 @@ _PATTERNS = {
 }
 
 
+# Ends pydantic's path of an error about the name of a key, where names are the user's own.
+_OF_A_KEY = "[key]"
+_OFFERS = ("today", "proposal")  # keys below which offers are named
+
+
 def from_pydantic(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
     """Each error at its place in the file; those of one contradiction become one line for each."""
     mistakes: list[Mistake] = []
@@ -52,6 +57,9 @@ def from_pydantic(errors: Iterable[ErrorDetails], tree: Tree) -> list[Mistake]:
             mistakes.append(Mistake(mark=tree.keys[path], path=path, text=_unknown_key(path)))
         elif error["type"] == "missing":
             mistakes.append(Mistake(mark=_place(path[:-1], tree), path=path, text=f"missing{_described(path)}"))
+        elif path[-1:] == (_OF_A_KEY,):
+            named = path[:-1]
+            mistakes.append(Mistake(mark=_place(named, tree), path=named, text=_wrong_key(error, named)))
         else:
             mistakes.append(Mistake(mark=_place(path, tree), path=path, text=_wrong_value(error, path, tree)))
     return mistakes
@@ -133,6 +141,14 @@ def _wrong_value(error: ErrorDetails, path: Path, tree: Tree) -> str:
     # A literal's expectation names its words in quotes.
     near = nearest(read, re.findall("'([^']*)'", expected)) if isinstance(read, str) else ""
     return f"expected {expected}, read {_echo(path, tree)}{near}"
+
+
+def _wrong_key(error: ErrorDetails, path: Path) -> str:
+    """Of a name that the user chose, such as that of an offer that runs today."""
+    is_offer = len(path) > 1 and path[-2] in _OFFERS
+    expected = "provider/region/type/purchase, such as aws/us-east-1/c7i.large/on_demand"
+    said = expected if is_offer else error["msg"].removeprefix("Input should be ")
+    return f"expected {said}"
 
 
 def _contradiction(section: Path, keys: tuple[str, ...], text: str, tree: Tree) -> Mistake:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.plan.around.crossing import cheapest_usd, crossing
+from loadplan.plan.around.crossing import cheapest_usd, crossing, steps_of
 from loadplan.plan.around.named import hold, named, named_usd
 from loadplan.plan.around.sensitivity import Asked, choice_of
 from loadplan.plan.fleets.candidate import carried_by
@@ -133,7 +133,7 @@ def _gpu_wins(asked: Asked) -> GpuWins:
         usd, gpu_usd = without(peak_rps), with_gpu(peak_rps) if theirs else at_least
         return gpu_usd is not None and (usd is None or gpu_usd < usd)
 
-    found = crossing(wins, peak_rps=asked.scenario.traffic.peak_rps)
+    found = crossing(wins, peak_rps=asked.scenario.traffic.peak_rps, steps_rps=steps_of(theirs, rules=rules))
     return GpuWins(
         from_rps=found.from_rps,
         is_earliest=not theirs,

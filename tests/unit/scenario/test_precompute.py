@@ -32,10 +32,12 @@ def test_what_is_proposed_is_read_as_what_runs_today(tmp_path: Path) -> None:
     ("keys", "expected"),
     [
         ("precompute: {}", "plan.precompute.entities: missing"),
-        ("precompute: {entities: 0}", "expected a whole number of 1 or more"),
+        ("precompute: {entities: 0}", "plan.precompute.entities: expected a number of 1 or more"),
         ("precompute: {entities: 1, every_h: 6, within_h: 7}", "a run of 7 hours isn't done when the next begins"),
         ("precompute: {entities: 1, every_min: 6}", "every_min"),
-        ("proposal: {p3.8xlarge: 1}", "plan.proposal"),
+        ("proposal: {p3.8xlarge: 1}", "plan.proposal.'p3.8xlarge': expected provider/region/type/purchase, such as"),
+        ("today: {p3.8xlarge: 1}", "plan.today.'p3.8xlarge': expected provider/region/type/purchase, such as"),
+        ("today: {aws/us-east-1/p3.8xlarge/on_demand: 0}", "expected a number of 1 or more, read '0'"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, keys: str, expected: str) -> None:

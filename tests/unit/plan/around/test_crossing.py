@@ -24,6 +24,17 @@ def test_what_ceases_to_hold_at_the_highest_peak_has_no_beginning() -> None:
     assert (found.from_rps, found.is_always) == (None, False)
 
 
+def test_where_it_ceases_between_two_peaks_that_are_tried_the_step_tells() -> None:
+    # 640 and 761 are neighbours.
+    def holds(peak_rps: float) -> bool:
+        return not 700.0 < peak_rps < 720.0
+
+    assert crossing(holds, peak_rps=640.0).is_always
+    found = crossing(holds, peak_rps=640.0, steps_rps=[1.0, 700.0, 1e9])
+    assert found.from_rps is not None
+    assert 720.0 <= found.from_rps <= 724.0
+
+
 def test_it_is_the_last_beginning_that_counts() -> None:
     found = crossing(lambda peak_rps: 100.0 < peak_rps < 1000.0 or peak_rps > 5000.0, peak_rps=640.0)
     assert found.from_rps is not None
