@@ -4,11 +4,10 @@ import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import loadplan
-from loadplan.inference import Session, example_text, run
+from loadplan.inference import Session, example_text
 from loadplan.serve import protocol
 from loadplan.serve.app import Application, ServedModel
 from loadplan.serve.batcher import Batcher
@@ -37,9 +36,8 @@ class Parts:
     place: InferencePlace
 
 
-def assemble(config: ServeConfig, session: Session, *, full_batch_s: float) -> Parts:
-    """The parts of a server for this model, whose full batch takes so long."""
-    infer: Infer = partial(run, session)
+def assemble(config: ServeConfig, session: Session, infer: Infer, *, full_batch_s: float) -> Parts:
+    """The parts of a server for this model, whose inferences are made so, and whose full batch takes so long."""
     place = choose_place(config.inference, full_batch_s)
     runner: Runner = InlineRunner(infer) if place == "inline" else ThreadRunner(infer, asyncio.get_running_loop())
     counters = Counters(config.serving.max_batch_size)

@@ -26,6 +26,7 @@ from loadplan.serve.app import Application
 from loadplan.serve.assembly import Parts, assemble
 from loadplan.serve.config import ServeConfig, ServerReady
 from loadplan.serve.connection import Connection
+from loadplan.serve.inference_runner import Infer
 from loadplan.serve.warm_up import check_batching, check_config, warm_up
 
 # An idle connection of a load generator must survive its pauses; uvicorn's own 5 s break keep-alive pools.
@@ -38,6 +39,7 @@ _TICKS_PER_S = 10  # of uvicorn's own clock
 _PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
 
 OnReady = Callable[[ServerReady], None]
+InferWith = Callable[[Session], Infer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,15 @@ class _Ports:
     grpc: socket.socket | None  # holds the port that gRPC will share; it never listens itself
 
 
-def serve(config: ServeConfig, *, on_ready: OnReady = lambda _: None) -> None:
+def by_runtime(session: Session) -> Infer:
+    """Inferences as they usually are: ONNX Runtime's."""
+    return partial(run, session)
+
+
+def serve(config: ServeConfig, *, on_ready: OnReady = lambda _: None, infer_with: InferWith = by_runtime) -> None:
     """Serve one model in this process until SIGTERM or SIGINT; `on_ready` is called once, when requests are accepted.
+
+    `infer_with` makes the inferences of the opened model, for who wants to serve it by a law of his own.
 
     Raises:
         InputError: when the model can't be read or can't be served as asked.
@@ -65,14 +74,16 @@ def serve(config: ServeConfig, *, on_ready: OnReady = lambda _: None) -> None:
     _pin(config.cores)
     session = open_session(config.model, config.execution)  # after pinning: its threads inherit the cores
     check_batching(session, config)
+    infer = infer_with(session)
     with _bound(config) as ports:
-        full_batch_s = warm_up(partial(run, session), session, config)
+        full_batch_s = warm_up(infer, session, config)
         listening.listen(ports.http, config.host, config.port)
         # What is alive now lives as long as the process: the garbage collector need not look at it again.
         gc.collect()
         gc.freeze()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(config, session, full_batch_s, ports, on_ready))
+            assembled = partial(assemble, config, session, infer, full_batch_s=full_batch_s)
+            runner.run(_serve(config, assembled, ports, on_ready))
 
 
 @contextlib.contextmanager
@@ -127,8 +138,8 @@ class _Server(uvicorn.Server):
                 signal.signal(kind, handler)
 
 
-async def _serve(config: ServeConfig, session: Session, full_batch_s: float, ports: _Ports, on_ready: OnReady) -> None:
-    parts = assemble(config, session, full_batch_s=full_batch_s)
+async def _serve(config: ServeConfig, assembled: Callable[[], Parts], ports: _Ports, on_ready: OnReady) -> None:
+    parts = assembled()  # in the loop that they belong to
     ready = _ready(config, ports, parts)
     if parts.siblings is not None:
         parts.siblings.publish()  # before the first request, so that each knows of all when all are ready

@@ -18,10 +18,11 @@ from loadplan.clock import utc_now
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError
 from loadplan.machine import read_machine, usable_cores
 from loadplan.store.files import write_text
-from tests.accuracy.design import PARTS, SUBJECTS, Design, estimated_s, full_design, only
+from tests.accuracy.design import PARTS, Design, estimated_s, full_design, only
 from tests.accuracy.findings import Findings, Judge
 from tests.accuracy.plot import plot
-from tests.accuracy.runs import Prepare, Runs, TimeIsUp, prepare
+from tests.accuracy.replicas import prepare_any
+from tests.accuracy.runs import Prepare, Runs, TimeIsUp
 from tests.accuracy.table import Circumstances, table
 
 _ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(design: Design, folder: Path, *, deadline_s: float | None, prepare: Prepare = prepare) -> Findings:
+def measure(design: Design, folder: Path, *, deadline_s: float | None, prepare: Prepare = prepare_any) -> Findings:
     """All of a design, as far as it comes until the deadline; whatever was finished before is read.
 
     `prepare` makes a subject ready to be driven.
@@ -90,7 +91,7 @@ def write(found: Findings, about: Circumstances, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = table(found, about)
     write_text(folder / "accuracy.md", text)
-    write_text(folder / "accuracy.svg", plot(found.cases))
+    write_text(folder / "accuracy.svg", plot([*found.cases, *found.fleets]))
     sys.stdout.write(text)
     _tell(f"written to {folder}")
 
@@ -127,7 +128,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make accuracy", description=__doc__.splitlines()[0])
-    names = [*(subject.name for subject in SUBJECTS), *PARTS]
+    names = [*(subject.name for subject in full_design().subjects), *PARTS]
     parser.add_argument("--minutes", type=float, metavar="M", help="begin no run after so long; the table says so")
     parser.add_argument(
         "--only", nargs="+", default=[], choices=names, metavar="NAME", help=f"a part of it: {', '.join(names)}"

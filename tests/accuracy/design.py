@@ -8,6 +8,8 @@ they are held against. The decisions a reader would question:
   capacity are a fifth of a p50.
 - One configuration in six has gamma arrivals of CV 2, one in six a batch window of 2 ms.
 - Saturation is held out for two batch sizes: one of which no bursts are driven, one that no calibration run has at all.
+- Two replicas are driven with an inference that is a timer (`timed`): real ones would need a core each, and the
+  generator a third. Their law is fitted on runs of one of them.
 - The decisions are drawn once, from a seed that was never changed to make them come out otherwise.
 """
 
@@ -17,12 +19,14 @@ from typing import Literal
 
 import numpy as np
 
+from loadplan.errors import InputError
+from loadplan.execution import Balancing
 from loadplan.scenario.arrivals import GammaArrivals, PoissonArrivals
 from loadplan.slo import LatencyLimit, Slo
 
 Law = PoissonArrivals | GammaArrivals
-Part = Literal["prediction", "saturation", "slo", "decision"]
-PARTS: tuple[Part, ...] = ("prediction", "saturation", "slo", "decision")
+Part = Literal["prediction", "saturation", "slo", "decision", "replicas"]
+PARTS: tuple[Part, ...] = ("prediction", "saturation", "slo", "decision", "replicas")
 
 HIGHEST_LOAD_RATIO = 0.72  # above it a configuration is told apart
 _POISSON, _BURSTY = PoissonArrivals(), GammaArrivals(cv=2.0)
@@ -35,6 +39,7 @@ _MAX_FAILED_RATIO = 0.001
 _START_S = 2.5  # of a server and of a generator, for the estimate of how long all takes
 _BENCH_OVERHEAD_S, _FIT_S = 25.0, 12.0
 _CALIBRATIONS = 5  # runs of one round and subject
+_FLEET_RUN_S, _FLEET_START_S = 4.0, 4.0  # of two replicas; slow inferences make longer runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +58,17 @@ class Configuration:
 
     subject: str
     max_batch_size: int
-    load_ratio: float  # of the capacity that was measured before
+    load_ratio: float  # of the capacity that was measured before, of all replicas together
     arrivals: Law = _POISSON
     batch_window_s: float = 0.0
+    n_replicas: int = 1
+    balancing: Balancing = "round_robin"  # of several replicas
 
     @property
     def name(self) -> str:
         """Unique in a design."""
-        return f"{_served(self)}-{100.0 * self.load_ratio:.0f}"
+        replicas = f"-{self.n_replicas}x-{self.balancing.replace('_', '-')}" if self.n_replicas > 1 else ""
+        return f"{_served(self)}{replicas}-{100.0 * self.load_ratio:.0f}"
 
     @property
     def is_apart(self) -> bool:
@@ -109,12 +117,18 @@ class Design:
     saturations: tuple[Saturation, ...]
     capacities: tuple[Question, ...]
     decisions: tuple[Question, ...]
+    fleets: tuple[Configuration, ...] = ()  # of several replicas; told apart from the others
     n_rounds: int = 5
     n_more_rounds: int = 3  # for configurations that have too little undisturbed time after those
     clean_s: float = 10.0  # undisturbed time that a configuration must have in all
     run_s: float = 3.0  # of a held-out or a calibration run at least
     saturated_s: float = 1.5
     bench_s: float = 15.0
+
+    @property
+    def held_out(self) -> tuple[Configuration, ...]:
+        """Whatever is driven in rounds beside the calibration."""
+        return (*self.configurations, *self.fleets)
 
     def subject(self, name: str) -> Subject:
         """The subject of that name."""
@@ -136,16 +150,19 @@ SUBJECTS = (
     Subject(name="digits", max_batch_sizes=(1, 8, 32), unseen_batch_size=16, limits_s=(5e-3, 10e-3, 20e-3)),
     Subject(name="rows", max_batch_sizes=(1, 128, 512), unseen_batch_size=256, limits_s=(20e-3, 50e-3, 100e-3)),
 )
+# Of it nothing is held out but what two of them do together.
+PAIR = Subject(name="pair", max_batch_sizes=(1, 4, 16), unseen_batch_size=8, limits_s=(50e-3,))
 
 
 def full_design() -> Design:
     """Everything that is promised."""
     return Design(
-        subjects=SUBJECTS,
+        subjects=(*SUBJECTS, PAIR),
         configurations=tuple(one for i, subject in enumerate(SUBJECTS) for one in _held_out(i, subject)),
-        saturations=tuple(one for subject in SUBJECTS for one in saturations_of(subject)),
+        saturations=(*(one for subject in SUBJECTS for one in saturations_of(subject)), *_saturations_of_pair()),
         capacities=tuple(_capacity(*chosen) for chosen in _CAPACITIES),
         decisions=_drawn(np.random.default_rng(_DECISION_SEED)),
+        fleets=tuple(_two_replicas(*chosen) for chosen in _FLEETS),
     )
 
 
@@ -158,6 +175,18 @@ _CAPACITIES = (
     ("large", 1, 1),
     ("digits", 1, 0),
     ("rows", 1, 1),
+)
+
+# Of the pair: batch size, share of the capacity of both, which way requests are spread, and when they come.
+_FLEETS: tuple[tuple[int, float, Balancing, Law], ...] = (
+    (1, 0.3, "random", _POISSON),
+    (1, 0.5, "least_outstanding", _BURSTY),
+    (1, 0.7, "round_robin", _POISSON),
+    (4, 0.3, "round_robin", _BURSTY),
+    (4, 0.5, "random", _POISSON),
+    (4, 0.7, "least_outstanding", _POISSON),
+    (16, 0.3, "random", _BURSTY),
+    (16, 0.5, "round_robin", _POISSON),
 )
 
 
@@ -174,17 +203,26 @@ def saturations_of(subject: Subject) -> tuple[Saturation, ...]:
 def only(design: Design, names: Sequence[str]) -> Design:
     """The part of a design that these names of subjects and of parts leave; no name of a kind leaves all of it.
 
-    Saturations stay, for the rates of all else are shares of them; what is held out of them goes.
+    Saturations stay, for the rates of all else are shares of them; what is held out of them goes. A subject of which a
+    part holds nothing goes with all that is its.
 
     Raises:
-        ValueError: for a name that is neither, or where nothing is left.
+        ValueError: for a name that is neither.
+        InputError: where nothing is left.
     """
     subjects = [subject.name for subject in design.subjects]
     unknown = [name for name in names if name not in (*subjects, *PARTS)]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is neither of {', '.join(subjects)} nor of {', '.join(PARTS)}")
-    kept = {name for name in names if name in subjects} or set(subjects)
     parts = {name for name in names if name in PARTS} or set(PARTS)
+    named = [name for name in names if name in subjects] or subjects
+    kept = {name for name in named if parts & ({"replicas"} if name == PAIR.name else {*PARTS} - {"replicas"})}
+    if not kept:
+        raise InputError(
+            what=f"{' and '.join(names)} have nothing in common",
+            where="--only",
+            fix=f"{PAIR.name} has replicas alone, the other subjects have all else",
+        )
     return replace(
         design,
         subjects=tuple(one for one in design.subjects if one.name in kept),
@@ -196,12 +234,13 @@ def only(design: Design, names: Sequence[str]) -> Design:
         ),
         capacities=tuple(one for one in design.capacities if one.subject in kept and "slo" in parts),
         decisions=tuple(one for one in design.decisions if one.subject in kept and "decision" in parts),
+        fleets=tuple(one for one in design.fleets if one.subject in kept and "replicas" in parts),
     )
 
 
 def round_order(design: Design, i_round: int) -> tuple[Slot, ...]:
     """The runs of a round in an order of its own, calibration among the rest; the same for the same round."""
-    slots = [Slot(one.subject, one) for one in design.configurations]
+    slots = [Slot(one.subject, one) for one in design.held_out]
     slots += [Slot(subject.name, None) for subject in design.subjects for _ in range(_CALIBRATIONS)]
     order = np.random.default_rng((_DECISION_SEED, i_round)).permutation(len(slots))
     return tuple(slots[i] for i in order)
@@ -218,7 +257,9 @@ def estimated_s(design: Design) -> float:
     n_subjects = len(design.subjects)
     in_rounds = len(design.configurations) + _CALIBRATIONS * n_subjects
     runs = design.n_rounds * (
-        in_rounds * (design.run_s + _START_S) + len(design.saturations) * (design.saturated_s + _START_S)
+        in_rounds * (design.run_s + _START_S)
+        + len(design.fleets) * (_FLEET_RUN_S + _FLEET_START_S)
+        + len(design.saturations) * (design.saturated_s + _START_S)
     )
     capacities = len(design.capacities) * N_BISECTIONS * N_REPEATS_OF_BISECTION * (BISECTION_S + _START_S)
     decisions = 2 * len(design.decisions) * (DECISION_S + _START_S)
@@ -243,6 +284,21 @@ def _held_out(i_subject: int, subject: Subject) -> list[Configuration]:
     waiting = replace(found[4], batch_window_s=_WINDOW_S)
     apart = _configuration(subject, middle, _APART_LOAD)
     return [*found[:2], bursty, found[3], waiting, found[5], apart]
+
+
+def _saturations_of_pair() -> tuple[Saturation, ...]:
+    return tuple(Saturation(subject=PAIR.name, max_batch_size=size, is_held_out=False) for size in PAIR.max_batch_sizes)
+
+
+def _two_replicas(size: int, load_ratio: float, balancing: Balancing, arrivals: Law) -> Configuration:
+    return Configuration(
+        subject=PAIR.name,
+        max_batch_size=size,
+        load_ratio=load_ratio,
+        arrivals=arrivals,
+        n_replicas=2,
+        balancing=balancing,
+    )
 
 
 def _configuration(subject: Subject, size: int, load_ratio: float) -> Configuration:

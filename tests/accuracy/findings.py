@@ -1,11 +1,11 @@
 """Everything that the finished runs of a design say, gathered into cases: what the table and the plot are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from loadplan.errors import LoadplanError
-from loadplan.fit.records import PredictedLatency, SettingCapacity
+from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import judge_slo
 from loadplan.stats import Interval
@@ -18,6 +18,7 @@ from tests.accuracy.predictions import (
     predicted_capacity,
     predicted_latency,
     predicted_saturation,
+    replicas_latency,
 )
 from tests.accuracy.runs import Runs
 
@@ -36,6 +37,7 @@ class Findings:
     decisions: tuple[DecisionCase, ...]
     n_calibrations: int  # runs that the laws rest on
     missing: tuple[str, ...]  # what is not finished; empty where the design is
+    fleets: tuple[Case, ...] = ()  # of several replicas
 
 
 class Judge:
@@ -54,6 +56,7 @@ class Judge:
             saturations=tuple(self._saturation(one) for one in design.saturations if one.is_held_out),
             capacities=tuple(self._capacity(one) for one in design.capacities),
             decisions=tuple(self._decision(one) for one in design.decisions),
+            fleets=tuple(self._case(one) for one in design.fleets),
             n_calibrations=sum(fits.n_runs for fits in self._fits.values() if isinstance(fits, Fits)),
             missing=self._missing(),
         )
@@ -87,17 +90,18 @@ class Judge:
             predicted = "no valid run"
         else:
             pooled, scenario, rate = fits.pooled, fits.scenario, rate_rps
-            predicted = _told(lambda: predicted_latency(pooled, repeats))
-            by_law = _told(lambda: latency_by_law(pooled, scenario, one, rate_rps=rate))
+            predicted = _told(lambda: _latency(pooled, one, repeats))
+            if one.n_replicas == 1:
+                by_law = _told(lambda: latency_by_law(pooled, scenario, one, rate_rps=rate))
             for fit in fits.of_rounds:
-                told = _told(lambda fit=fit: predicted_latency(fit, repeats))  # type: ignore[misc]
+                told = _told(lambda fit=fit: _latency(fit, one, repeats))  # type: ignore[misc]
                 if isinstance(told, PredictedLatency):
                     of_rounds.append(told)
         is_told = isinstance(predicted, PredictedLatency)
         return Case(
             name=one.name,
             is_apart=one.is_apart,
-            utilisation_ratio=rate_rps / capacity_rps if rate_rps and capacity_rps else None,
+            utilisation_ratio=rate_rps / (one.n_replicas * capacity_rps) if rate_rps and capacity_rps else None,
             truth=truth,
             predicted=predicted if isinstance(predicted, PredictedLatency) else None,
             by_law=by_law if isinstance(by_law, PredictedLatency) else None,
@@ -158,9 +162,9 @@ class Judge:
         design, runs = self._runs.design, self._runs
         fewest = design.n_rounds
         parts = {
-            "configurations": [runs.truth(one).n_repeats >= fewest for one in design.configurations],
+            "configurations": [runs.truth(one).n_repeats >= fewest for one in design.held_out],
             "configurations with enough undisturbed time": [
-                runs.truth(one).clean_s >= design.clean_s for one in design.configurations
+                runs.truth(one).clean_s >= design.clean_s for one in design.held_out
             ],
             "saturated capacities": [len(runs.saturated(one)) >= fewest for one in design.saturations],
             "calibrations": [
@@ -170,6 +174,10 @@ class Judge:
             "decisions": [runs.decision(one, "high") is not None for one in design.decisions],
         }
         return tuple(f"{sum(flags)} of {len(flags)} {name}" for name, flags in parts.items() if sum(flags) < len(flags))
+
+
+def _latency(fit: CapacityFit, one: Configuration, repeats: Sequence[LoadRun]) -> PredictedLatency:
+    return predicted_latency(fit, repeats) if one.n_replicas == 1 else replicas_latency(fit, one, repeats)
 
 
 def outcome_of(run: LoadRun | None, question: Question) -> Outcome:

@@ -50,7 +50,7 @@ def write_subject(folder: Path, subject: Subject, *, bench_s: float, run_s: floa
             random = np.random.default_rng(1)
             np.savez(folder / f"{subject.name}.npz", x=random.standard_normal((_N_CANDIDATES, _N_COLUMNS), np.float32))
             _save(folder, subject.name, ranker())
-        case "small":
+        case "small" | "pair":
             _save(folder, subject.name, small())
         case name:
             _save(folder, name, chain(_CHAIN_LENGTHS[name]))

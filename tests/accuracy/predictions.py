@@ -1,9 +1,13 @@
 """What the road's own functions say of a design's questions; there is no second model here.
 
+Several replicas are met by the fleet's simulator, which no command asks for a live run's own requests: nobody drives a
+fleet with loadplan.
+
 The law of a subject comes from `fit_capacity` over the calibration runs of all finished rounds. What a user gets, whose
 one walk of the road has the runs of a single round, is shown beside it: a fit of each complete round by itself.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from loadplan.errors import LoadplanError
+from loadplan.execution import Setting
 from loadplan.fit.capacity import fit_capacity, with_capacities
-from loadplan.fit.latency import predict
+from loadplan.fit.doubts import require_stable
+from loadplan.fit.fleet_capacity import fleet_in
+from loadplan.fit.fleet_records import FleetDraws
+from loadplan.fit.latency import latency_of, predict
 from loadplan.fit.records import CapacityFit, PredictedLatency, SettingCapacity
 from loadplan.fit.run_prediction import predict_runs
+from loadplan.fit.service_time import find_law
+from loadplan.fit.simulate_fleet import draw_fleet, lasting_fleet, offer, scale_fleet, simulate_fleet
 from loadplan.fit.useful_runs import right_and_clean
+from loadplan.fit.worlds import N_REQUESTS, Waits, World, as_long_as, saturated_rps, worlds_of
 from loadplan.load.records import LoadRun
 from loadplan.scenario.spec import Scenario, ServingChoices
 from loadplan.slo import Slo
@@ -25,6 +36,7 @@ from tests.accuracy.design import Configuration, Law, Question
 from tests.accuracy.runs import Prepared, Runs, setting_of
 
 _SCHEMA = "loadplan.fit/1"
+_TIMES_AT_MOST = 200  # that the best law meets a run of replicas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +80,55 @@ def predicted_latency(fit: CapacityFit, repeats: Sequence[LoadRun]) -> Predicted
     Each is predicted by the requests that fell due in it, and of those that count in the truth. Raises LoadplanError
     where the fit can't say.
     """
-    told = predict_runs(fit, repeats, counted=right_and_clean)
+    return _middle_of(predict_runs(fit, repeats, counted=right_and_clean))
+
+
+def replicas_latency(fit: CapacityFit, one: Configuration, repeats: Sequence[LoadRun]) -> PredictedLatency:
+    """The same of several replicas, by the law of one of them. Raises as `predicted_latency`."""
+    return _middle_of([_of_replicas(fit, one, run) for run in repeats])
+
+
+def _of_replicas(fit: CapacityFit, one: Configuration, run: LoadRun) -> PredictedLatency:
+    """As `predict_runs` has it, with the fleet's simulator: the best law meets the requests many times, others once."""
+    setting, n, rate_rps = run.spec.setting, run.requests.n_requests, run.requests.n_requests / run.spec.duration_s
+    assert setting is not None  # each of these runs was driven with one
+    worlds = worlds_of(fit, setting.execution, setting.serving.max_batch_size)
+    require_stable(rate_rps / one.n_replicas, saturated_rps=saturated_rps(worlds[0], setting))
+    n_times = [min(math.ceil(N_REQUESTS / n), _TIMES_AT_MOST), *(1 for _ in fit.plausible)]
+    met = [
+        _waits_of_replicas(
+            world, one, run, n_times=times, draws=_draws(fit, one, i), spread_ratio=_spread(fit, setting)
+        )
+        for i, (world, times) in enumerate(zip(worlds, n_times, strict=True))
+    ]
+    told = latency_of(worlds, met, setting, rate_rps / one.n_replicas)
+    return replace(told, offered_rate_rps=rate_rps)
+
+
+def _waits_of_replicas(
+    world: World, one: Configuration, run: LoadRun, *, n_times: int, draws: FleetDraws, spread_ratio: float
+) -> Waits:
+    setting = run.spec.setting
+    assert setting is not None
+    period_s = run.spec.duration_s + run.spec.timeout_s
+    due_s = (period_s * np.arange(n_times)[:, None] + run.requests.due_s).ravel()
+    fleet = fleet_in(world, setting, one.n_replicas, one.balancing)
+    noise = scale_fleet(draws, world.overhead, service_spread_ratio=spread_ratio)
+    n_rows = np.ones(1, dtype=np.int64) if run.n_rows is None else run.n_rows
+    met = simulate_fleet(offer(due_s, as_long_as(due_s, n_rows)), fleet, lasting_fleet(noise, until_s=float(due_s[-1])))
+    times_s = np.minimum(met.done_s - due_s, run.spec.timeout_s)[as_long_as(due_s, right_and_clean(run))]
+    return Waits(times_s=times_s, class_index=np.zeros(times_s.size, dtype=np.int16), class_names=())
+
+
+def _draws(fit: CapacityFit, one: Configuration, i: int) -> FleetDraws:
+    return draw_fleet(np.random.default_rng((fit.seed, i)), n_processes=one.n_replicas)
+
+
+def _spread(fit: CapacityFit, setting: Setting) -> float:
+    return float(np.median(find_law(fit.service_times, setting.execution).spread_ratio))
+
+
+def _middle_of(told: Sequence[PredictedLatency]) -> PredictedLatency:
     return PredictedLatency(
         offered_rate_rps=_middle([one.offered_rate_rps for one in told]),
         utilisation_ratio=_middle([one.utilisation_ratio for one in told]),

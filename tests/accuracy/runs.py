@@ -7,20 +7,24 @@ goes on with the run that was under way. Export and benchmark are the road's, wh
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
 from loadplan.bench.records import BenchRun
 from loadplan.errors import EnvironmentFault
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
+from loadplan.export.artifact import ExportRun
 from loadplan.fit.backlog import backlog_of, queue_rows
 from loadplan.fit.calibration import next_run
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.pipeline.artifacts import read_load, write_load
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.road import run
+from loadplan.report.findings import Findings
 from loadplan.scenario.arrivals import Arrivals, Callers
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.payloads import PayloadSet
+from loadplan.scenario.spec import Scenario, StageName
 from tests.accuracy.design import (
     BISECTION_FROM,
     BISECTION_S,
@@ -51,6 +55,7 @@ _CALIBRATION = "calibration/"
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
+Drive = Callable[[LoadSpec], LoadRun]
 
 
 class TimeIsUp(Exception):
@@ -63,7 +68,8 @@ class Prepared:
 
     scenario: Scenario
     benched: BenchRun
-    drive: Callable[[LoadSpec], LoadRun]
+    drive: Drive
+    drive_replicas: Callable[[Configuration, LoadSpec], LoadRun] | None = None  # None: it has one server only
 
 
 Prepare = Callable[[Path, Subject, Design], Prepared]
@@ -75,18 +81,14 @@ def prepare(folder: Path, subject: Subject, design: Design) -> Prepared:
     Raises:
         LoadplanError: whatever keeps the road from that.
     """
-    scenario_file = write_subject(folder / "subjects", subject, bench_s=design.bench_s, run_s=design.run_s)
-    end = run(scenario_file, results=folder / "roads", until="bench")
-    found, exported, payloads = end.findings, end.findings.export, end.findings.payloads
-    if end.failure is not None:
-        raise end.failure
-    if exported is None or payloads is None or found.bench is None:
-        raise EnvironmentFault(what="the road ended early", where=str(scenario_file), fix="run it by itself")
+    found, exported, payloads, run_folder = walk(folder, subject, design, until="bench")
+    if found.bench is None:
+        raise _ended_early(subject)
 
     def drive_as_the_road(spec: LoadSpec) -> LoadRun:
         return drive(
             spec,
-            folder=end.folder,
+            folder=run_folder,
             exported=exported,
             payloads=payloads,
             scenario=found.scenario,
@@ -96,12 +98,32 @@ def prepare(folder: Path, subject: Subject, design: Design) -> Prepared:
     return Prepared(scenario=found.scenario, benched=found.bench, drive=drive_as_the_road)
 
 
+def walk(
+    folder: Path, subject: Subject, design: Design, *, until: StageName
+) -> tuple[Findings, ExportRun, PayloadSet, Path]:
+    """What the road finds of a subject up to a stage, export at the least, and in which run folder.
+
+    Raises:
+        LoadplanError: whatever keeps the road from that.
+    """
+    scenario_file = write_subject(folder / "subjects", subject, bench_s=design.bench_s, run_s=design.run_s)
+    end = run(scenario_file, results=folder / "roads", until=until)
+    exported, payloads = end.findings.export, end.findings.payloads
+    if end.failure is not None:
+        raise end.failure
+    if exported is None or payloads is None:
+        raise _ended_early(subject)
+    return end.findings, exported, payloads, end.folder
+
+
+def _ended_early(subject: Subject) -> EnvironmentFault:
+    return EnvironmentFault(what="the road ended early", where=subject.name, fix="run its scenario file by itself")
+
+
 class Runs:
     """The finished runs of a design, and whoever drives the others."""
 
-    def __init__(
-        self, folder: Path, design: Design, *, deadline_s: float | None, tell: Tell, prepare: Prepare = prepare
-    ) -> None:
+    def __init__(self, folder: Path, design: Design, *, deadline_s: float | None, tell: Tell, prepare: Prepare) -> None:
         """Runs are kept below `folder`; none is begun that would end after `deadline_s` on the monotonic clock."""
         self.design = design
         self.folder = folder
@@ -143,8 +165,8 @@ class Runs:
             found.append(cast("T", self._derived[name]))
         return found
 
-    def once(self, name: str, prepared: Prepared, spec: LoadSpec) -> LoadRun:
-        """The run of this name: read where it is finished, driven as the road drives where it isn't."""
+    def once(self, name: str, drive: Drive, spec: LoadSpec) -> LoadRun:
+        """The run of this name: read where it is finished, driven where it isn't."""
         found = self.kept(name)
         if found is not None:
             return found
@@ -152,7 +174,7 @@ class Runs:
             time.monotonic() + spec.duration_s + _SECONDS_OF_RUN_AND_START > self._deadline_s
         ):
             raise TimeIsUp
-        driven = prepared.drive(spec)
+        driven = drive(spec)
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_load(path, driven)
@@ -235,7 +257,7 @@ class Runs:
                 n_callers = max(backlog_of(setting, rows) * 3 // 2, _CONNECTIONS_USUAL)
                 callers = Callers(n_callers=n_callers, think_time_s=0.0)
                 spec = _spec(one.name, callers, 0.0, self.design.saturated_s, i_round, setting, purpose="ad_hoc")
-                self.once(_saturation_name(one, i_round), prepared, spec)
+                self.once(_saturation_name(one, i_round), prepared.drive, spec)
 
     def drive_rounds(self) -> None:
         """The rounds of held-out and calibration runs, and more of those configurations that were disturbed."""
@@ -276,18 +298,23 @@ class Runs:
         _, spec = self.calibration(subject, i_round)
         if spec is None:
             return False
-        self.once(_calibration_name(subject, i_round, spec), self.prepared(subject), spec)
+        self.once(_calibration_name(subject, i_round, spec), self.prepared(subject).drive, spec)
         return True
 
     def _drive_held_out(self, one: Configuration, i_round: int) -> None:
         capacity_rps = self.capacity_rps(one.subject, one.max_batch_size)
         if capacity_rps is None:
             return
-        prepared, rate_rps = self.prepared(one.subject), one.load_ratio * capacity_rps
+        prepared, rate_rps = self.prepared(one.subject), one.load_ratio * one.n_replicas * capacity_rps
         duration_s = min(max(self.design.run_s, _N_REQUESTS_WANTED / rate_rps), _LONGEST_S)
         setting = setting_of(prepared.scenario, one.max_batch_size, one.batch_window_s)
         spec = _spec(one.name, one.arrivals, rate_rps, duration_s, 1000 + i_round, setting, purpose="steady")
-        self.once(_held_out_name(one, i_round), prepared, spec)
+        drive = prepared.drive
+        if one.n_replicas > 1:
+            if prepared.drive_replicas is None:
+                raise ValueError(f"{one.subject} has no replicas")
+            drive = partial(prepared.drive_replicas, one)
+        self.once(_held_out_name(one, i_round), drive, spec)
 
     def _ask(
         self, question: Question, name: str, prepared: Prepared, rate_rps: float, duration_s: float, seed: int
@@ -297,7 +324,7 @@ class Runs:
         spec = _spec(
             question.name, question.arrivals, rate_rps, duration_s, 2000 + seed, setting, purpose="verification"
         )
-        return self.once(name, prepared, spec)
+        return self.once(name, prepared.drive, spec)
 
 
 def setting_of(scenario: Scenario, max_batch_size: int, batch_window_s: float = 0.0) -> Setting:

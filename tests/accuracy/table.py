@@ -20,6 +20,7 @@ from tests.accuracy.compare import (
 )
 from tests.accuracy.design import HIGHEST_LOAD_RATIO
 from tests.accuracy.findings import ABOVE_RATIO, BELOW_RATIO, Findings
+from tests.accuracy.timed import BATCH_S, ROW_S
 from tests.accuracy.truth import QUANTILES
 
 _ABSENT = "–"
@@ -46,21 +47,23 @@ def table(found: Findings, about: Circumstances) -> str:
     """All figures as Markdown."""
     usual = [case for case in found.cases if not case.is_apart]
     apart = [case for case in found.cases if case.is_apart]
+    noise = (*too_noisy(usual), *(f"of two replicas {reason}" for reason in too_noisy(found.fleets)))
     sections = [
-        _heading(found, about, usual),
+        _heading(found, about, noise),
         *([_summary("Up to 70 % load", usual)] if usual else []),
         *([_summary(f"Above {HIGHEST_LOAD_RATIO:.0%} load, told apart", apart)] if apart else []),
+        *([_replicas(found.fleets)] if found.fleets else []),
         *([_capacities("Saturated capacity", found.saturations)] if found.saturations else []),
         *([_capacities("Capacity at an objective", found.capacities)] if found.capacities else []),
         *([_decisions(found.decisions)] if found.decisions else []),
-        *([_reached(found, usual)] if not (found.missing or about.asked or about.is_try or too_noisy(usual)) else []),
+        *([_reached(found, usual)] if not (found.missing or about.asked or about.is_try or noise) else []),
         *([_cases("Held-out configurations", found.cases)] if found.cases else []),
+        *([_cases("Two replicas, one by one", found.fleets)] if found.fleets else []),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _heading(found: Findings, about: Circumstances, usual: Sequence[Case]) -> str:
-    noise = too_noisy(usual)
+def _heading(found: Findings, about: Circumstances, noise: Sequence[str]) -> str:
     lines = ["# How near loadplan's predictions come"]
     if noise:
         lines.append(f"**NOT VALID: MACHINE TOO NOISY** ({'; '.join(noise)}). No claim rests on these figures.")
@@ -92,6 +95,15 @@ def _summary(title: str, cases: Sequence[Case]) -> str:
     if whys or no_truth:
         lines.append(f"Without a valid run: {no_truth}. Without a prediction because of: {'; '.join(whys) or 'none'}.")
     return "\n\n".join(lines)
+
+
+def _replicas(cases: Sequence[Case]) -> str:
+    return (
+        f"{_summary('Two replicas', cases)}\n\nTwo embedded servers whose inference is a timer of "
+        f"{1e3 * BATCH_S:g} ms and {1e3 * ROW_S:g} ms a row, and one generator that spreads the requests by the law in "
+        "the name. Predicted by the fleet's simulator from a fit of one of them. On two cores both servers share one: "
+        "where one works on requests the other may wait, of which the simulator knows nothing."
+    )
 
 
 def _summary_row(one: QuantileSummary) -> str:
@@ -149,6 +161,13 @@ def _reached(found: Findings, usual: Sequence[Case]) -> str:
     checks += [
         (f"bias at p{100 * quantile:g} within ± {_BIAS_WANTED:.0%}", _at_most(_size(one.bias), _BIAS_WANTED))
         for quantile, one in by_quantile.items()
+    ]
+    checks += [
+        (
+            f"of two replicas median error at p{100 * quantile:g} ≤ {wanted:.0%}",
+            _at_most(summarise(found.fleets, quantile).median_error, wanted),
+        )
+        for quantile, wanted in _ERRORS_WANTED.items()
     ]
     for quantile, wanted in _HALF_WIDTHS_WANTED.items():
         one = by_quantile[quantile]

@@ -4,8 +4,19 @@ from collections import Counter
 
 import pytest
 
+from loadplan.errors import InputError
 from loadplan.scenario.arrivals import GammaArrivals
-from tests.accuracy.design import PARTS, SUBJECTS, Design, estimated_s, full_design, only, round_order, saturation_order
+from tests.accuracy.design import (
+    PAIR,
+    PARTS,
+    SUBJECTS,
+    Design,
+    estimated_s,
+    full_design,
+    only,
+    round_order,
+    saturation_order,
+)
 
 
 def test_the_design_holds_as_many_of_everything_as_was_promised() -> None:
@@ -26,7 +37,7 @@ def test_the_design_holds_as_many_of_everything_as_was_promised() -> None:
 
 def test_every_name_is_given_once() -> None:
     design = full_design()
-    for part in (design.configurations, design.saturations, design.capacities, design.decisions):
+    for part in (design.held_out, design.saturations, design.capacities, design.decisions):
         assert max(Counter(one.name for one in part).values()) == 1
 
 
@@ -51,8 +62,8 @@ def test_every_round_drives_everything_once_in_an_order_of_its_own_with_the_cali
 
     assert Counter(first) == Counter(second)
     assert first != second
-    assert Counter(slot.configuration for slot in first if slot.configuration) == Counter(design.configurations)
-    assert Counter(slot.subject for slot in first if slot.configuration is None) == {s.name: 5 for s in SUBJECTS}
+    assert Counter(slot.configuration for slot in first if slot.configuration) == Counter(design.held_out)
+    assert Counter(slot.subject for slot in first if slot.configuration is None) == {s.name: 5 for s in design.subjects}
     where = [i for i, slot in enumerate(first) if slot.configuration is None]
     assert where != list(range(where[0], where[0] + len(where)))
     assert sorted(one.name for one in saturation_order(design, 0)) == sorted(one.name for one in design.saturations)
@@ -69,6 +80,29 @@ def test_a_part_is_what_its_names_leave() -> None:
     assert not chain.decisions
     assert only(full_design(), []) == full_design()
     assert only(full_design(), list(PARTS)) == full_design()
+
+
+def test_two_replicas_are_driven_at_every_load_by_every_law_some_in_bursts() -> None:
+    fleets = full_design().fleets
+
+    assert {one.load_ratio for one in fleets} == {0.3, 0.5, 0.7}
+    assert {one.balancing for one in fleets} == {"random", "round_robin", "least_outstanding"}
+    assert {one.n_replicas for one in fleets} == {2}
+    assert 0 < sum(isinstance(one.arrivals, GammaArrivals) for one in fleets) < len(fleets) / 2
+    assert {(one.subject, one.max_batch_size) for one in fleets} == {("pair", size) for size in PAIR.max_batch_sizes}
+
+
+def test_replicas_are_a_part_of_their_own() -> None:
+    """Whoever asks for them alone waits for no other subject, and whoever asks for another part not for theirs."""
+    replicas, others = only(full_design(), ["replicas"]), only(full_design(), ["prediction"])
+
+    assert [subject.name for subject in replicas.subjects] == ["pair"]
+    assert replicas.held_out == replicas.fleets == full_design().fleets
+    assert {one.subject for one in replicas.saturations} == {"pair"}
+    assert others.subjects == SUBJECTS
+    assert not others.fleets
+    with pytest.raises(InputError, match="small and replicas have nothing in common"):
+        only(full_design(), ["small", "replicas"])
 
 
 def test_a_name_that_nothing_has_is_refused() -> None:

@@ -42,6 +42,7 @@ def small_design(**changes: object) -> Design:
         saturations=saturations_of(SUBJECT),
         capacities=(Question(subject="known", max_batch_size=8, objective=OBJECTIVE),),
         decisions=(Question(subject="known", max_batch_size=16, objective=OBJECTIVE, number=1),),
+        fleets=(Configuration(subject="known", max_batch_size=8, load_ratio=0.6, n_replicas=2),),
         n_rounds=2,
         n_more_rounds=0,
         clean_s=5.0,
@@ -110,11 +111,14 @@ def test_rounds_mix_held_out_runs_at_shares_of_the_best_saturation_with_a_calibr
         assert {run.spec.seed for run in calibration} == {server.scenario.load.seed + i_round}
     held_out = names[8:]
     assert held_out.count("known-mb8-50") == 2
+    assert runs.truth(small_design().fleets[0]).n_repeats == 2
     where = [i for i, name in enumerate(held_out) if not name.startswith("known")]
     assert where != list(range(where[0], where[0] + len(where)))  # among the others
     best_rps = max(value for value in runs.saturated(small_design().saturations[1]) if value is not None)
     run = read_load(tmp_path / "runs" / "held-out" / "known-mb8-50" / "0.parquet")
     assert run.requests.n_requests / run.spec.duration_s == pytest.approx(0.5 * best_rps, rel=0.05)
+    both = read_load(tmp_path / "runs" / "held-out" / "known-mb8-2x-round-robin-60" / "0.parquet")
+    assert both.requests.n_requests / both.spec.duration_s == pytest.approx(2.0 * 0.6 * best_rps, rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +189,8 @@ def test_the_law_that_made_all_runs_is_found_within_the_targets(
     found = measure(small_design(), tmp_path, deadline_s=None, prepare=prepare)
 
     assert not found.missing
-    for case in found.cases:
+    assert [case.name for case in found.fleets] == ["known-mb8-2x-round-robin-60"]
+    for case in (*found.cases, *found.fleets):
         for quantile, allowed in ((0.5, 0.07), (0.95, 0.10), (0.99, 0.15)):
             error = case_error(case, quantile)
             assert error is not None

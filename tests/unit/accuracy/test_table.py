@@ -52,7 +52,7 @@ def capacity(predicted_rps: float) -> CapacityCase:
     return CapacityCase(name="c", measured_rps=100.0, spread_ratio=0.01, predicted_rps=predicted_rps, interval=None)
 
 
-def findings(*cases: Case, missing: tuple[str, ...] = ()) -> Findings:
+def findings(*cases: Case, missing: tuple[str, ...] = (), fleets: tuple[Case, ...] = ()) -> Findings:
     decision = DecisionCase(name="d", predicted_rps=2.0, low_rps=1.0, below="held", above="missed")
     return Findings(
         cases=cases,
@@ -61,6 +61,7 @@ def findings(*cases: Case, missing: tuple[str, ...] = ()) -> Findings:
         decisions=12 * (decision,),
         n_calibrations=25,
         missing=missing,
+        fleets=fleets,
     )
 
 
@@ -78,6 +79,27 @@ def test_a_finished_design_on_a_quiet_machine_is_held_against_what_was_to_be_rea
     assert "12 held below and 12 missed above, of 12" in text
     assert "A PART" not in text
     assert "NOT VALID" not in text
+
+
+def test_two_replicas_stand_in_a_section_of_their_own() -> None:
+    """Predicted 20 % too high at the p50 where the others are right."""
+    text = table(findings(*24 * (case(),), fleets=8 * (case(p50_s=1.2e-3),)), ABOUT)
+
+    others, replicas = text.split("## Two replicas: 8 configurations")
+    assert "| p50 | 24 | 0.0 % |" in others
+    assert "| p50 | 8 | 20.0 % |" in replicas
+    assert "a timer of 5 ms and 0.25 ms a row" in replicas
+    assert "| median error at p50 ≤ 7% | reached |" in text
+    assert "| of two replicas median error at p50 ≤ 7% | **missed** |" in text
+    assert "| of two replicas median error at p99 ≤ 15% | reached |" in text
+    assert text.count("## Two replicas, one by one") == 1
+
+
+def test_replicas_that_were_too_noisy_head_the_table_too() -> None:
+    text = table(findings(*24 * (case(),), fleets=8 * (case(p50_floor=0.05),)), ABOUT)
+
+    assert "**NOT VALID: MACHINE TOO NOISY** (of two replicas repeats are 5.0% from their median at p50" in text
+    assert GOAL not in text
 
 
 def test_a_noisy_machine_heads_the_table_and_nothing_is_claimed() -> None:

@@ -15,7 +15,7 @@ from loadplan.scenario.arrivals import Callers
 from loadplan.scenario.rows_law import draw_rows
 from loadplan.scenario.spec import Scenario
 from loadplan.scenario.traffic import schedule
-from tests.accuracy.design import Design, Subject
+from tests.accuracy.design import Configuration, Design, Subject
 from tests.accuracy.runs import Prepare, Prepared
 
 MakeRun = Callable[..., LoadRun]
@@ -52,8 +52,29 @@ def virtually(
         )
         return make_run(_with_rate(spec, sent_s.size), sent_s, done_s, n_rows=n_rows)
 
+    def drive_in_turn(one: Configuration, spec: LoadSpec) -> LoadRun:
+        """Replicas in turn are single servers, each with every n-th request."""
+        assert one.balancing == "round_robin"
+        assert spec.setting is not None
+        assert not isinstance(spec.arrivals, Callers)
+        rng = np.random.default_rng((spec.seed, next(n_driven)))
+        sent_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=rng)
+        n_rows = draw_rows(scenario.traffic.rows_per_request, sent_s.size, rng)
+        done_s = np.empty(sent_s.size)
+        for i in range(one.n_replicas):
+            own = slice(i, None, one.n_replicas)
+            done_s[own] = simulate(
+                sent_s[own],
+                n_rows[own],
+                service_s=service_s,
+                overhead=truth,
+                serving=spec.setting.serving,
+                noise=scale(draw(rng), truth, service_spread_ratio=spread_ratio),
+            )
+        return make_run(_with_rate(spec, sent_s.size), sent_s, done_s, n_rows=n_rows)
+
     def prepare(_folder: Path, _subject: Subject, _design: Design) -> Prepared:
-        return Prepared(scenario=scenario, benched=benched, drive=drive)
+        return Prepared(scenario=scenario, benched=benched, drive=drive, drive_replicas=drive_in_turn)
 
     return prepare
 
