@@ -12,6 +12,7 @@ import psutil
 from loadplan import sysfs
 from loadplan.caveat import Caveat
 from loadplan.gpu import Gpu, read_gpus
+from loadplan.system import require_linux
 
 # CPU flags that decide how fast an inference runs; the rest of the list says nothing about it.
 _FLAGS_THAT_MATTER = (
@@ -32,6 +33,10 @@ _FLAGS_THAT_MATTER = (
 _MEMORY_SHIFT = 28
 # With these the clock is low until work has lasted a while, so short inferences are timed at it.
 _SLOW_GOVERNORS = ("powersave", "conservative")
+# What gives away a virtual machine on somebody's desk: the kernel that its maker builds, or the firmware's vendor.
+# QEMU, VMware and Hyper-V are on servers as well, and can't be told.
+_DESK_KERNELS = (("microsoft-standard-WSL", "WSL 2"), ("linuxkit", "Docker Desktop"), ("orbstack", "OrbStack"))
+_DESK_VENDORS = (("innotek", "VirtualBox"), ("Parallels", "Parallels"), ("Apple", "Apple's virtualisation"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +96,13 @@ class Machine:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
+def desk_vm(machine: Machine) -> str | None:
+    """The program that runs this virtual machine on a laptop or a desktop, where it gives itself away; else None."""
+    by_kernel = (name for mark, name in _DESK_KERNELS if mark in machine.kernel)
+    by_vendor = (name for mark, name in _DESK_VENDORS if mark in (machine.hypervisor or ""))
+    return next(by_kernel, None) or next(by_vendor, None)
+
+
 def asleep_s() -> float:
     """How long this machine has slept since its start: CLOCK_MONOTONIC stands still meanwhile, and shows no gap."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -99,8 +111,9 @@ def asleep_s() -> float:
 def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:
     """The cores this process may run on, least of affinity and cgroup quota (read below `root`), in order.
 
-    `os.cpu_count()` sees neither, and under a quota a pool sized by it collapses.
+    `os.cpu_count()` sees neither, and under a quota a pool sized by it collapses. Raises EnvironmentFault but on Linux.
     """
+    require_linux()
     allowed = sorted(os.sched_getaffinity(0))
     quota = sysfs.read_quota_cores(root)
     n = len(allowed) if quota is None else max(1, min(len(allowed), int(quota)))
@@ -108,7 +121,12 @@ def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:
 
 
 def read_machine(root: Path = Path("/")) -> Machine:
-    """Describe this machine from `/proc` and `/sys` below `root`, and from what the NVIDIA driver says."""
+    """Describe this machine from `/proc` and `/sys` below `root`, and from what the NVIDIA driver says.
+
+    Raises:
+        EnvironmentFault: on a system without these.
+    """
+    require_linux()
     cpuinfo = sysfs.read_cpuinfo(root)
     present = set((cpuinfo.get("flags") or cpuinfo.get("Features") or "").split())
     topology, cloud = sysfs.read_topology(root), sysfs.read_cloud(root)
@@ -150,6 +168,16 @@ def state_caveats(machine: Machine) -> tuple[Caveat, ...]:
                 what=f"this machine is emulated by {machine.emulator}: its speed is that of a translator, not of "
                 f"any {machine.architecture} processor",
                 fix="measure on a machine of this architecture, or in a container of the host's own",
+            )
+        )
+    desk = desk_vm(machine)
+    if desk is not None:
+        caveats.append(
+            Caveat(
+                code="machine.desk_vm",
+                what=f"this is a virtual machine on somebody's desk ({desk}): it shares cores, clock and battery with "
+                "whatever else runs there, so its figures are no server's",
+                fix="measure where the model will be served: loadplan profile SCENARIO --on TYPE says how",
             )
         )
     if machine.governor in _SLOW_GOVERNORS:

@@ -205,7 +205,8 @@ def emulator(root: Path, cpuinfo: dict[str, str], architecture: str) -> str | No
 def hypervisor(root: Path, cpuinfo: dict[str, str]) -> str | None:
     """Who runs this virtual machine; None on bare metal, as far as the machine says.
 
-    x86 has a flag for it. ARM has none, so the firmware's word counts: QEMU, or a cloud that doesn't say `.metal`.
+    x86 has a flag for it. ARM has none, so the firmware's word counts: a maker of virtual machines, or a cloud that
+    doesn't say `.metal`. Apple's own machines have no such firmware; what has is run by Apple's virtualisation.
     """
     vendor = dmi(root, "sys_vendor")
     if "hypervisor" in cpuinfo.get("flags", "").split():
@@ -213,8 +214,9 @@ def hypervisor(root: Path, cpuinfo: dict[str, str]) -> str | None:
     if "flags" in cpuinfo:
         return None
     cloud = read_cloud(root)
-    is_virtual = vendor == "QEMU" or (cloud is not None and ".metal" not in (cloud.instance_type or ""))
-    return vendor if is_virtual else None
+    is_made_up = vendor is not None and vendor.startswith(("QEMU", "Apple", "Parallels", "innotek"))
+    is_rented = cloud is not None and ".metal" not in (cloud.instance_type or "")
+    return vendor if is_made_up or is_rented else None
 
 
 def read_cloud(root: Path) -> Cloud | None:

@@ -216,7 +216,7 @@ def profile_document(path: Path, profile: Profile) -> Document:
     }
 
 
-def rental_document(rental: Rental) -> Document:
+def rental_document(rental: Rental, script: Path | None) -> Document:
     """What to run on a rented machine, and what it costs; nothing was measured."""
     return {
         "schema": "loadplan.profile/1",
@@ -228,6 +228,11 @@ def rental_document(rental: Rental) -> Document:
         "minutes": rental.minutes,
         "usd_per_hour": str(rental.offer.usd_per_hour),
         "usd": usd(rental.usd),
+        "script": None if script is None else str(script),
+        **({} if script else {"script_reason": "none was asked for with --script"}),
+        "minutes_at_most": rental.most_minutes if script else None,
+        "usd_at_most": usd(rental.most_usd) if script else None,
+        "is_free_when_off": rental.is_free_when_off,
     }
 
 

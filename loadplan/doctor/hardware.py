@@ -131,10 +131,12 @@ def distance_finding(turns: Sequence[float | None]) -> Finding:
 
 
 def state_findings(machine: Machine) -> Iterator[Finding]:
-    """Whether an emulator or the choice of the clock spoils figures."""
+    """Whether an emulator, a desk's virtual machine or the choice of the clock spoils figures."""
     doubts = {caveat.code: caveat for caveat in state_caveats(machine)}
+    virtual = "none, as far as it shows" if machine.hypervisor is None else f"by {machine.hypervisor}"
     fine = {
         "machine.emulated": ("emulation", "none, as far as it shows"),
+        "machine.desk_vm": ("virtual machine", virtual),
         "machine.governor": ("clock", machine.governor or "the system doesn't tell how it is chosen"),
     }
     for code, (name, what) in fine.items():

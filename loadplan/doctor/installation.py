@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from loadplan import __version__
 from loadplan.doctor.finding import Finding
 from loadplan.doctor.installed import Part
+from loadplan.errors import EnvironmentFault
 
 # Beyond these nobody has tried it.
 _PYTHON_FIRST, _PYTHON_LAST = (3, 11), (3, 13)
@@ -24,6 +25,13 @@ def python_finding(version: Sequence[int]) -> Finding:
         what=f"{said}; loadplan is tested with {first} to {last}",
         fix=f"install it with another one, such as: uv venv --python {last}",
     )
+
+
+def system_finding(fault: EnvironmentFault | None, *, name: str) -> Finding:
+    """Whether this system lets anything be measured; `name` is what it calls itself."""
+    if fault is None:
+        return Finding(name="system", state="ok", what=name)
+    return Finding(name="system", state="lack", what=fault.what, fix=fault.fix)
 
 
 def loadplan_finding(parts: Sequence[Part]) -> Finding:

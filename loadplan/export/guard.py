@@ -19,6 +19,7 @@ from loadplan.errors import EnvironmentFault, InputError
 from loadplan.execution import TensorSpec
 from loadplan.export.external_data import open_regular
 from loadplan.store import codec
+from loadplan.system import require_linux
 
 # A protobuf message can't be larger, so no file without external data is.
 MAX_MODEL_BYTES = (1 << 31) - 1
@@ -101,8 +102,10 @@ def inspect_model(model: Path, *, copy_to: Path | None = None, limits: GuardLimi
 
     Raises:
         InputError: when the file is missing, no model, hostile, or can't be looked at within the limits.
-        EnvironmentFault: when it needs a newer onnx or ONNX Runtime, or one of them isn't installed.
+        EnvironmentFault: when it needs a newer onnx or ONNX Runtime, or one of them isn't installed; on a system whose
+            children can't be held to limits.
     """
+    require_linux()
     _require_file(model)
     limits = limits or GuardLimits()
     job = GuardJob(

@@ -2,14 +2,16 @@
 
 Minutes are whole and rounded up, money is exact `Decimal` in USD, rounded up to the cent. The decision a reader would
 question: the minutes are the budgets that the scenario names, and an assumed quarter of an hour for everything else;
-what an export takes on a machine that nobody has seen isn't known.
+what an export takes on a machine that nobody has seen isn't known. So a script may take twice as long before it is cut.
 """
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 
 from loadplan import __version__
 from loadplan.catalog.price import Catalog, Offer
@@ -19,8 +21,23 @@ from loadplan.pipeline.catalogue import catalog_for
 from loadplan.plan.buying.offers import allowed_offers
 from loadplan.plan.measuring import ASSUMED_MINUTES, measured_minutes, measuring_usd
 from loadplan.scenario.reader import read_scenario
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.spec import ModelSourceKind, Scenario
 from loadplan.store.run_folder import read_run_folder
+
+KEPT_MINUTES = 10  # for which a machine that has measured stays on, so that the profile can be fetched
+_LIMIT_RATIO = 2  # of the expected minutes
+# Providers that bill no machine, but its disk, once it has switched itself off. The others bill it until it is deleted:
+# Azure until it is deallocated, which only its own API does.
+_FREE_WHEN_OFF = frozenset({"aws", "gcp"})
+_EXTRAS: Mapping[ModelSourceKind, str] = MappingProxyType(
+    {
+        "sklearn": "sklearn",
+        "xgboost": "boosting",
+        "lightgbm": "boosting",
+        "torch": "torch",
+        "transformers": "transformers",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +48,13 @@ class Rental:
     measured_minutes: int  # the budgets of the benchmark and of the live runs
     minutes: int  # with what is assumed for everything else
     usd: Decimal  # for these minutes
+    most_minutes: int  # until a script switches the machine off, whatever happens
+    most_usd: Decimal  # for those
+    is_free_when_off: bool  # but for its disk
+    folder: Path  # to be copied there as a whole
+    file: str  # the scenario's, in it
+    requirement: str  # what pip is to install there
+    profile: str  # the file that comes of it
     commands: tuple[str, ...]  # in the order in which they are given; HOST is the rented machine
 
 
@@ -49,15 +73,24 @@ def rental(type_name: str, *, scenario: Scenario, folder: Path, file: str, catal
     """
     offer = _cheapest(type_name, catalog, scenario)
     minutes = measured_minutes(scenario) + ASSUMED_MINUTES
+    most_minutes = _LIMIT_RATIO * minutes + KEPT_MINUTES
+    requirement = f"loadplan[{','.join(_extras(scenario, offer))}]=={__version__}"
     profile = f"{scenario.name}-{offer.instance_type.name}.parquet"
     return Rental(
         offer=offer,
         measured_minutes=measured_minutes(scenario),
         minutes=minutes,
         usd=measuring_usd(offer, minutes),
+        most_minutes=most_minutes,
+        most_usd=measuring_usd(offer, most_minutes),
+        is_free_when_off=offer.instance_type.provider in _FREE_WHEN_OFF,
+        folder=folder,
+        file=file,
+        requirement=requirement,
+        profile=profile,
         commands=(
             shlex.join(["scp", "-r", str(folder), "HOST:measured"]),
-            f"ssh HOST python3 -m pip install loadplan=={__version__}",
+            f"ssh HOST \"python3 -m pip install '{requirement}'\"",
             shlex.join(["ssh", "HOST", "loadplan", "profile", f"measured/{file}", "--out", profile]),
             shlex.join(["scp", f"HOST:{profile}", "."]),
             shlex.join(["loadplan", "plan", str(folder / file), "--profiles", f"{profile}={offer.type_name}"]),
@@ -75,6 +108,13 @@ def rental_for(target: Path, type_name: str) -> Rental:
     scenario = read_scenario(file)
     catalog = catalog_for(scenario, scenario_file=file, as_of=utc_now().date())
     return rental(type_name, scenario=scenario, folder=file.absolute().parent, file=file.name, catalog=catalog)
+
+
+def _extras(scenario: Scenario, offer: Offer) -> tuple[str, ...]:
+    """A runtime, and what exports the model."""
+    runtime = "cpu" if offer.instance_type.accelerator is None else "gpu"
+    source = None if scenario.model is None else _EXTRAS.get(scenario.model.kind)
+    return (runtime,) if source is None else (runtime, source)
 
 
 def _cheapest(type_name: str, catalog: Catalog, scenario: Scenario) -> Offer:

@@ -28,6 +28,7 @@ from loadplan.serve.config import ServeConfig, ServerReady
 from loadplan.serve.connection import Connection
 from loadplan.serve.inference_runner import Infer
 from loadplan.serve.warm_up import check_batching, check_config, warm_up
+from loadplan.system import require_linux
 
 # An idle connection of a load generator must survive its pauses; uvicorn's own 5 s break keep-alive pools.
 _KEEP_ALIVE_S = 600
@@ -198,7 +199,11 @@ def end_with_parent(parent_pid: int) -> None:
     """Have the kernel end this process when its parent has ended, however that happened.
 
     The kernel watches the *thread* that started this process: start it from one that lives as long as it is needed.
+
+    Raises:
+        EnvironmentFault: when the parent has ended already, or the kernel isn't Linux's.
     """
+    require_linux()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         raise EnvironmentFault(

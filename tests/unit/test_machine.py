@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from loadplan.gpu import Gpu
-from loadplan.machine import Machine, read_machine, state_caveats, usable_cores
+from loadplan.machine import Machine, desk_vm, read_machine, state_caveats, usable_cores
 
 ALLOWED = sorted(os.sched_getaffinity(0))
 CPU0 = "sys/devices/system/cpu/cpu0"
@@ -254,9 +254,40 @@ def test_an_emulator_that_gives_itself_away_is_named(
     assert codes == (["machine.emulated"] if emulator else [])
 
 
+@pytest.mark.parametrize(
+    ("kernel", "vendor", "named"),
+    [
+        ("5.15.167.4-microsoft-standard-WSL2", None, "WSL 2"),
+        ("6.10.14-linuxkit", None, "Docker Desktop"),
+        ("6.15.11-orbstack-00539-g9885ebd8e3f4", None, "OrbStack"),
+        ("6.8.0-51-generic", "innotek GmbH", "VirtualBox"),
+        ("6.8.0-51-generic", "Parallels International GmbH.", "Parallels"),
+        ("6.8.0-51-generic", "Apple Inc.", "Apple's virtualisation"),
+        ("6.8.0-51-generic", "QEMU", None),  # as on any server
+        ("6.8.0-1021-aws", "Amazon EC2", None),
+        ("6.8.0-1020-azure", "Microsoft Corporation", None),
+    ],
+)
+def test_a_virtual_machine_on_a_desk_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str, vendor: str | None, named: str | None
+) -> None:
+    monkeypatch.setattr(platform, "release", lambda: kernel)
+    machine = read_machine(fake_root(tmp_path, {"proc/cpuinfo": CPUINFO, **firmware(vendor)}))
+
+    assert desk_vm(machine) == named
+    caveats = [caveat for caveat in state_caveats(machine) if caveat.code == "machine.desk_vm"]
+    assert [named in caveat.what for caveat in caveats if named] == ([True] if named else [])
+    assert len(caveats) == (named is not None)
+
+
+def test_apples_virtualisation_is_told_by_its_firmware_where_no_flag_tells(tmp_path: Path) -> None:
+    machine = read_machine(fake_root(tmp_path, {"proc/cpuinfo": ARM_CPUINFO, **firmware("Apple Inc.")}))
+    assert machine.hypervisor == "Apple Inc."
+
+
 @pytest.mark.parametrize(("governor", "n"), [("powersave", 1), ("performance", 0), (None, 0)])
 def test_a_governor_that_keeps_the_clock_low_is_a_doubt(governor: str | None, n: int) -> None:
-    machine = replace(read_machine(), governor=governor, emulator=None)
+    machine = replace(read_machine(), governor=governor, emulator=None, hypervisor=None, kernel="6")
     assert [caveat.code for caveat in state_caveats(machine)] == ["machine.governor"] * n
 
 

@@ -89,8 +89,14 @@ def test_profiles_that_cannot_be_used_end_in_one_message(walked: tuple[Place, Sa
 
 def test_a_rented_machine_is_priced_without_measuring(walked: tuple[Place, Said], tmp_path: Path) -> None:
     place, _ = walked
+    script = tmp_path / "rented.sh"
     said = place.loadplan("profile", place.scenario, "--on", "aws/c7i.large", "-o", tmp_path / "none", "--json")
     assert said.code == 0, said.err
     assert said.document["file"] is None
     assert said.document["commands"][2] == "ssh HOST loadplan profile measured/tiny.yaml --out tiny-c7i.large.parquet"
     assert not (tmp_path / "none").exists()
+    told = place.loadplan("profile", place.scenario, "--on", "aws/c7i.large", "--script", script)
+    assert told.code == 0, told.err
+    assert "nothing switches it off" not in told.out
+    assert f"  scp {script} HOST:measured/rented.sh\n  ssh HOST bash measured/rented.sh\n" in told.out
+    assert "aws/c7i.large in us-east-1: $0.0" in script.read_text()

@@ -113,8 +113,8 @@ def test_doctor_has_a_finding_for_each_question_and_ends_in_0_where_nothing_lack
     assert said["schema"] == "loadplan.doctor/1"
     names = {finding["name"].split(" ")[0] for finding in said["findings"]}
     assert names == {
-        *("python", "loadplan", "runtime", "provider", "gpu", "cores", "noise", "distance", "emulation", "clock"),
-        *("ports", "files", "catalogue", "compiled", "extras"),
+        *("python", "loadplan", "system", "runtime", "provider", "gpu", "cores", "noise", "distance", "emulation"),
+        *("virtual", "clock", "ports", "files", "catalogue", "compiled", "extras"),
     }
     assert [each for each in said["findings"] if each["state"] == "doubt" and not each["fix"]] == []
 

@@ -50,6 +50,12 @@ def test_python(version: tuple[int, int, int], state: State) -> None:
     require(installation.python_finding(version), state, ".".join(map(str, version)))
 
 
+def test_the_system() -> None:
+    fault = EnvironmentFault(what="this is macOS", where="this machine", fix="take another")
+    require(installation.system_finding(None, name="Linux 6.8, x86_64"), "ok", "Linux 6.8")
+    require(installation.system_finding(fault, name="Darwin 25"), "lack", "macOS", "take another")
+
+
 def test_loadplan_and_what_it_always_needs() -> None:
     broken = replace(WHOLE, missing=("onnx",), misfits=("numpy 1.26",), to_install=("onnx<1.24", "numpy<3,>=2.1"))
     require(installation.loadplan_finding([WHOLE]), "ok")
@@ -118,14 +124,17 @@ def test_cores_that_are_moved_about_are_a_doubt(turns: list[float | None], state
     require(hardware.distance_finding(turns), state, said)
 
 
-def test_an_emulator_and_a_slow_clock_are_doubts() -> None:
-    machine = replace(read_machine(), emulator=None, governor="performance")
+def test_an_emulator_a_virtual_machine_on_a_desk_and_a_slow_clock_are_doubts() -> None:
+    machine = replace(read_machine(), emulator=None, governor="performance", hypervisor="Amazon EC2", kernel="6")
     assert [(each.name, each.state) for each in hardware.state_findings(machine)] == [
         ("emulation", "ok"),
+        ("virtual machine", "ok"),
         ("clock", "ok"),
     ]
-    emulation, clock = hardware.state_findings(replace(machine, emulator="Rosetta", governor="powersave"))
+    bad = replace(machine, emulator="Rosetta", hypervisor="innotek GmbH", governor="powersave")
+    emulation, virtual, clock = hardware.state_findings(bad)
     require(emulation, "doubt", "Rosetta")
+    require(virtual, "doubt", "VirtualBox", "--on TYPE")
     require(clock, "doubt", "powersave", "cpupower")
 
 

@@ -248,6 +248,9 @@ def test_minutes_of_a_rented_machine_are_paid_to_the_cent(asked: Scenario, offer
     assert found.offer == offer  # not the spot machine, nor one in a region that the scenario doesn't allow
     assert found.minutes == 11 + 5 + 15
     assert found.usd == Decimal("0.06")
+    # Twice as long, and ten minutes to fetch the file: 72 minutes are 0.12.
+    assert (found.most_minutes, found.most_usd) == (2 * 31 + 10, Decimal("0.12"))
+    assert found.is_free_when_off
     assert found.commands[0] == "scp -r '/some where' HOST:measured"
     assert found.commands[-1].endswith("--profiles test-h.xlarge.parquet=aws/h.xlarge")
 
