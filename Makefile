@@ -36,7 +36,7 @@ help:
 	@echo "make check-docker  the Dockerfile and the compose file: linted, held against the schema, started as processes"
 	@echo "make soak      ten minutes and a million requests: is any answer of the server given to the wrong caller?"
 	@echo "make test-gpu  what needs an NVIDIA GPU; skips with the reason where there is none"
-	@echo "make accuracy  an hour: predictions against held-out live runs; goes on where it was (ARGS='--minutes 20')"
+	@echo "make accuracy  70 minutes: predictions against held-out live runs; goes on where it was (ARGS='--minutes 20')"
 	@echo "make bench     throughput and overhead figures of loadplan itself, as ratios taken in one run"
 
 install: $(INSTALLED)

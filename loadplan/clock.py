@@ -1,4 +1,7 @@
-"""The one place that reads the calendar; whatever needs a date is handed one, so that tests and `--as-of` can."""
+"""The one place that reads the calendar; whatever needs a date is handed one, so that tests and `--as-of` can.
+
+Import the module, not the function: who sets another day here sets it for all.
+"""
 
 from datetime import UTC, datetime
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 
-from loadplan.clock import utc_now
+from loadplan import clock
 from loadplan.errors import InputError
 from loadplan.fit.ledger import LedgerEntry, LedgerFindings, judge_ledger
 from loadplan.machine import Machine
@@ -42,7 +42,7 @@ def append_verification(
         EnvironmentFault: when the disk is full or failing.
     """
     if verdict.valid:
-        entries = _entries(run_folder.absolute(), verdict, machine, widened_by, utc_now())
+        entries = _entries(run_folder.absolute(), verdict, machine, widened_by, clock.utc_now())
         append_rows(ledger_path(run_folder), _COLUMNS, [_cells(entry) for entry in entries])
 
 

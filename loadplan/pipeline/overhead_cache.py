@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from loadplan.clock import utc_now
+from loadplan import clock
 from loadplan.errors import EnvironmentFault, InputError
 from loadplan.fit.overhead_profile import OverheadProfile, overhead_profile, profile_key
 from loadplan.fit.records import CapacityFit
@@ -49,7 +49,7 @@ def read_profile(server: Mapping[str, str], machine: Machine, n_bytes: float) ->
 
 def keep_profile(fit: CapacityFit, *, server: Mapping[str, str], n_bytes: float, run: str) -> None:
     """Leave a profile for the next model behind this server; a cache that can't be written is done without."""
-    profile = overhead_profile(fit, server=server, payload_bytes=n_bytes, run=run, measured_on=utc_now().date())
+    profile = overhead_profile(fit, server=server, payload_bytes=n_bytes, run=run, measured_on=clock.utc_now().date())
     with suppress(EnvironmentFault, OSError):
         write_record(_path(server, fit.machine, n_bytes), profile, schema=_SCHEMA)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loadplan.clock import utc_now
+from loadplan import clock
 from loadplan.errors import InputError
 from loadplan.export.guard import inspect_model
 from loadplan.pipeline.observer import Observer
@@ -63,7 +63,7 @@ def _drafted(question: QuickQuestion, results: Path) -> Path:
     synthetic_payloads(given.inputs, n_rows=1, rng=np.random.default_rng(0))  # refuses where rows can't be made up
     text = draft_scenario(question, given.inputs)
     file = _file_for(text, results, name_of(model))
-    need_prices(_read(text, file), file, as_of=utc_now().date())
+    need_prices(_read(text, file), file, as_of=clock.utc_now().date())
     if not file.exists():
         write_text(file, text)
     return file

@@ -13,9 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
-from loadplan import __version__
+from loadplan import __version__, clock
 from loadplan.catalog.price import Catalog, Offer
-from loadplan.clock import utc_now
 from loadplan.errors import InputError
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.plan.buying.offers import allowed_offers
@@ -106,7 +105,7 @@ def rental_for(target: Path, type_name: str) -> Rental:
     """
     file = Path(read_run_folder(target).require("scenario").inputs["file"]) if target.is_dir() else target
     scenario = read_scenario(file)
-    catalog = catalog_for(scenario, scenario_file=file, as_of=utc_now().date())
+    catalog = catalog_for(scenario, scenario_file=file, as_of=clock.utc_now().date())
     return rental(type_name, scenario=scenario, folder=file.absolute().parent, file=file.name, catalog=catalog)
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from loadplan.clock import utc_now
+from loadplan import clock
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import read_machine
@@ -121,7 +121,7 @@ def _reopened(
     prices: Mapping[str, Decimal] = NO_PRICES,
     observer: Observer | None = None,
 ) -> Iterator[tuple[Road, Findings]]:
-    now = utc_now()
+    now = clock.utc_now()
     with hold_run_folder(run, now=now) as folder:
         known = read_findings(folder)
         road = Road(

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from loadplan import clock
 from loadplan.catalog.capacities import read_capacities
-from loadplan.clock import utc_now
 from loadplan.errors import InputError, InvalidMeasurement, LoadplanError, ObjectiveMissed
 from loadplan.machine import read_machine
 from loadplan.pipeline import question, steps
@@ -121,7 +121,7 @@ def open_road(
     if exhaustive:
         scenario = replace(scenario, bench=replace(scenario.bench, exhaustive=True))
     machine = read_machine()
-    now = utc_now()
+    now = clock.utc_now()
     need_prices(scenario, scenario_file, as_of=now.date())
     model = question.model_bytes(question.need_model(scenario))
     digest = hashlib.sha256(
@@ -166,7 +166,7 @@ def plan_given(
     Raises:
         InputError: when the scenario, the capacities or a price can't be used.
     """
-    day, scenario = as_of or utc_now().date(), question.with_fleets(read_scenario(scenario_file), fleets)
+    day, scenario = as_of or clock.utc_now().date(), question.with_fleets(read_scenario(scenario_file), fleets)
     catalog = catalog_for(scenario, scenario_file=scenario_file, as_of=day, prices=prices)
     search = searching_given(read_capacities(capacities_file), catalog=catalog, as_of=day)
     return plan_with_outlook(search, scenario=scenario, catalog=catalog)

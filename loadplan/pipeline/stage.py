@@ -16,8 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
 
-from loadplan import __version__
-from loadplan.clock import utc_now
+from loadplan import __version__, clock
 from loadplan.inference import runtime_version
 from loadplan.load.records import LoadRun
 from loadplan.machine import Machine
@@ -95,7 +94,7 @@ def once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callable
             versions=versions(),
             machine=road.machine.fingerprint,
             seed=road.scenario.load.seed,
-            finished_at=utc_now().isoformat(),
+            finished_at=clock.utc_now().isoformat(),
         )
     )
     road.observer.end(stage, f"{made.outcome} ({time.monotonic() - begin_s:.1f} s)")

@@ -96,7 +96,7 @@ def test_where_nothing_is_feasible_there_is_no_bill(
 def test_a_report_comes_without_a_bill_where_its_prices_are_too_old_for_one(
     run: Path, monkeypatch: pytest.MonkeyPatch, year: int, has_bill: bool
 ) -> None:
-    monkeypatch.setattr("loadplan.pipeline.resume.utc_now", lambda: datetime(year, 11, 24, tzinfo=UTC))
+    monkeypatch.setattr("loadplan.clock.utc_now", lambda: datetime(year, 11, 24, tzinfo=UTC))
     assert run_command_line(["report", str(run), "--quiet"]) == 0
     page = (run / "report.html").read_text(encoding="utf-8")
     assert (run / "budget.csv").is_file() is has_bill
@@ -108,7 +108,7 @@ def test_a_report_comes_without_a_bill_where_its_prices_are_too_old_for_one(
 
 def test_a_bill_goes_when_its_prices_have_become_too_old_for_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for year in (2026, 2029):
-        monkeypatch.setattr("loadplan.pipeline.resume.utc_now", lambda year=year: datetime(year, 11, 24, tzinfo=UTC))
+        monkeypatch.setattr("loadplan.clock.utc_now", lambda year=year: datetime(year, 11, 24, tzinfo=UTC))
         assert run_command_line(["report", str(run), "--quiet"]) == 0
         there = [(run / name).is_file() for name in ("budget.csv", "budget.xlsx")]
         assert there == [year == 2026] * 2
