@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,14 +34,21 @@ def loadplan(forks: "subprocess.Popen[str]", tmp_path_factory: pytest.TempPathFa
     said = tmp_path_factory.mktemp("said")
 
     def run(*arguments: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
-        out, err = said / "out", said / "err"
-        words = [str(argument) for argument in arguments]
-        order = {"arguments": words, "folder": str(cwd), "out": str(out), "err": str(err)}
-        assert forks.stdin is not None
-        assert forks.stdout is not None
-        forks.stdin.write(f"{json.dumps(order)}\n")
-        forks.stdin.flush()
-        code = int(forks.stdout.readline())
-        return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
+        return in_a_fork(forks, arguments, cwd=cwd, said=said)
 
     return run
+
+
+def in_a_fork(
+    forks: "subprocess.Popen[str]", arguments: Sequence[str | Path], *, cwd: Path, said: Path
+) -> "subprocess.CompletedProcess[str]":
+    """A command in this folder to its end; what it prints goes through files in the folder `said`."""
+    out, err = said / "out", said / "err"
+    words = [str(argument) for argument in arguments]
+    order = {"arguments": words, "folder": str(cwd), "out": str(out), "err": str(err)}
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    forks.stdin.write(f"{json.dumps(order)}\n")
+    forks.stdin.flush()
+    code = int(forks.stdout.readline())
+    return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
