@@ -111,7 +111,10 @@ def asleep_s() -> float:
 def usable_cores(root: Path = Path("/")) -> tuple[int, ...]:
     """The cores this process may run on, least of affinity and cgroup quota (read below `root`), in order.
 
-    `os.cpu_count()` sees neither, and under a quota a pool sized by it collapses. Raises EnvironmentFault anywhere but on Linux.
+    `os.cpu_count()` sees neither, and under a quota a pool sized by it collapses.
+
+    Raises:
+        EnvironmentFault: anywhere but on Linux.
     """
     require_linux()
     allowed = sorted(os.sched_getaffinity(0))

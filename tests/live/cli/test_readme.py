@@ -1,11 +1,11 @@
 """Every command that the README and the index of the docs show exists, with every option; so do their links."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from .conftest import Loadplan
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "README.md"]
@@ -17,11 +17,8 @@ def test_the_readme_shows_commands() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_of_the_readme_is_one(line: str) -> None:
-    command = line.split()[1]
-    done = subprocess.run(
-        [sys.executable, "-m", "loadplan", command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def test_a_command_of_the_readme_is_one(loadplan: Loadplan, line: str) -> None:
+    done = loadplan(line.split()[1], "--help", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert [option for option in re.findall(r"--[a-z-]+", line) if option not in done.stdout] == []
 
