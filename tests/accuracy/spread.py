@@ -102,7 +102,7 @@ class SpreadLoop(OpenLoop):
 
     def _choose(self, i: int) -> int:
         if self._balancing == "random":
-            return self._by_chance[i]
+            return int(self._by_chance[i])
         if self._balancing == "round_robin":
             return self._in_turn()
         if self._balancing != "least_outstanding":

@@ -19,11 +19,11 @@ import time
 _OF_OTHERS = (
     *("asyncio", "cattrs", "duckdb", "gevent", "jinja2", "multiprocessing", "numba", "numpy", "onnx", "onnxruntime"),
     *("packaging.requirements", "plotly.graph_objects", "psutil", "pydantic", "rich.console", "rich.progress"),
-    *("ruamel.yaml", "scipy.optimize", "scipy.special", "subprocess", "tempfile", "typer", "uvicorn", "uvloop"),
-    "xlsxwriter",
+    *("ruamel.yaml", "scipy.optimize", "scipy.special", "subprocess", "tempfile", "typer", "urllib.request"),
+    *("uvicorn", "uvloop", "xlsxwriter"),
 )
 _OF_LINUX = (
-    (os, ("sched_getaffinity", "sched_setaffinity", "memfd_create", "posix_fallocate", "pidfd_open", "O_TMPFILE")),
+    (os, ("sched_getaffinity", "sched_setaffinity", "memfd_create", "posix_fallocate", "pidfd_open")),
     (select, ("epoll", "EPOLLIN", "EPOLLOUT", "EPOLLHUP", "EPOLLERR")),
     (time, ("CLOCK_BOOTTIME",)),
     (socket, ("SOCK_NONBLOCK", "SOCK_CLOEXEC")),

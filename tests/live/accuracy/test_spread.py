@@ -28,7 +28,7 @@ def spread(
     order = LoopOrder(
         family=socket.AF_INET,
         address=("127.0.0.1", fakes[0].port),
-        due_s=np.arange(N) * gap_s,
+        due_s=np.arange(N, dtype=np.float64) * gap_s,
         payload=np.zeros(N, dtype=np.int32),
         messages=wire_messages(requests, host="fake"),
         timeout_s=5.0,

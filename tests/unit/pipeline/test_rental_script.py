@@ -30,7 +30,7 @@ COMMANDS = {
     "loadplan": 'echo "loadplan $*" >>"$CALLS"; [ -z "${NOISY:-}" ] || exit 3; echo profile >"${@: -1}"',
 }
 RENTAL = Rental(
-    offer=replace(offer("c7i.large"), usd_per_hour=Decimal("0.08925")),
+    offer=offer("c7i.large", "0.08925"),
     measured_minutes=5,
     minutes=20,
     usd=Decimal("0.03"),
