@@ -1,1 +1,1 @@
-"""What traffic is to come, from the logs of a service or from the figures of a business, as a scenario's traffic block."""
+"""What traffic is to come, from the logs of a service or the figures of a business, as a scenario's traffic block."""

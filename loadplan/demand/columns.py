@@ -9,9 +9,10 @@ from loadplan.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogColumns:
-    """The columns that a user names; one that is None is found by its name."""
+    """What a user says of the columns; what is None is found by names and by the log's order."""
 
     time: str | None = None
+    stamps: Stamps | None = None  # whether the time is of the start or of the end of a request
     class_name: str | None = None
     rows: str | None = None
 
@@ -46,7 +47,16 @@ class Roles:
         return tuple(dict.fromkeys(name for name in (*named, *more) if name is not None))
 
 
-_STARTS = ("starttime", "startedat", "start", "requeststart", "starttimestamp", "receivedat", "requestedat", "arrivedat")
+_STARTS = (
+    "starttime",
+    "startedat",
+    "start",
+    "requeststart",
+    "starttimestamp",
+    "receivedat",
+    "requestedat",
+    "arrivedat",
+)
 _TIMES = (
     *("timestamp", "time", "ts", "datetime", "timelocal", "timeiso8601", "msec", "eventtime", "requesttimestamp"),
     *("logtime", "createdat", "arrival", "arrivaltime", "arrivals", "times", "date", "t"),

@@ -15,7 +15,9 @@ Counts = NDArray[np.float64]
 SECONDS_PER_DAY = 86_400
 _BESIDE_S = 300  # how far around a silence the traffic is looked at
 _SHORTEST_HOLE_S = 60
-_REQUESTS_MISSED = 100.0  # so many were to be expected: traffic that is twenty times as bursty as Poisson is not silent so
+_REQUESTS_MISSED = (
+    100.0  # so many were to be expected: traffic that is twenty times as bursty as Poisson is not silent so
+)
 _TIMES_THE_NEXT = 5
 _HOLES_AT_MOST = 20
 

@@ -1,7 +1,7 @@
 """How much of the traffic comes in bursts: variance over mean of counts, around the mean of each hour.
 
 The rhythm of a day is no burst: over a whole day the variance of the counts of minutes is mostly that of the hour. So
-each window is held to the mean of its own hour. Of Poisson arrivals whose rate changes from hour to hour the index is 1.
+each window is held to the mean of its own hour. Poisson arrivals whose rate changes by the hour have an index of 1.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ _WINDOWS_AT_LEAST = 20  # of which a variance says something
 
 
 def dispersion_within_hours(counts: SecondCounts, window_s: int, *, holes: Holes) -> Dispersion | Absent:
-    """The index for one window: Σ over hours of the squares around the hour's mean, over its degrees of freedom and mean.
+    """The index for one window: the squares around the means of the hours, over their degrees of freedom and the mean.
 
     With c the counts in the n_h whole windows of hour h and N the windows of all hours,
     (Σ_h Σ (c - mean_h)² / Σ_h (n_h - 1)) / (Σ c / N). Hours begin with the log; windows that a hole touches are left
@@ -28,9 +28,7 @@ def dispersion_within_hours(counts: SecondCounts, window_s: int, *, holes: Holes
         return Absent(reason=f"the log is shorter than {_WINDOWS_AT_LEAST} windows of {window_s} s")
     starts = begin + window_s * np.arange(n_windows, dtype=np.int64)
     is_whole = covered(holes, starts, starts + window_s) >= window_s
-    per_window = np.bincount(
-        (counts.second - begin) // window_s, weights=counts.count, minlength=n_windows
-    )[:n_windows]
+    per_window = np.bincount((counts.second - begin) // window_s, weights=counts.count, minlength=n_windows)[:n_windows]
     hour = (starts - begin) // _HOUR_S
     hour, kept = hour[is_whole], per_window[is_whole]
     n_of_hour = np.bincount(hour)

@@ -4,21 +4,20 @@ Each file is read once. The data base spills to disk what doesn't fit into its s
 larger than that; nothing here makes a Python object of each request.
 """
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 from loadplan.demand.columns import LogColumns, Roles, find_roles
 from loadplan.demand.log_file import LogFile
-from loadplan.demand.source import ACCESS_COLUMNS, WHOLE_LINE, quoted, relation
+from loadplan.demand.source import ACCESS_COLUMNS, WHOLE_LINE, relation
+from loadplan.demand.sql import number, quoted
 from loadplan.demand.time_text import TimeText, seconds_sql, time_text_of
-from loadplan.errors import InputError
+from loadplan.errors import InputError, first_line
 from loadplan.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -46,9 +45,7 @@ class Ingested:
 
 
 @contextmanager
-def ingest(
-    files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | None = None
-) -> Iterator[Ingested]:
+def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | None = None) -> Iterator[Ingested]:
     """Read the files into a data base that is gone when the block ends.
 
     Args:
@@ -68,17 +65,16 @@ def ingest(
             "memory_limit": f"{limit >> 20}MiB",
             "threads": str(len(os.sched_getaffinity(0))),
             "temp_directory": str(folder),
-            "TimeZone": "UTC",
         }
         try:
             with duckdb.connect(folder / "log.duckdb", config=options) as database:
+                database.execute("SET TimeZone = 'UTC'")  # in which it writes the times of parquet
                 yield _filled(database, files, chosen)
         except duckdb.Error as error:
             raise InputError(
-                what=f"the log can't be read: {_first_line(error)}",
+                what=f"the log can't be read: {first_line(error)}",
                 where=", ".join(str(file.path) for file in files),
-                fix="see that the files are whole, that they are of one kind, and that the disk for temporary files has "
-                "room for as much again",
+                fix="see that the files are whole and of one kind, and that the disk for temporary files has room",
             ) from error
 
 
@@ -87,14 +83,18 @@ def _filled(database: "DuckDBPyConnection", files: Sequence[LogFile], chosen: Lo
     sizes = "".join(f", size{i} DOUBLE" for i in range(len(roles.sizes)))
     database.execute(f"{_TABLE}{sizes})")
     for i, file in enumerate(files):
-        own = file if file.kind in {"access", "parquet"} else replace(file, columns=_same_columns(file, files[0], roles))
-        database.execute(f"INSERT INTO requests SELECT {_values(i, roles, time)} FROM {relation(own, roles.used)}")  # noqa: S608
-    n_rejected = _one(database, "SELECT count(DISTINCT (scan_id, line)) FROM reject_errors") if _rejects(database) else 0
+        own = file if i == 0 else _alike(file, files[0], roles)
+        database.execute(f"INSERT INTO requests SELECT {_values(i, roles, time)} FROM {relation(own, roles.used)}")
+    n_rejected = (
+        number(database, "SELECT count(DISTINCT (scan_id, file_id, line)) FROM reject_errors")
+        if _rejects(database)
+        else 0
+    )
     return Ingested(
         database=database,
         roles=roles,
         time=time,
-        n_lines=int(_one(database, "SELECT count(*) FROM requests")) + int(n_rejected),
+        n_lines=int(number(database, "SELECT count(*) FROM requests")) + int(n_rejected),
         n_rejected=int(n_rejected),
     )
 
@@ -114,14 +114,14 @@ def _understood(database: "DuckDBPyConnection", file: LogFile, chosen: LogColumn
         raise InputError(
             what=f"the column {roles.time} holds no times, but {shown}",
             where=str(file.path),
-            fix="name the column with --time-column; times are read as 2025-03-01T12:00:00.5+01:00 or as a number since "
-            "1970",
+            fix="name the column with --time-column; times are read as 2025-03-01T12:00:00.5+01:00 or as a number "
+            "since 1970",
         )
     return roles, time
 
 
 def _access_roles(database: "DuckDBPyConnection", file: LogFile, chosen: LogColumns) -> Roles:
-    """nginx's $request_time has a decimal point and is in seconds, Apache's %D has none and is in microseconds."""
+    """$request_time of nginx has a decimal point and is in seconds, %D of Apache has none and is in microseconds."""
     if chosen.time is not None or chosen.rows is not None or chosen.class_name not in {None, "path", "method"}:
         raise InputError(
             what="an access log has no columns to name but path and method",
@@ -141,27 +141,27 @@ def _access_roles(database: "DuckDBPyConnection", file: LogFile, chosen: LogColu
 def _columns(database: "DuckDBPyConnection", file: LogFile) -> tuple[str, ...]:
     if file.kind != "parquet":
         return file.columns
-    described = database.execute("SELECT name FROM parquet_schema(?) WHERE num_children IS NULL", [file.opened])
-    return tuple(str(name) for (name,) in described.fetchall())
+    described = database.execute("SELECT * FROM read_parquet(?) LIMIT 0", [file.opened]).description
+    return tuple(str(name) for name, *_ in described or ())
 
 
-def _same_columns(file: LogFile, first: LogFile, roles: Roles) -> tuple[str, ...]:
-    """The columns of a further file, which must have those that the first one is read by."""
+def _alike(file: LogFile, first: LogFile, roles: Roles) -> LogFile:
+    """A further file, which must have the columns that the first one is read by."""
     missing = [name for name in roles.used if name not in file.columns]
-    if missing and file.kind == "csv":
+    if file.kind == "csv" and missing:
         raise InputError(
             what=f"this log has no column {missing[0]}, which {first.path} has",
             where=str(file.path),
             fix="read logs with the same columns together, and others by themselves",
         )
-    return file.columns
+    return replace(file, columns=first.columns) if file.kind == "jsonl" else file
 
 
 def _samples(database: "DuckDBPyConnection", file: LogFile, column: str) -> list[str]:
     """The first values of a column that are not empty."""
     found = relation(file, ACCESS_COLUMNS.used if file.kind == "access" else (column,))
     name = quoted(column)
-    rows = database.execute(f"SELECT {name} FROM {found} WHERE {name} <> '' LIMIT {_N_SAMPLES}").fetchall()  # noqa: S608
+    rows = database.execute(f"SELECT {name} FROM {found} WHERE {name} <> '' LIMIT {_N_SAMPLES}").fetchall()
     if _rejects(database):
         database.execute("DELETE FROM reject_errors")
     return [str(text) for (text,) in rows]
@@ -173,23 +173,23 @@ def _values(i_file: int, roles: Roles, time: TimeText) -> str:
     method, path = _asked(roles)
     duration = "NULL"
     if roles.duration is not None and roles.duration_unit_s is not None:
-        number = _number(roles.duration)
-        duration = f"CASE WHEN {number} >= 0 THEN {number} * {roles.duration_unit_s!r} END"
+        took = _as_number(roles.duration)
+        duration = f"CASE WHEN {took} >= 0 THEN {took} * {roles.duration_unit_s!r} END"
     return ", ".join(
         [
             str(i_file),
             at_s,
             is_zoned,
             duration,
-            "NULL" if roles.status is None else _number(roles.status),
+            "NULL" if roles.status is None else _as_number(roles.status),
             method,
             path,
             _class(roles, method=method, path=path),
-            "NULL" if roles.rows is None else _number(roles.rows),
+            "NULL" if roles.rows is None else _as_number(roles.rows),
             _weight(roles),
-            "NULL" if roles.request_id is None else f"hash(nullif(nullif({quoted(roles.request_id)}, ''), '-'))",
-            f"hash({WHOLE_LINE})",
-            *(_number(name) for name in roles.sizes),
+            "NULL" if roles.request_id is None else _hash(f"nullif(nullif({quoted(roles.request_id)}, ''), '-')"),
+            _hash(WHOLE_LINE),
+            *(_as_number(name) for name in roles.sizes),
         ]
     )
 
@@ -221,29 +221,25 @@ def _weight(roles: Roles) -> str:
     """How many requests a line stands for: the count of its interval, or one over the share that was kept."""
     count = "1.0"
     if roles.count is not None:
-        number = _number(roles.count)
-        count = f"CASE WHEN {number} >= 0 THEN {number} END"
+        told = _as_number(roles.count)
+        count = f"CASE WHEN {told} >= 0 THEN {told} END"
     if roles.weight is None:
         return count
-    rate = _number(roles.weight)
+    rate = _as_number(roles.weight)
     return f"({count}) * CASE WHEN {rate} >= 1 THEN {rate} WHEN {rate} > 0 THEN 1.0 / {rate} END"
 
 
-def _number(name: str) -> str:
+def _hash(text: str) -> str:
+    """Of sixty-four bits, so that ten million texts have two alike in one case of four hundred thousand."""
+    return f"CASE WHEN {text} IS NOT NULL THEN hash({text}) END"
+
+
+def _as_number(name: str) -> str:
     """A column as a number; NULL where it holds none, or one that is not finite."""
     value = f"TRY_CAST({quoted(name)} AS DOUBLE)"
     return f"CASE WHEN isfinite({value}) THEN {value} END"
 
 
 def _rejects(database: "DuckDBPyConnection") -> bool:
-    found = _one(database, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'")
+    found = number(database, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'")
     return found > 0
-
-
-def _one(database: "DuckDBPyConnection", query: str) -> float:
-    row = database.execute(query).fetchone()
-    return math.nan if row is None or row[0] is None else float(row[0])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:300]

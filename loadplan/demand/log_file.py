@@ -84,15 +84,17 @@ def _open(path: Path, stack: ExitStack, *, log_format: LogFormat | None) -> LogF
             with gzip.open(path) as unpacked:
                 head = unpacked.read(_HEAD_BYTES)
     except (OSError, EOFError) as error:
-        raise _refusal(path, f"the file can't be read: {error}", "check its permissions, and that it is whole") from None
+        raise _refusal(
+            path, f"the file can't be read: {error}", "check its permissions, and that it is whole"
+        ) from None
     if not head.strip():
-        raise _refusal(path, "the log is empty", "name one with requests in it; after a rotation that is the one before")
+        raise _refusal(
+            path, "the log is empty", "name one with requests in it; after a rotation that is the one before"
+        )
     return _described(path, head, opened=f"/proc/self/fd/{opened.fileno()}", compression=compression, named=log_format)
 
 
-def _described(
-    path: Path, head: bytes, *, opened: str, compression: Compression, named: LogFormat | None
-) -> LogFile:
+def _described(path: Path, head: bytes, *, opened: str, compression: Compression, named: LogFormat | None) -> LogFile:
     if head.startswith(b"PAR1"):
         return LogFile(path=path, opened=opened, kind="parquet")
     lines = _lines(head, path)
@@ -108,7 +110,8 @@ def _described(
     has_header = not any(_is_value(cell) for cell in first)
     names = first if has_header else []
     unique = tuple(
-        name if name and name not in names[:i] else f"column{i + 1}" for i, name in enumerate(names or [""] * len(first))
+        name if name and name not in names[:i] else f"column{i + 1}"
+        for i, name in enumerate(names or [""] * len(first))
     )
     return LogFile(
         path=path,

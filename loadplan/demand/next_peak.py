@@ -4,8 +4,8 @@ The peaks of days are block maxima, and the limit law of such is taken to be Gum
 Statistical Modeling of Extreme Values, 2001, chapter 3). Its two parameters come from the first two L-moments (Hosking,
 L-moments, Journal of the Royal Statistical Society B 52, 1990), with λ1 the mean and λ2 half the mean difference of two
 days. The peak of the next m days, less λ1 and over λ2, then has a law that depends on nothing unknown: it is drawn, and
-its quantiles give a prediction interval that is exact for Gumbel days, however few (a pivot; Lawless, Statistical Models
-and Methods for Lifetime Data, 2003, chapter 4).
+its quantiles give a prediction interval that is exact for Gumbel days, however few (a pivot; Lawless, Statistical
+Models and Methods for Lifetime Data, 2003, chapter 4).
 
 A day of another kind, such as a Sunday in an office, says nothing of the peak: days whose maximum is below half of the
 largest are left out, and so many fewer are to come.
@@ -55,7 +55,7 @@ def next_peak(maxima: Maxima, *, observed: float, seed: int = 0) -> Interval | N
 
 
 def _half_mean_difference(samples: Maxima) -> Maxima:
-    """The second L-moment of each row, (k,) of (k, n): Σ (2 i - n - 1) x_i / (n (n - 1)) over the sorted x, i from 1."""
+    """The second L-moment of each row, (k,) of (k, n): Σ (2 i - n - 1) x_i / (n (n - 1)) over the sorted x_1 to x_n."""
     n = samples.shape[1]
     weights = 2.0 * np.arange(1, n + 1) - n - 1.0
     return np.sort(samples, axis=1) @ weights / (n * (n - 1))

@@ -35,7 +35,7 @@ class Peak:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispersion:
-    """Variance over mean of the requests in windows of a length, within hours: 1 for callers who know nothing of others."""
+    """Variance over mean of the requests in windows of a length, within hours: 1 for Poisson arrivals."""
 
     window_s: int
     index: float

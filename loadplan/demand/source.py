@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from loadplan.demand.columns import Roles
 from loadplan.demand.log_file import ACCESS_LINE, LogFile
+from loadplan.demand.sql import quoted, text
 
 # In a relation of an access log. Where the request line is no `METHOD PATH PROTOCOL`, such as a TLS hello, it has none.
 ACCESS_COLUMNS = Roles(time="time", request="request", status="status", sizes=("bytes",), duration="duration")
@@ -33,14 +34,9 @@ def relation(file: LogFile, columns: Sequence[str]) -> str:
             return _json_lines(file, columns)
         case "parquet":
             names = ", ".join(f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" for name in columns)
-            return f"(SELECT {names}, NULL AS {WHOLE_LINE} FROM read_parquet({_text(file.opened)}))"
+            return f"(SELECT {names}, NULL AS {WHOLE_LINE} FROM read_parquet({text(file.opened)}))"
         case "csv":
             return _csv(file, columns)
-
-
-def quoted(name: str) -> str:
-    """A column's name in SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _access(file: LogFile) -> str:
@@ -56,7 +52,7 @@ def _access(file: LogFile) -> str:
 
 
 def _json_lines(file: LogFile, columns: Sequence[str]) -> str:
-    paths = ", ".join(_text(_json_path(name, file.columns)) for name in columns)
+    paths = ", ".join(text(_json_path(name, file.columns)) for name in columns)
     names = ", ".join(f"found[{i}] AS {quoted(name)}" for i, name in enumerate(columns, start=1))
     return (
         f"(SELECT {names}, line AS {WHOLE_LINE} FROM (SELECT line, CASE WHEN json_valid(line) THEN "
@@ -75,7 +71,7 @@ def _json_path(name: str, known: Sequence[str]) -> str:
 def _lines(file: LogFile) -> str:
     """The lines of a text, as the column `line`."""
     return (
-        f"(SELECT line FROM read_csv({_text(file.opened)}, auto_detect = false, header = false, "
+        f"(SELECT line FROM read_csv({text(file.opened)}, auto_detect = false, header = false, "
         f"delim = '{_NO_DELIMITER}', quote = '', escape = '', columns = {{'line': 'VARCHAR'}}, store_rejects = true, "
         f"max_line_size = {_LONGEST_LINE_BYTES}, compression = '{file.compression}') "
         "WHERE line IS NOT NULL AND trim(line) <> '')"
@@ -83,18 +79,13 @@ def _lines(file: LogFile) -> str:
 
 
 def _csv(file: LogFile, columns: Sequence[str]) -> str:
-    types = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in file.columns)
+    types = ", ".join(f"{text(name)}: 'VARCHAR'" for name in file.columns)
     names = ", ".join(quoted(name) for name in columns)
     whole = ", ".join(quoted(name) for name in file.columns)
     return (
-        f"(SELECT {names}, concat_ws(chr(31), {whole}) AS {WHOLE_LINE} FROM read_csv({_text(file.opened)}, "
-        f"auto_detect = false, header = {str(file.has_header).lower()}, delim = {_text(file.delimiter)}, quote = '\"', "
+        f"(SELECT {names}, concat_ws(chr(31), {whole}) AS {WHOLE_LINE} FROM read_csv({text(file.opened)}, "
+        f"auto_detect = false, header = {str(file.has_header).lower()}, delim = {text(file.delimiter)}, quote = '\"', "
         f"escape = '\"', columns = {{{types}}}, store_rejects = true, "
         f"max_line_size = {_LONGEST_LINE_BYTES}, compression = '{file.compression}') "
         f"WHERE coalesce({whole}) IS NOT NULL)"
     )
-
-
-def _text(text: str) -> str:
-    """A text in SQL."""
-    return "'" + text.replace("'", "''") + "'"

@@ -13,7 +13,9 @@ from typing import Literal
 
 TimeKind = Literal["iso", "access", "number"]
 
-_ISO = r"^\s*(\d{4}[-/]\d\d[-/]\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?)?\s*$"
+_ISO = (
+    r"^\s*(\d{4}[-/]\d\d[-/]\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?\s*(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?)?\s*$"
+)
 _ACCESS = r"^(\d\d/[A-Za-z]{3}/\d{4}:\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ([+-]\d{4})$"
 _FROM_ANY_START_BELOW = 1e8
 # The largest number of each unit, some thousand years after 1970, with the seconds of the unit.
