@@ -9,7 +9,21 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from loadplan.cli import begin, budget, catalog, compare, console, gate, manifests, measure, profile, quick, road, show
+from loadplan.cli import (
+    begin,
+    budget,
+    catalog,
+    compare,
+    console,
+    demand,
+    gate,
+    manifests,
+    measure,
+    profile,
+    quick,
+    road,
+    show,
+)
 from loadplan.errors import EnvironmentFault, InputError, Interrupted, LoadplanError
 
 app = typer.Typer(
@@ -24,6 +38,7 @@ app = typer.Typer(
 )
 begin.register(app)
 quick.register(app)
+demand.register(app)
 road.register(app)
 budget.register(app)
 manifests.register(app)

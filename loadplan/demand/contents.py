@@ -54,8 +54,8 @@ def read_contents(database: "DuckDBPyConnection", roles: Roles, paths: tuple[Pat
 def _classes(database: "DuckDBPyConnection") -> tuple[ClassSeen, ...]:
     """The largest classes and all others together; none where the log tells of fewer than two."""
     most = database.execute(
-        "SELECT class, n FROM (SELECT class, sum(weight) AS n, sum(sum(weight)) OVER () AS of_all FROM requests GROUP BY "
-        f"class) WHERE class IS NOT NULL AND class <> '' AND n >= {_SMALLEST_SHARE!r} * of_all "
+        "SELECT class, n FROM (SELECT class, sum(weight) AS n, sum(sum(weight)) OVER () AS of_all FROM requests "
+        f"GROUP BY class) WHERE class IS NOT NULL AND class <> '' AND n >= {_SMALLEST_SHARE!r} * of_all "
         f"ORDER BY n DESC, class LIMIT {_N_CLASSES}"
     ).fetchall()
     if not most:
@@ -65,8 +65,8 @@ def _classes(database: "DuckDBPyConnection") -> tuple[ClassSeen, ...]:
     database.executemany("INSERT INTO named_classes VALUES (?, ?)", [list(pair) for pair in named.items()])
     found = database.execute(
         f"SELECT coalesce(name, '{_OTHERS}') AS own, sum(weight) AS n, "
-        "avg(n_rows) FILTER (n_rows >= 1), quantile_disc(n_rows, 0.95) FILTER (n_rows >= 1), "
-        "max(n_rows) FILTER (n_rows >= 1), count(n_rows) FILTER (n_rows >= 1) "
+        "avg(n_rows) FILTER (WHERE n_rows >= 1), quantile_disc(n_rows, 0.95) FILTER (WHERE n_rows >= 1), "
+        "max(n_rows) FILTER (WHERE n_rows >= 1), count(n_rows) FILTER (WHERE n_rows >= 1) "
         "FROM requests LEFT JOIN named_classes USING (class) GROUP BY own ORDER BY n DESC, own"
     ).fetchall()
     total = sum(float(n) for _, n, *_ in found)

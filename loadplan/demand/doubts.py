@@ -37,8 +37,8 @@ def span_doubts(
         caveats.append(
             Caveat(
                 code="demand.coarse_steps",
-                what=f"the log counts by {span_text(counts.step_s)}: its busiest hour is not seen, and the peak is the mean "
-                "of the busiest step",
+                what=f"the log counts by {span_text(counts.step_s)}: its busiest hour is not seen, and the peak is the "
+                "mean of the busiest step",
                 fix="count by the hour or finer",
                 number=float(counts.step_s),
             )
@@ -85,8 +85,8 @@ def content_doubts(contents: Contents, *, n_requests: float) -> tuple[Caveat, ..
         caveats.append(
             Caveat(
                 code="demand.failed",
-                what=f"{contents.failed_ratio:.1%} of the requests failed or were refused (429 and 500 up): callers who "
-                "asked again count twice, and those who gave up are not seen",
+                what=f"{contents.failed_ratio:.1%} of the requests failed or were refused (429 and 500 up): callers "
+                "who asked again count twice, and those who gave up are not seen",
                 fix="take a log of a time when the service kept up",
                 number=contents.failed_ratio,
             )
@@ -113,8 +113,8 @@ def sampling_doubts(peak: Peak, *, sampled_ratio: float, varies: bool) -> tuple[
     return (
         Caveat(
             code="demand.sampled",
-            what=f"the log is a sample of {sampled_ratio:.3g} of all requests: {n_kept:,.0f} stand for the busiest hour, "
-            f"which is off by {off:.1%} on that account, and shorter peaks by more, mostly upwards",
+            what=f"the log is a sample of {sampled_ratio:.3g} of all requests: {n_kept:,.0f} stand for the busiest "
+            f"hour, which is off by {off:.1%} on that account, and shorter peaks by more, mostly upwards",
             fix="keep every request for an hour of the busiest day",
             number=off,
         ),

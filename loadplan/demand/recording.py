@@ -22,7 +22,7 @@ _FILE = "the log"
 def cut_recording(
     database: "DuckDBPyConnection", counts: SecondCounts, *, begins: int, length_s: int, has_fine_times: bool
 ) -> Recording | Absent:
-    """The requests of [begins, begins + length): each with its time where the log tells it, else by the step of its times.
+    """The requests of [begins, begins + length): each with its time where the log tells it, else by the step of times.
 
     Args:
         database: the log.
@@ -49,9 +49,10 @@ def cut_recording(
 
 def _times(database: "DuckDBPyConnection", *, begins: int, length_s: int) -> Recording | Absent:
     found = database.execute(
-        f"SELECT at_s - {begins} AS at_s FROM requests WHERE at_s >= {begins} AND at_s < {begins + length_s} ORDER BY at_s"
+        f"SELECT at_s - {begins} AS due_s FROM requests WHERE at_s >= {begins} AND at_s < {begins + length_s} "
+        "ORDER BY due_s"
     ).fetchnumpy()
-    at_s: NDArray[np.float64] = np.asarray(found["at_s"], dtype=np.float64)
+    at_s: NDArray[np.float64] = np.asarray(found["due_s"], dtype=np.float64)
     times_s = np.round(at_s - at_s[0], _DIGITS)
     if times_s[-1] <= 0.0:
         return Absent(reason="all of its requests came at the same time")

@@ -15,13 +15,16 @@ from loadplan.machine import read_machine
 from loadplan.pipeline import artifacts, question, steps
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.catalogue import catalog_for
+from loadplan.pipeline.elsewhere import graph_costs, measured_elsewhere
 from loadplan.pipeline.ledger import read_ledger
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.profiles import GivenProfile, ProfileFile, read_profiles
 from loadplan.pipeline.road import disappointment
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.pipeline.verification import Known, VerificationRequest, verify_shares
+from loadplan.plan.answer import answer
 from loadplan.plan.records.fleet import Plan
+from loadplan.plan.search import searching
 from loadplan.report.findings import Findings
 from loadplan.scenario.spec import StageName
 from loadplan.store.run_folder import hold_run_folder
@@ -75,6 +78,22 @@ def plan_again(
         planned = steps.plan(road, fitted)
         steps.drop_other_verification(road, fitted, planned)
         return planned
+
+
+def plans_at(run: Path, peaks_rps: Sequence[float]) -> tuple[Plan, ...]:
+    """What the run's fit would be planned to at other peaks, on the prices of today; nothing is written.
+
+    Raises:
+        InputError: when the folder holds no fit.
+    """
+    with _reopened(run) as (road, known):
+        fitted, scenario = _need(known.fit, "fit", run), road.scenario
+        catalog = catalog_for(scenario, scenario_file=Path(road.scenario_file), as_of=road.as_of, prices=road.prices)
+        search = searching(
+            fit=fitted, catalog=catalog, as_of=road.as_of, measured=measured_elsewhere(road), costs=graph_costs(road)
+        )
+        asked = [replace(scenario, traffic=replace(scenario.traffic, peak_rps=peak_rps)) for peak_rps in peaks_rps]
+        return tuple(answer(search(one), scenario=one, catalog=catalog) for one in asked)
 
 
 def verify_again(run: Path, *, request: VerificationRequest | None = None, observer: Observer | None = None) -> Verdict:
