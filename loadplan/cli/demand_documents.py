@@ -88,7 +88,8 @@ def _peak_text(demand: Demand) -> str:
     if not demand.span_s:
         return f"{peak.rate_rps:,.4g} requests/s in the busiest hour  [{demand.basis}]"
     at = "" if peak.at_s is None else f", from {_moment(peak.at_s)}"
-    text = f"{peak.rate_rps:,.4g} requests/s in the busiest {'hour' if peak.window_s == 3600 else span_text(peak.window_s)}"
+    stretch = "hour" if peak.window_s == 3600 else span_text(peak.window_s)
+    text = f"{peak.rate_rps:,.4g} requests/s in the busiest {stretch}"
     if peak.interval is None:
         return f"{text}{at}  [{demand.basis}]; no interval: {peak.interval_reason}"
     span = f"{peak.interval.low:,.4g} to {peak.interval.high:,.4g}"
@@ -145,7 +146,8 @@ def _arrivals_text(demand: Demand) -> str:
         return f"{law}  [{comment}]; nothing to replay: {recording.reason}"
     if isinstance(recording, RequestTimes):
         return f"the busiest hour is replayed, {len(recording.times_s):,} requests one by one"
-    return f"the busiest hour is replayed, {sum(recording.counts):,} requests by their counts in {recording.interval_s:g} s"
+    said = f"{sum(recording.counts):,} requests by their counts in {recording.interval_s:g} s"
+    return f"the busiest hour is replayed, {said}"
 
 
 def _price_texts(demand: Demand, prices: Sequence[Decimal | None]) -> list[str]:

@@ -102,7 +102,8 @@ def _head(demand: Demand) -> str:
     if not demand.span_s:
         return f"By `loadplan demand` from {demand.source}: {demand.n_requests:,.0f} requests a day."
     began = "" if demand.began_at_s is None else f" from {_moment(demand.began_at_s)}"
-    return f"By `loadplan demand` from {demand.source}: {demand.n_requests:,.0f} requests in {span_text(demand.span_s)}{began}"
+    span = f"{span_text(demand.span_s)}{began}"
+    return f"By `loadplan demand` from {demand.source}: {demand.n_requests:,.0f} requests in {span}"
 
 
 def _peak_comment(demand: Demand) -> str:
