@@ -63,7 +63,8 @@ def in_windows(counts: SecondCounts, window_s: int) -> Counts:
     """Requests in the window of this length that begins at each second with requests, (n,)."""
     total = np.concatenate([[0.0], np.cumsum(counts.count)])
     ends = np.searchsorted(counts.second, counts.second + window_s)
-    return total[ends] - total[:-1]
+    per_window: Counts = total[ends] - total[:-1]
+    return per_window
 
 
 def busiest(counts: SecondCounts, window_s: int) -> Busiest:
@@ -142,9 +143,10 @@ def _expected(counts: SecondCounts, begin: Seconds, end: Seconds) -> Counts:
     total = np.concatenate([[0.0], np.cumsum(counts.count)])
 
     def between(low: Seconds, high: Seconds) -> Counts:
-        return total[np.searchsorted(counts.second, high)] - total[np.searchsorted(counts.second, low)]
+        inside: Counts = total[np.searchsorted(counts.second, high)] - total[np.searchsorted(counts.second, low)]
+        return inside
 
-    return np.minimum(between(begin - beside_s, begin), between(end, end + beside_s)) / beside_s
+    return np.minimum(between(begin - beside_s, begin), between(end, end + beside_s)) / float(beside_s)
 
 
 def covered(holes: Holes, begin: Seconds, end: Seconds) -> Counts:

@@ -146,7 +146,7 @@ def _columns(database: "DuckDBPyConnection", file: LogFile) -> tuple[str, ...]:
 
 
 def _alike(file: LogFile, first: LogFile, roles: Roles) -> LogFile:
-    """A further file, which must have the columns that the first one is read by."""
+    """The same, a further file, which must have the columns that the first one is read by."""
     missing = [name for name in roles.used if name not in file.columns]
     if file.kind == "csv" and missing:
         raise InputError(
@@ -154,7 +154,7 @@ def _alike(file: LogFile, first: LogFile, roles: Roles) -> LogFile:
             where=str(file.path),
             fix="read logs with the same columns together, and others by themselves",
         )
-    return replace(file, columns=first.columns) if file.kind == "jsonl" else file
+    return file
 
 
 def _samples(database: "DuckDBPyConnection", file: LogFile, column: str) -> list[str]:

@@ -58,4 +58,5 @@ def _half_mean_difference(samples: Maxima) -> Maxima:
     """The second L-moment of each row, (k,) of (k, n): Σ (2 i - n - 1) x_i / (n (n - 1)) over the sorted x_1 to x_n."""
     n = samples.shape[1]
     weights = 2.0 * np.arange(1, n + 1) - n - 1.0
-    return np.sort(samples, axis=1) @ weights / (n * (n - 1))
+    moments: Maxima = np.sort(samples, axis=1) @ weights / (n * (n - 1))
+    return moments

@@ -52,20 +52,20 @@ def _access(file: LogFile) -> str:
 
 
 def _json_lines(file: LogFile, columns: Sequence[str]) -> str:
-    paths = ", ".join(text(_json_path(name, file.columns)) for name in columns)
-    names = ", ".join(f"found[{i}] AS {quoted(name)}" for i, name in enumerate(columns, start=1))
+    """The key `a.b` is b in a, unless the log has a key that is called so."""
+    whole = ", ".join(text(_json_path(name)) for name in columns)
+    nested = ", ".join(text(_json_path(*name.split(".", 1))) for name in columns)
+    names = ", ".join(
+        f"coalesce(found[{i}], found[{i + len(columns)}]) AS {quoted(name)}" for i, name in enumerate(columns, start=1)
+    )
     return (
         f"(SELECT {names}, line AS {WHOLE_LINE} FROM (SELECT line, CASE WHEN json_valid(line) THEN "
-        f"json_extract_string(line, [{paths}]) END AS found FROM {_lines(file)}))"
+        f"json_extract_string(line, [{whole}, {nested}]) END AS found FROM {_lines(file)}))"
     )
 
 
-def _json_path(name: str, known: Sequence[str]) -> str:
-    """`a.b` is b in a, unless the log has a key that is called so."""
-    outer, dot, inner = name.partition(".")
-    is_nested = dot and any(other != name and other.startswith(f"{outer}.") for other in known)
-    parts = (outer, inner) if is_nested else (name,)
-    return "$" + "".join('."' + part.replace('"', '\\"') + '"' for part in parts)
+def _json_path(*keys: str) -> str:
+    return "$" + "".join('."' + key.replace('"', '\\"') + '"' for key in keys)
 
 
 def _lines(file: LogFile) -> str:

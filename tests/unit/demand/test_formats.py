@@ -44,10 +44,10 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     ),
     "json, nested time": lambda folder: write_json(folder / "a", ({"event": {"time": at}} for at in ISO)),
     "parquet": lambda folder: write_parquet(
-        folder / "a [1].parquet", {"at": EPOCH_S}, select="to_timestamp(at) AS received_at"
+        folder / "a [1].parquet", {"moment": EPOCH_S}, select="to_timestamp(moment) AS received_at"
     ),
     "parquet, nanoseconds": lambda folder: write_parquet(
-        folder / "a.bin", {"at": (EPOCH_S * 1e9).astype(np.int64)}, select="at AS time"
+        folder / "a.bin", {"moment": (EPOCH_S * 1e9).astype(np.int64)}, select="moment AS time"
     ),
 }
 
@@ -103,7 +103,7 @@ def test_counts_per_interval_tell_no_peak_that_is_shorter(tmp_path: Path) -> Non
 
 
 def test_rows_classes_sizes_and_paths_are_told(tmp_path: Path) -> None:
-    objects = [
+    objects: list[dict[str, object]] = [
         {"ts": at, "path": "/rank?u=1", "method": "post", "class": "web" if i % 4 else "Batch job", "rows": 1 + i % 10,
          "response_bytes": 100, "status": 503 if i % 50 == 0 else 200}
         for i, at in enumerate(ISO[:1000])
@@ -141,7 +141,7 @@ def test_only_the_paths_that_count_count(tmp_path: Path) -> None:
         ("time,x\n" + "2093-01-01T00:00:00Z,1\n" * 100, "100 of 100 requests lie in the future"),
         ("time\n" + "\n".join(ISO[:100]) + "\nnonsense" * 2 + "\n", "2 of 102 lines can't be read (2.0%)"),
         ("time\n" + "2025-03-03T00:00:00Z\n" * 100, "all requests of the log came in the same second"),
-        ("time\n2025-03-03T00:00:00Z\n2025-03-03T00:00:01\n" * 50, "50 of 100 times name a time zone"),
+        ("time\n" + "2025-03-03T00:00:00Z\n2025-03-03T00:00:01\n" * 50, "50 of 100 times name a time zone"),
     ],
     ids=["empty", "blank", "no time", "a list", "no times", "future", "unreadable", "one second", "mixed zones"],
 )  # fmt: skip
