@@ -69,6 +69,7 @@ def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | 
         try:
             with duckdb.connect(folder / "log.duckdb", config=options) as database:
                 database.execute("SET TimeZone = 'UTC'")  # in which it writes the times of parquet
+                database.execute("PRAGMA disable_checkpoint_on_shutdown")  # nobody opens it again
                 yield _filled(database, files, chosen)
         except duckdb.Error as error:
             raise InputError(

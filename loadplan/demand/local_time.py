@@ -74,8 +74,9 @@ def _from_zone(database: "DuckDBPyConnection", name: str) -> tuple[list[str], li
             caveats.append(
                 Caveat(
                     code="demand.repeated_hour",
-                    what=f"{n_unclear:,} requests lie in the hour before {moment(change.at_s)}, which summer time "
-                    "repeats, and the log's order doesn't tell its two passes apart: that hour may count twice",
+                    what=f"{n_unclear:,} lines lie in the hour before {moment(change.at_s)}, which summer time "
+                    "repeats, and the log's order doesn't tell its two passes apart: they are left out, or the hour "
+                    "would count twice",
                     fix="read the log in the order in which it was written, or log in UTC",
                     number=float(n_unclear),
                 )
@@ -111,10 +112,10 @@ def _changes(zone: ZoneInfo, first: float, last: float) -> tuple[list[_Change], 
 
 
 def _second_pass(database: "DuckDBPyConnection", change: _Change) -> tuple[int, int]:
-    """Move the second pass of a repeated hour behind the first, file by file; how many moved and how many stay unclear.
+    """Move the second pass of a repeated hour behind the first, file by file; how many moved and how many were dropped.
 
     All of the hour was taken for its first pass. Where a file jumps back once by more than half an hour within it, what
-    follows is the second.
+    follows is the second; what a file without such a jump holds of the hour may be of both, and is left out.
     """
     repeated_s = change.before_s - change.after_s
     hour = f"at_s >= {change.at_s - repeated_s!r} AND at_s < {change.at_s!r}"
@@ -122,14 +123,13 @@ def _second_pass(database: "DuckDBPyConnection", change: _Change) -> tuple[int, 
         "SELECT file, min(rowid), count(*) FROM (SELECT file, rowid, at_s - lag(at_s) OVER (PARTITION BY file "
         f"ORDER BY rowid) AS step_s FROM requests WHERE {hour}) WHERE step_s < {-_BACKWARDS_S!r} GROUP BY file"
     ).fetchall()
-    n_moved = n_told = 0
-    for file, row, n in jumps:
-        if n != 1:
-            continue
-        own = f"{hour} AND file = {int(file)}"
-        n_told += int(number(database, f"SELECT count(*) FROM requests WHERE {own}"))
-        second = f"{own} AND rowid >= {int(row)}"
+    told = {int(file): int(row) for file, row, n in jumps if n == 1}
+    others = " AND ".join([hour, *(f"file <> {file}" for file in told)])
+    n_unclear = int(number(database, f"SELECT count(*) FROM requests WHERE {others}"))
+    database.execute(f"DELETE FROM requests WHERE {others}")
+    n_moved = 0
+    for file, row in told.items():
+        second = f"{hour} AND file = {file} AND rowid >= {row}"
         n_moved += int(number(database, f"SELECT count(*) FROM requests WHERE {second}"))
         database.execute(f"UPDATE requests SET at_s = at_s + {repeated_s!r} WHERE {second}")
-    n_left = int(number(database, f"SELECT count(*) FROM requests WHERE {hour}"))
-    return n_moved, n_left - (n_told - n_moved)
+    return n_moved, n_unclear
