@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement
+from loadplan.lagged import lagged_products
 
 Samples = NDArray[np.floating]
+Truths = NDArray[np.bool_]  # counted as 0 and 1
 
 _CLUSTERS_AT_LEAST = 2.0
 _TAIL_Q, _FAR_RATIO = 0.99, 5.0  # a limit this many times the p99 is far from it
@@ -23,8 +25,6 @@ _BATCHES_OF_HALF = 10
 _SLOW_START_NEEDS, _SLOW_START_LEAST = 100, 5
 _SLOW_START_RATIO = 1.5
 _LAGS_AT_FIRST = 1024  # neighbours further apart seldom know of each other; a power of two, as transforms like it
-_BLOCK_PER_LAG = 3
-_BLOCKS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,15 @@ class Summary:
 def percentile(samples: Samples, q: float) -> float:
     """The nearest-rank percentile: the value at rank ceil(q n) of the sorted samples, 0 < q <= 1."""
     _require(samples, "a percentile")
-    rank = max(1, math.ceil(round(q * samples.size, 9)))
+    rank = _rank(q, samples.size)
     return float(np.partition(samples, rank - 1)[rank - 1])
+
+
+def percentiles(samples: Samples, qs: Sequence[float]) -> list[float]:
+    """`percentile` of many shares at once: the samples are sorted a single time."""
+    _require(samples, "a percentile")
+    ordered = np.sort(samples)
+    return [float(ordered[_rank(q, samples.size) - 1]) for q in qs]
 
 
 def n_samples_needed(q: float, *, confidence_ratio: float = 0.99) -> int:
@@ -85,7 +92,7 @@ def summarise(samples: Samples) -> Summary:
     )
 
 
-def effective_sample_size(samples: Samples) -> float:
+def effective_sample_size(samples: Samples | Truths) -> float:
     """How many independent samples these are worth: n / (1 + 2 Σ ρ_k).
 
     The autocorrelations ρ_k are summed while pairs of neighbours stay positive:
@@ -93,13 +100,13 @@ def effective_sample_size(samples: Samples) -> float:
     """
     _require(samples, "an effective sample size")
     n = samples.size
-    centred = samples.astype(np.float64) - samples.mean()
+    centred = np.subtract(samples, samples.mean(), dtype=np.float64)
     variance = float(centred @ centred) / n
     if n < 4 or variance == 0.0:
         return float(n)
     n_lags = _LAGS_AT_FIRST
     while True:
-        rho = _lagged_products(centred, n_lags)[: n // 2] / (n * variance)
+        rho = lagged_products(centred, n_lags)[: n // 2] / (n * variance)
         pairs = rho[0 : 2 * (rho.size // 2)].reshape(-1, 2).sum(axis=1)
         ends = np.flatnonzero(pairs <= 0.0)
         if ends.size or n_lags >= n // 2:
@@ -140,7 +147,7 @@ def quantile_interval(
     if samples.size // n_sections < round(1.0 / (1.0 - q), 9):
         return None
     whole = percentile(samples, q)
-    if effective_sample_size((samples > whole).astype(np.float64)) * (1.0 - q) < _CLUSTERS_AT_LEAST:
+    if effective_sample_size(samples > whole) * (1.0 - q) < _CLUSTERS_AT_LEAST:
         return None
     parts = np.array([percentile(part, q) for part in np.array_split(samples, n_sections)])
     spread = math.sqrt(float(((parts - whole) ** 2).sum()) / (n_sections * (n_sections - 1)))
@@ -177,7 +184,7 @@ def share_above(samples: Samples, limit: float, *, confidence_ratio: float = 0.9
     if limit < _FAR_RATIO * percentile(samples, _TAIL_Q):
         indicators.append(samples > percentile(samples, _USUAL_TAIL_Q))
     is_above = indicators[0]
-    n_independent = min(effective_sample_size(indicator.astype(np.float64)) for indicator in indicators)
+    n_independent = min(map(effective_sample_size, indicators))
     share = float(is_above.mean())
     tail = 0.5 - confidence_ratio / 2.0
     from scipy.special import betaincinv
@@ -340,22 +347,8 @@ def _ways(weights: Sequence[int]) -> NDArray[np.float64]:
     return ways
 
 
-def _lagged_products(centred: NDArray[np.float64], n_lags: int) -> NDArray[np.float64]:
-    """Σ_j x_j x_(j + k) for the lags k from 0 to `n_lags` - 1.
-
-    Each block is multiplied, by way of short Fourier transforms, with itself and the `n_lags` samples behind it: one
-    transform of all the samples takes several times as long, for it outgrows the processor's caches.
-    """
-    block, length = _BLOCK_PER_LAG * n_lags, (_BLOCK_PER_LAG + 1) * n_lags
-    n_blocks = -(-centred.size // block)
-    padded = np.concatenate([centred, np.zeros(n_blocks * block + n_lags - centred.size)])
-    with_next = np.lib.stride_tricks.sliding_window_view(padded, length)[::block]
-    spectrum = np.zeros(length // 2 + 1, dtype=np.complex128)
-    for i in range(0, n_blocks, _BLOCKS_AT_ONCE):
-        whole = with_next[i : i + _BLOCKS_AT_ONCE]
-        own = np.fft.rfft(whole[:, :block], length)
-        spectrum += (own.conj() * np.fft.rfft(whole)).sum(axis=0)
-    return np.fft.irfft(spectrum, length)[:n_lags]
+def _rank(q: float, n: int) -> int:
+    return max(1, math.ceil(round(q * n, 9)))
 
 
 def _log_mean(samples: Samples) -> float:
@@ -382,7 +375,7 @@ def _t_quantile(degrees_of_freedom: float, confidence_ratio: float) -> float:
     return float(stdtrit(degrees_of_freedom, 0.5 + confidence_ratio / 2.0))
 
 
-def _require(samples: Samples, what: str, *, n_least: int = 1) -> None:
+def _require(samples: Samples | Truths, what: str, *, n_least: int = 1) -> None:
     if samples.size < n_least:
         raise InvalidMeasurement(
             what=f"{what} needs at least {n_least} samples, there are {samples.size}",

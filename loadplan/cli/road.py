@@ -1,7 +1,7 @@
 """The commands that walk the road: the whole of it, up to one stage, or one stage of an existing run again."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ from loadplan.cli.options import (
 from loadplan.errors import InputError
 from loadplan.scenario.spec import StageName
 
+AssetsPlace = Literal["inline", "split"]
 UntilOption = Annotated[StageName, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")]
 PlanArgument = Annotated[Path, typer.Argument(metavar="SCENARIO or RUN", help="A scenario file or a run folder.")]
 CapacitiesOption = Annotated[
@@ -55,6 +56,15 @@ RemoteOption = Annotated[
 ]
 InstanceTypeOption = Annotated[
     str | None, typer.Option("--instance-type", metavar="P/TYPE", help="What the server runs on, where nothing tells.")
+]
+AssetsOption = Annotated[
+    AssetsPlace,
+    typer.Option(
+        "--assets",
+        metavar="WHERE",
+        help="`split` writes RUN/report/ with style and scripts in files of their own, for viewers such as Jenkins "
+        "that let nothing in a page run.",
+    ),
 ]
 SharpnessOption = Annotated[
     bool, typer.Option("--sharpness", help="Also drive 1.25 × the rate, to see what is left on the table.")
@@ -203,12 +213,17 @@ def verify(
 
 
 def report(
-    run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
+    run: RunArgument,
+    assets: AssetsOption = "inline",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
 ) -> int:
     """Write the HTML page and the budget of a run, as far as it came."""
-    from loadplan.pipeline.resume import report_again
+    from loadplan.pipeline.resume import report_again, report_split
 
+    write = report_split if assets == "split" else report_again
     with console.watching(quiet=quiet or as_json) as observer:
-        path = report_again(run, observer=observer)
+        path = write(run, observer=observer)
     console.result(str(path), {"schema": "loadplan.report/1", "report": str(path)}, as_json=as_json)
     return console.exit_code(None, debug=debug)

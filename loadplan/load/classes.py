@@ -4,6 +4,7 @@ The average may be fine while one segment of users is badly served, so nothing h
 has its own due requests as denominator, and those of all classes are exactly the due requests of the run.
 """
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import numpy as np
@@ -28,11 +29,11 @@ def run_of_class(run: LoadRun, name: str) -> LoadRun:
     return _part(run, run.classes, run.classes.names.index(name))
 
 
-def class_runs(run: LoadRun) -> tuple[tuple[str, LoadRun], ...]:
-    """Each class with the run of its requests, in the scenario's order; empty where there are no classes."""
-    if run.classes is None:
-        return ()
-    return tuple((name, _part(run, run.classes, i)) for i, name in enumerate(run.classes.names))
+def class_runs(run: LoadRun) -> Iterator[tuple[str, LoadRun]]:
+    """Each class with the run of its requests, one at a time, in the scenario's order; nothing without classes."""
+    if run.classes is not None:
+        for i, name in enumerate(run.classes.names):
+            yield name, _part(run, run.classes, i)
 
 
 def _part(run: LoadRun, classes: PayloadClasses, i_class: int) -> LoadRun:

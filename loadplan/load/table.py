@@ -101,7 +101,8 @@ def load_from_columns(columns: Mapping[str, NDArray[np.generic]], metadata: Mapp
         spec=said.spec,
         url=said.url,
         machine=said.machine,
-        requests=RequestLog(**{name: np.asarray(columns[name]).astype(dtype) for name, dtype in _DTYPES.items()}),
+        # Not copied where they are of the right type already: a long run has hundreds of megabytes of them.
+        requests=RequestLog(**{name: np.asarray(columns[name], dtype=dtype) for name, dtype in _DTYPES.items()}),
         lost=said.lost,
         verdict=said.verdict,
         caveats=said.caveats,

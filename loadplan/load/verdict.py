@@ -20,6 +20,7 @@ from loadplan.slo import Attainment, Slo, attainment
 from loadplan.stats import Summary, percentile, share_above, summarise
 
 WINDOW_S = 0.1
+_AT_ONCE = 1 << 20  # requests
 # Up to this much may be missing from a window: less than the lateness that a send is allowed.
 _LOST_ALLOWED_S = 0.001
 _LAG_ALLOWED_S = 0.001
@@ -104,8 +105,12 @@ def due_in_clean_window(due_s: NDArray[np.float64], is_clean: NDArray[np.bool_])
     `due_s` is the whole schedule then, and `is_clean` (n_workers, n_windows): worker i sends the requests i, i + n, …
     """
     of_each = np.atleast_2d(is_clean)
-    window = np.minimum((due_s / WINDOW_S).astype(np.intp), of_each.shape[1] - 1)
-    clean: NDArray[np.bool_] = of_each[np.arange(due_s.size) % of_each.shape[0], window]
+    n_workers, n_windows = of_each.shape
+    clean = np.empty(due_s.size, dtype=np.bool_)
+    for start in range(0, due_s.size, _AT_ONCE):  # the indexes of a long run take more memory than its requests
+        part = due_s[start : start + _AT_ONCE]
+        window = np.minimum((part / WINDOW_S).astype(np.intp), n_windows - 1)
+        clean[start : start + part.size] = of_each[np.arange(start, start + part.size) % n_workers, window]
     return clean
 
 

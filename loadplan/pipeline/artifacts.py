@@ -32,6 +32,7 @@ PLAN = "plan.json"
 VERDICT = "verify.json"
 VERIFICATION = "load/verification.parquet"
 REPORT = "report.html"
+SPLIT_REPORT = "report"  # a folder: the page with its style and scripts in files of their own
 BUDGET = "budget.csv"
 BUDGET_SHEET = "budget.xlsx"
 

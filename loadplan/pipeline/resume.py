@@ -132,6 +132,12 @@ def report_again(run: Path, *, observer: Observer | None = None) -> Path:
         return steps.report(road, known, disappointment(known))
 
 
+def report_split(run: Path, *, observer: Observer | None = None) -> Path:
+    """Write the page with its style and scripts in files of their own, for viewers that let nothing in a page run."""
+    with _reopened(run, observer=observer) as (road, known):
+        return steps.split_report(road, known, disappointment(known))
+
+
 @contextmanager
 def _reopened(
     run: Path,

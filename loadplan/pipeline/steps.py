@@ -7,6 +7,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from loadplan import __version__
 from loadplan.bench.records import BenchRun
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
@@ -40,14 +41,15 @@ from loadplan.plan.buying.offers import why_no_budget
 from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
+from loadplan.report.assets import maker_digest
 from loadplan.report.findings import Findings, Provenance
-from loadplan.report.html import render_report
+from loadplan.report.html import PAGE, render_report, render_split_report
 from loadplan.scenario.payload_file import load_payloads, save_payloads
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import ModelSource
 from loadplan.store.codec import read_record, write_record
 from loadplan.store.files import remove, write_text
-from loadplan.store.manifest import Artifact, stage_key
+from loadplan.store.manifest import Artifact, StageEntry, stage_key
 from loadplan.trial import is_drivable, verification_spec
 from loadplan.units import usd_text
 from loadplan.verify import Verdict, verdict_word
@@ -300,22 +302,36 @@ def drop_other_verification(road: Road, fitted: CapacityFit, planned: Plan) -> N
 
 def report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
     """The page and the budget of whatever was found; returns the page's path."""
-    path = road.folder.path
-    no_budget = None if known.plan is None else why_no_budget(known.plan, as_of=road.as_of)
-    provenance = _provenance(road, failure, no_budget)
+    path, provenance = road.folder.path, _provenance(road, known, failure)
 
     def make() -> Made:
         write_text(path / artifacts.REPORT, render_report(known, provenance))
         # A bill on prices that are too old for one would be read all the same, and so would that of an earlier plan.
         for name in (artifacts.BUDGET, artifacts.BUDGET_SHEET):
             remove(path / name)
-        if known.plan is None or no_budget is not None:
+        if known.plan is None or provenance.no_budget is not None:
             return Made(paths=[artifacts.REPORT], outcome=str(path / artifacts.REPORT))
         names = [artifacts.REPORT, *write_budget(path, known.plan, known.scenario, origin=origin_of(road.folder))]
         return Made(paths=names, outcome=str(path / artifacts.REPORT))
 
-    once(road, "report", {"provenance": digest(provenance), "plotly": version("plotly")}, make)
+    inputs = {
+        "provenance": digest(provenance),
+        "found": digest(provenance.artifacts),
+        "failure": provenance.failure or "",
+        "maker": maker_digest(),
+        "loadplan": __version__,
+        "plotly": version("plotly"),
+    }
+    once(road, "report", inputs, make)
     return path / artifacts.REPORT
+
+
+def split_report(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
+    """The page with its style and scripts in files of their own, in a folder that no stage keeps; its path."""
+    folder = road.folder.path / artifacts.SPLIT_REPORT
+    for name, text in render_split_report(known, _provenance(road, known, failure)).items():
+        write_text(folder / name, text)
+    return folder / PAGE
 
 
 def _export_progress(road: Road, source: ModelSource, n_begun: Iterator[int], step: ExportStep) -> None:
@@ -332,23 +348,36 @@ def _load_path(name: str) -> str:
     return f"{artifacts.LOAD}/{name}.parquet"
 
 
-def _provenance(road: Road, failure: LoadplanError | None, no_budget: str | None) -> Provenance:
-    manifest = road.folder.manifest
+def _provenance(road: Road, known: Findings, failure: LoadplanError | None) -> Provenance:
+    done = [entry for entry in road.folder.manifest.stages if entry.stage != "report"]
+    found = tuple((artifact.path, artifact.sha256) for entry in done for artifact in entry.artifacts)
     return Provenance(
         run=road.folder.path.name,
-        created_at=manifest.created_at,
+        created_at=road.folder.manifest.created_at,
         seed=road.scenario.load.seed,
-        versions=versions(),
-        artifacts=tuple(
-            (artifact.path, artifact.sha256)
-            for entry in manifest.stages
-            if entry.stage != "report"
-            for artifact in entry.artifacts
-        ),
+        versions=_versions_of(done),
+        artifacts=found,
         command=f"loadplan run {road.scenario_file}",
-        failure=None if failure is None else f"{failure.what}; {failure.fix}",
-        no_budget=no_budget,
+        failure=_told_before(road, found) if failure is None else f"{failure.what}; {failure.fix}",
+        no_budget=None if known.plan is None else why_no_budget(known.plan, as_of=road.as_of),
     )
+
+
+def _versions_of(done: Sequence[StageEntry]) -> dict[str, str]:
+    """What did the work, which may not be what is installed now; where stages were done with several, all of them."""
+    found: dict[str, dict[str, None]] = {}
+    for entry in done:
+        for package, number in entry.versions.items():
+            found.setdefault(package, {})[number] = None
+    return {package: " and ".join(numbers) for package, numbers in found.items()}
+
+
+def _told_before(road: Road, found: tuple[tuple[str, str], ...]) -> str | None:
+    """What stopped the walk that found just this, as its report said: nothing else in the folder tells."""
+    entry = road.folder.entry("report")
+    if entry is None or entry.inputs.get("found") != digest(found):
+        return None
+    return entry.inputs.get("failure") or None
 
 
 def _export_outcome(exported: ExportRun, payloads: PayloadSet) -> str:

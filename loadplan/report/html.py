@@ -1,23 +1,21 @@
 """The page: one self-contained HTML file that opens with the network off.
 
 The answer, the tables and the doubts are plain HTML and need no script; the figures are drawn by one script from data
-in the page. The decision a reader would question: the page forbids itself everything but its own two scripts, by their
-hashes, so that no name in a scenario and no viewer can make it fetch or run anything else.
+in the page. The decision a reader would question: the page forbids itself everything but its own style and scripts
+(`assets`), so that no name in a scenario and no viewer can make it fetch or run anything else.
 """
 
 import base64
-import gzip
-import hashlib
 import json
 import re
 from collections.abc import Iterable
 from functools import cache
-from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from loadplan.report.answer import answer_of
+from loadplan.report.assets import Carry, beside, own, scripts_of_page, template, within
 from loadplan.report.chart import Chart
 from loadplan.report.doubts import doubts_of, doubts_section
 from loadplan.report.figures import draw, swapped_colours
@@ -45,20 +43,29 @@ from loadplan.report.sections.scaling import scaling_section
 from loadplan.report.sections.time_parts import time_section
 from loadplan.report.view import digits, plain
 
+PAGE = "report.html"
 N_WEAK_POINTS = 3
 _BACK_QUOTED = re.compile(r"`([^`]+)`")
 
 
 def render_report(known: Findings, provenance: Provenance) -> str:
-    """The report of whatever a run found, byte-identical for the same findings."""
+    """The report of whatever a run found as one file, byte-identical for the same findings."""
+    return _pages(known, provenance, within)[PAGE]
+
+
+def render_split_report(known: Findings, provenance: Provenance) -> dict[str, str]:
+    """The same report with its style and scripts in files of their own: the text of each file, by name."""
+    return _pages(known, provenance, beside)
+
+
+def _pages(known: Findings, provenance: Provenance, carry: Carry) -> dict[str, str]:
     doubts = doubts_of(known)
     sections = [section for section in (doubts_section(doubts), *_sections(known, provenance)) if section is not None]
     figures = [block for section in sections for block in section.blocks if isinstance(block, Figure)]
-    plotly = plotly_script() if figures else ""
-    script = _template("page.js")
-    return (
+    assets = carry(scripts_of_page(len(figures)))
+    page = (
         _environment()
-        .from_string(_template("page.html.jinja"))
+        .from_string(template("page.html.jinja"))
         .render(
             name=known.scenario.name,
             provenance=provenance,
@@ -69,18 +76,10 @@ def render_report(known: Findings, provenance: Provenance) -> str:
             sections=sections,
             drawings=[(figure.name, _json(draw(figure.chart))) for figure in figures],
             colours=_json(json.dumps(swapped_colours())),
-            style=_own(_template("page.css")),
-            plotly=_own(plotly),
-            script=_own(script),
-            script_hashes=" ".join(f"'sha256-{_hash(source)}'" for source in (plotly, script) if source),
+            assets=assets,
         )
     )
-
-
-def plotly_script() -> str:
-    """The plotly.js that every page carries."""
-    packed = resources.files("loadplan.report").joinpath("vendor/plotly-cartesian.min.js.gz").read_bytes()
-    return gzip.decompress(packed).decode()
+    return {PAGE: page, **assets.files}
 
 
 def chart_table(chart: Chart) -> Table:
@@ -157,23 +156,9 @@ def _shown(value: object) -> object:
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-@cache
-def _template(name: str) -> str:
-    return resources.files("loadplan.report").joinpath(f"template/{name}").read_text(encoding="utf-8")
-
-
 def _json(text: str) -> Markup:
     """JSON inside a script element: with its angle brackets escaped no text in it can end the element."""
-    return _own(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _own(text: str) -> Markup:
-    """A part of the page itself, which holds nothing that anybody else wrote."""
-    return Markup(text)  # noqa: S704
-
-
-def _hash(source: str) -> str:
-    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+    return own(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _data_link(text: str, media_type: str) -> str:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from loadplan.report.chart import Series
 from loadplan.report.view import percent, to_ms
-from loadplan.stats import percentile
+from loadplan.stats import percentiles
 
 _TICKS = ((2.0, "50 %"), (10.0, "90 %"), (100.0, "99 %"), (1_000.0, "99.9 %"), (10_000.0, "99.99 %"))
 _N_POINTS = 80
@@ -23,7 +23,7 @@ def curve(name: str, times_s: NDArray[np.float64], *, hue: int, is_dashed: bool 
     return Series(
         name=name,
         x=[float(n) for n in one_in],
-        y=[to_ms(percentile(times_s, share)) for share in shares],
+        y=[to_ms(time_s) for time_s in percentiles(times_s, shares)],
         hue=hue,
         is_dashed=is_dashed,
         labels=[percent(share) for share in shares],

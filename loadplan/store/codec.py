@@ -141,18 +141,25 @@ def read_columns(path: Path) -> tuple[Columns, dict[str, str]]:
             # By descriptor, because DuckDB takes *, ? and [ in a path for patterns.
             opened = f"{_OPEN_FILES}/{file.fileno()}"
             database.execute("SET threads = 1; SET preserve_insertion_order = true")
-            masked = database.execute("SELECT * FROM read_parquet(?)", [opened]).fetchnumpy()
+            described = database.execute("SELECT * FROM read_parquet(?) LIMIT 0", [opened]).description or ()
+            # One after the other: a query holds all that it answers a second time.
+            columns = {name: _read_column(database, opened, name) for name, *_ in described}
             pairs = database.execute("SELECT key, value FROM parquet_kv_metadata(?)", [opened]).fetchall()
         metadata = {bytes(key).decode(): bytes(value).decode() for key, value in pairs}
         declared = json.loads(metadata.pop(_COLUMNS, "null"))
     except (duckdb.Error, OSError, ValueError) as error:
         raise _unreadable(str(error).splitlines()[0], str(path)) from error
-    columns = {name: _unmasked(values) for name, values in masked.items()}
     found = {name: _type_name(values) for name, values in columns.items()}
     if found != declared:
         reason = "loadplan did not write it" if declared is None else f"columns {found}, expected {declared}"
         raise _unreadable(reason, str(path))
     return columns, metadata
+
+
+def _read_column(database: Any, opened: str, name: str) -> NDArray[np.generic]:
+    query = f"SELECT {_quoted(name, chr(34))} FROM read_parquet(?)"  # noqa: S608 -- names take no parameter; it is quoted
+    (values,) = database.execute(query, [opened]).fetchnumpy().values()
+    return _unmasked(values)
 
 
 def _unmasked(values: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -76,7 +76,7 @@ class Book:
         # Only texts that are written as texts may be texts: nothing is guessed from how they look.
         guesses = dict.fromkeys(("strings_to_formulas", "strings_to_urls", "strings_to_numbers"), False)
         self._workbook = xlsxwriter.Workbook(self._buffer, {"in_memory": True, **guesses})
-        self._workbook.set_properties({"title": title, "created": created_at.replace(tzinfo=None)})
+        self._workbook.set_properties({"title": safe_text(title), "created": created_at.replace(tzinfo=None)})
         self._formats = {name: self._workbook.add_format(style) for name, style in _STYLES.items()}
 
     def sheet(self, name: str) -> Sheet:

@@ -18,6 +18,7 @@ from loadplan.report.limits import limit_marks
 from loadplan.report.page import Block, Column, Figure, Section, Table, Text
 from loadplan.report.sections.classes import class_spread, class_table
 from loadplan.report.spread import curve, ticks
+from loadplan.report.stretches import Stretches, figures_in, rates_in, stretches_of
 from loadplan.report.view import counted, digits, ms, percent, to_ms
 from loadplan.stats import percentile, supported_percentile
 
@@ -94,41 +95,58 @@ _OF_THE_SERVER: dict[str, tuple[str, Callable[[float], str]]] = {
 
 
 def _spread(known: Findings, run: LoadRun) -> Figure | None:
-    times_s = response_times_s(run) if run.verdict.valid else np.array([])
-    if not times_s.size:
+    whole = _whole_spread(run) if run.verdict.valid else None
+    if whole is None:
         return None
-    series = [curve("response time, all requests", times_s, hue=0)]
-    clean_s = clean_response_times_s(run)
-    if 0 < clean_s.size < times_s.size:
-        series.append(curve("response time, undisturbed windows only", clean_s, hue=0, is_dashed=True))
-    delays_s = run.requests.send_delay_s
-    if delays_s.size and (delays_s > 0.0).any():
-        series.append(curve("send delay of the generator", np.maximum(delays_s, 1e-7), hue=1))
-    p50_s, p99_s = (supported_percentile(times_s, q) for q in (0.5, 0.99))
+    n_answers, sentence, series = whole
+    # One after the other: of a long run the times alone are hundreds of megabytes.
+    others = (_clean_curve(run, n_answers), _delay_curve(run))
     return Figure(
         name="response-times",
         title="How are response times spread?",
-        sentence=(
-            f"Half of the {times_s.size:,} answers took {ms(p50_s)} or less, "
-            f"{'too few for a p99' if p99_s is None else f'99 % took {ms(p99_s)} or less'}, the slowest "
-            f"{ms(float(times_s.max()))} (measured from due time)."
-        ),
+        sentence=sentence,
         chart=Chart(
-            x=Axis(title="share of requests that were faster", scale="log", ticks=ticks(times_s.size)),
+            x=Axis(title="share of requests that were faster", scale="log", ticks=ticks(n_answers)),
             y=Axis(title="ms", scale="log"),
-            series=tuple(series),
+            series=(series, *(one for one in others if one is not None)),
             marks=limit_marks(known.scenario),
         ),
     )
 
 
+def _whole_spread(run: LoadRun) -> tuple[int, str, Series] | None:
+    """How many answers there were, what is said of them, and their curve; None where there were none."""
+    times_s = response_times_s(run)
+    if not times_s.size:
+        return None
+    p50_s, p99_s = (supported_percentile(times_s, q) for q in (0.5, 0.99))
+    sentence = (
+        f"Half of the {times_s.size:,} answers took {ms(p50_s)} or less, "
+        f"{'too few for a p99' if p99_s is None else f'99 % took {ms(p99_s)} or less'}, the slowest "
+        f"{ms(float(times_s.max()))} (measured from due time)."
+    )
+    return times_s.size, sentence, curve("response time, all requests", times_s, hue=0)
+
+
+def _clean_curve(run: LoadRun, n_answers: int) -> Series | None:
+    clean_s = clean_response_times_s(run)
+    if not 0 < clean_s.size < n_answers:
+        return None
+    return curve("response time, undisturbed windows only", clean_s, hue=0, is_dashed=True)
+
+
+def _delay_curve(run: LoadRun) -> Series | None:
+    delays_s = run.requests.send_delay_s
+    if not (delays_s > 0.0).any():
+        return None
+    return curve("send delay of the generator", np.maximum(delays_s, 1e-7, out=delays_s), hue=1)
+
+
 def _rates(run: LoadRun) -> Figure:
     requests = run.requests
     is_right = requests.outcome == np.uint8(Outcome.OK)
-    n_seconds = _n_seconds(run)
-    due = _per_second(requests.due_s, n_seconds)
-    done = _per_second(requests.done_s[is_right], n_seconds)
-    seconds = [i + 1.0 for i in range(n_seconds)]
+    stretches = stretches_of(run.spec.duration_s)
+    title = "requests in each second" if stretches.length_s == 1 else f"requests/s, mean of each {stretches.name}"
     return Figure(
         name="rates-in-time",
         title="Was the rate offered, and was it answered?",
@@ -138,28 +156,44 @@ def _rates(run: LoadRun) -> Figure:
             f"{requests.n_requests:,} failed (measured)."
         ),
         chart=Chart(
-            x=_second_axis(n_seconds),
-            y=Axis(title="requests in each second", starts_at_zero=True),
+            x=_time_axis(stretches),
+            y=Axis(title=title, starts_at_zero=True),
             series=(
-                Series(name="due", x=seconds, y=due, hue=0),
-                Series(name="answered right", x=seconds, y=done, hue=2, is_dashed=True),
+                Series(name="due", x=stretches.ends_s, y=rates_in(stretches, requests.due_s), hue=0),
+                Series(
+                    name="answered right",
+                    x=stretches.ends_s,
+                    y=rates_in(stretches, requests.done_s[is_right]),
+                    hue=2,
+                    is_dashed=True,
+                ),
             ),
         ),
     )
 
 
 def _seconds(run: LoadRun) -> Figure | None:
-    requests = run.requests
-    n_seconds = _n_seconds(run)
-    series = [
-        _in_time("send delay, slowest", requests.due_s, requests.sent_s - requests.due_s, n_seconds, np.max, hue=1)
-    ]
+    requests, stretches = run.requests, stretches_of(run.spec.duration_s)
+
+    def delay_s(part: slice) -> Times:
+        return requests.sent_s[part] - requests.due_s[part]
+
+    def response_s(part: slice) -> Times:
+        is_right = requests.outcome[part] == np.uint8(Outcome.OK)
+        return np.where(is_right, requests.done_s[part] - requests.due_s[part], math.nan)
+
+    def in_time(
+        name: str, of: Callable[[slice], Times], figure: Callable[[Times], np.floating], *, hue: int, is_dashed: bool
+    ) -> Series:
+        found = figures_in(stretches, requests.due_s, of, figure)
+        at_s, values_s = [at_s for at_s, _ in found], [to_ms(value_s) for _, value_s in found]
+        return Series(name=name, x=at_s, y=values_s, hue=hue, is_dashed=is_dashed)
+
+    series = [in_time("send delay, slowest", delay_s, np.max, hue=1, is_dashed=False)]
     if run.verdict.valid:
-        is_right = requests.outcome == np.uint8(Outcome.OK)
-        times_s = np.where(is_right, requests.done_s - requests.due_s, math.nan)
         series = [
-            _in_time("response time, slowest", requests.due_s, times_s, n_seconds, np.max, hue=0, is_dashed=True),
-            _in_time("response time, median", requests.due_s, times_s, n_seconds, np.median, hue=0),
+            in_time("response time, slowest", response_s, np.max, hue=0, is_dashed=True),
+            in_time("response time, median", response_s, np.median, hue=0, is_dashed=False),
             *series,
         ]
     series = [one for one in series if len(one.x)]
@@ -167,50 +201,27 @@ def _seconds(run: LoadRun) -> Figure | None:
         return None
     slowest = f"{digits(max(series[0].y))} ms"
     sentence = (
-        f"In the worst second the slowest response took {slowest} (measured)."
+        f"In the worst {stretches.name} the slowest response took {slowest} (measured)."
         if run.verdict.valid
-        else f"In the worst second a request was sent {slowest} late (measured)."
+        else f"In the worst {stretches.name} a request was sent {slowest} late (measured)."
     )
     return Figure(
         name="latency-in-time",
-        title="How did it go, second by second?",
+        title="How did it go, second by second?"
+        if stretches.length_s == 1
+        else f"How did it go, {stretches.name} by {stretches.name}?",
         sentence=sentence,
         chart=Chart(
-            x=_second_axis(n_seconds),
+            x=_time_axis(stretches),
             y=Axis(title="ms", scale="log"),
             series=tuple(series),
         ),
     )
 
 
-def _in_time(
-    name: str,
-    due_s: Times,
-    values_s: Times,
-    n_seconds: int,
-    of: Callable[[Times], np.floating],
-    *,
-    hue: int,
-    is_dashed: bool = False,
-) -> Series:
-    at, figures = [], []
-    for i in range(n_seconds):
-        in_second = values_s[(due_s >= i) & (due_s < i + 1) & ~np.isnan(values_s)]
-        if in_second.size and float(of(in_second)) > 0.0:
-            at.append(i + 1.0)
-            figures.append(to_ms(float(of(in_second))))
-    return Series(name=name, x=at, y=figures, hue=hue, is_dashed=is_dashed)
-
-
-def _per_second(times_s: Times, n_seconds: int) -> list[float]:
-    counts, _ = np.histogram(times_s[~np.isnan(times_s)], bins=n_seconds, range=(0.0, float(n_seconds)))
-    return [float(count) for count in counts]
-
-
-def _second_axis(n_seconds: int) -> Axis:
+def _time_axis(stretches: Stretches) -> Axis:
+    if stretches.length_s > 1:
+        return Axis(title="seconds since the run began")
+    n_seconds = len(stretches.ends_s)
     ticks = [(float(i), str(i)) for i in range(1, n_seconds + 1)] if n_seconds <= 12 else ()
     return Axis(title="second of the run", ticks=ticks)
-
-
-def _n_seconds(run: LoadRun) -> int:
-    return max(1, math.ceil(run.spec.duration_s))

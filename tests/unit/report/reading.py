@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 
-from loadplan.report.html import plotly_script
+from loadplan.report.assets import plotly_script
 
 
 class _Reader(HTMLParser):

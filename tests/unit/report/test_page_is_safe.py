@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from loadplan.caveat import Caveat
+from loadplan.report.assets import plotly_script
 from loadplan.report.findings import Findings, Provenance
-from loadplan.report.html import plotly_script, render_report
+from loadplan.report.html import render_report
 from tests.unit.report.reading import everything, read
 
 Page = Callable[[Findings], str]
