@@ -30,6 +30,17 @@ from loadplan.report.view import (
 from loadplan.verify import Verdict, is_unclear, unclear_bounds
 
 
+# What a run finds on its way, by its place in the findings.
+_STAGES = (
+    ("export", "the export"),
+    ("bench", "the benchmark"),
+    ("loads", "the live calibration runs"),
+    ("fit", "the fit"),
+    ("plan", "the plan"),
+    ("verdict", "the live test of the plan"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The card."""
@@ -66,9 +77,15 @@ def _unfinished(known: Findings, provenance: Provenance) -> Answer:
         headline="No answer yet",
         bill=None,
         bill_said=None,
-        facts=(("Asked", _asked(known)),),
+        facts=(("Asked", _asked(known)), ("Missing", _missing(known, provenance))),
         happened=provenance.failure,
     )
+
+
+def _missing(known: Findings, provenance: Provenance) -> str:
+    """What was not reached, and how to go on."""
+    names = [name for field, name in _STAGES if getattr(known, field) is None]
+    return f"{', '.join(names[:-1])} and {names[-1]}; `{provenance.command}` goes on from there"
 
 
 def _nothing_will_do(known: Findings, plan: Plan, provenance: Provenance) -> Answer:

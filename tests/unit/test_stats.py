@@ -10,6 +10,7 @@ from loadplan.stats import (
     mean_interval,
     n_samples_needed,
     percentile,
+    percentiles,
     quantile_interval,
     ratio_test,
     share_above,
@@ -59,6 +60,18 @@ def test_a_percentile_needs_the_samples_that_loadgen_asks_for(q: float, confiden
 def test_one_sample_fewer_than_needed_gives_no_p99() -> None:
     assert supported_percentile(one_to(458), 0.99) is None
     assert supported_percentile(one_to(459), 0.99) == 455  # ceil(0.99 * 459)
+
+
+def test_many_percentiles_at_once_are_those_of_one_at_a_time() -> None:
+    samples = np.random.default_rng(5).permutation(one_to(997))
+    shares = (0.001, 0.05, 0.5, 0.9, 0.99, 1.0)
+    assert percentiles(samples, shares) == [percentile(samples, q) for q in shares]
+    assert percentiles(samples, (0.5, 0.1)) == [499, 100]  # ceil(498.5) and ceil(99.7)
+
+
+def test_truths_count_as_zero_and_one() -> None:
+    is_so = np.random.default_rng(5).random(4_000) < 0.3
+    assert effective_sample_size(is_so) == effective_sample_size(is_so.astype(np.float64))
 
 
 def test_summary_of_a_hundred_values_has_no_p99() -> None:

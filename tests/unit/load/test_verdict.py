@@ -11,6 +11,7 @@ from loadplan.load.verdict import (
     clean_latency_summary,
     clean_response_times_s,
     clean_windows,
+    due_in_clean_window,
     judge,
     judge_slo,
     latency_summary,
@@ -279,3 +280,13 @@ def test_each_worker_is_judged_by_its_own_core() -> None:
         requests = log()
         requests.sent_s[late] += 0.005
         assert verdict(requests, of_each).valid is valid
+
+
+def test_each_request_is_looked_up_in_its_window_and_for_its_worker_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("loadplan.load.verdict._AT_ONCE", 4)  # an odd number of workers, so that no part begins alike
+    due_s = np.linspace(0.0, 0.99, 23)
+    is_clean = np.random.default_rng(3).random((3, 10)) < 0.5
+    wanted = [bool(is_clean[i % 3, min(int(at_s / 0.1), 9)]) for i, at_s in enumerate(due_s)]
+    assert due_in_clean_window(due_s, is_clean).tolist() == wanted

@@ -24,6 +24,7 @@ from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import RowsPerRequest, Scenario
 from loadplan.slo import LatencyLimit, Slo
 from loadplan.stats import Interval
+from loadplan.verify import Verdict
 from tests.unit.report.reading import answer, everything, read
 
 Page = Callable[[Findings], str]
@@ -195,8 +196,37 @@ def test_a_run_that_stopped_says_so_and_shows_what_it_has(
     said = answer(html)
     assert "What happened: the port is taken; free it." in said
     assert ("STOPPED" in said) == (n_stages < 5)
+    assert ("the plan and the live test of the plan; loadplan run digits.yaml goes on from there" in said) == (
+        n_stages < 5
+    )
+    assert ("Missing the export, the benchmark" in said) == (n_stages == 0)
     assert ("How long does one batch take?" in html) == (n_stages >= 2)
     assert ("Is it still the same model?" in html) == (n_stages >= 1)
+
+
+@pytest.mark.parametrize("n_stages", range(6))
+@pytest.mark.parametrize("failure", [None, "the port is taken; free it"])
+def test_nothing_that_no_live_run_has_shown_is_called_a_pass(
+    n_stages: int, failure: str | None, findings: Findings, invalid: Findings, provenance: Provenance
+) -> None:
+    stages = ("export", "bench", "loads", "fit", "plan", "verdict")
+    left_out: dict[str, Any] = dict.fromkeys(stages[n_stages:])
+    for partial in (
+        replace(findings, verification=None, **left_out),
+        invalid,
+        replace(findings, verdict=replace(_failed(findings), passed=False)),
+    ):
+        said = everything(render_report(partial, replace(provenance, failure=failure)))
+        # A pass has no other word and no other mark on the page.
+        assert "PASS" not in said
+        assert "held when driven live" not in said
+        assert "Proved the law" not in said
+
+
+def _failed(findings: Findings) -> Verdict:
+    assert findings.verdict is not None
+    missed = tuple(replace(one, n_within=3_000) for one in findings.verdict.attainments)
+    return replace(findings.verdict, attainments=missed)
 
 
 def test_where_nothing_will_do_the_binding_constraint_and_the_nearest_miss_stand(

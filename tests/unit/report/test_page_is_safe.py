@@ -1,5 +1,7 @@
 """Hostile names stay text, and the page asks nobody for anything."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +11,7 @@ import pytest
 from loadplan.caveat import Caveat
 from loadplan.report.assets import plotly_script
 from loadplan.report.findings import Findings, Provenance
-from loadplan.report.html import render_report
+from loadplan.report.html import render_report, render_split_report
 from tests.unit.report.reading import everything, read
 
 Page = Callable[[Findings], str]
@@ -83,9 +85,49 @@ def test_the_page_asks_no_host_for_anything(page: Page, findings: Findings) -> N
     assert all(link.startswith(("#", "data:")) for link in links)
 
 
-def test_the_page_forbids_itself_every_source_but_its_own_scripts(page: Page, findings: Findings) -> None:
-    policy = next(a["content"] for t, a in read(page(findings)).tags if t == "meta" and "http-equiv" in a)
+def policy_of(html: str) -> dict[str, list[str]]:
+    """What the page allows itself, by directive."""
+    policy = next(a["content"] for t, a in read(html).tags if t == "meta" and "http-equiv" in a)
     assert policy is not None
-    assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert policy.count("sha256-") == 2
-    assert "unsafe-eval" not in policy
+    return {name: sources for name, *sources in (part.split() for part in policy.split(";"))}
+
+
+def sha256_of(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_the_page_allows_itself_its_own_style_and_scripts_by_their_hashes_and_nothing_else(
+    page: Page, findings: Findings
+) -> None:
+    html = page(findings)
+    scripts = re.findall(r"<script>(.*?)</script>", html, flags=re.S)
+    (style,) = re.findall(r"<style[^>]*>(.*?)</style>", html, flags=re.S)
+    assert len(scripts) == 2
+    assert policy_of(html) == {
+        "default-src": ["'none'"],
+        "script-src": [sha256_of(script) for script in scripts],
+        "style-src": [sha256_of(style)],
+        "img-src": ["data:"],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+
+
+def test_no_element_of_the_page_has_a_style_of_its_own(page: Page, findings: Findings) -> None:
+    # The page's own policy would drop it, and say so on the console.
+    assert [tag for tag, attributes in read(page(findings)).tags if "style" in attributes] == []
+
+
+def test_a_page_in_several_files_carries_nothing_that_runs_and_says_the_same(
+    findings: Findings, provenance: Provenance
+) -> None:
+    files = render_split_report(findings, provenance)
+    html = files.pop("report.html")
+    tags = read(html).tags
+    assert set(files) == {"report.css", "plotly.js", "report.js"}
+    assert [a["src"] for t, a in tags if t == "script" and a.get("type") is None] == ["plotly.js", "report.js"]
+    assert [a["href"] for t, a in tags if t == "link" and a.get("rel") == "stylesheet"] == ["report.css"]
+    assert "style" not in {t for t, _ in tags}
+    assert everything(html) == everything(render_report(findings, provenance))
+    allowed = policy_of(html)
+    assert (allowed["default-src"], allowed["script-src"], allowed["style-src"]) == (["'none'"], ["'self'"], ["'self'"])

@@ -1,0 +1,64 @@
+"""A run of hours, or of millions of requests: the page stays one that can be sent and opened."""
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loadplan.machine import Machine
+from loadplan.report.findings import Findings, Provenance
+from loadplan.report.html import render_report
+from loadplan.report.stretches import N_STRETCHES_MOST
+from tests.unit.report.hand_made import load_run
+from tests.unit.report.planned_run import write_findings
+
+PAGE_BYTES_MOST = 2_500_000
+MEMORY_BYTES_MOST = 1 << 30
+# The memory is that of the process itself, which what a parent held is no part of.
+REPORT = """
+import re, sys
+from loadplan.cli.app import run_command_line
+code = run_command_line(["report", sys.argv[1], "--quiet"])
+print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+sys.exit(code)
+"""
+
+
+def long(findings: Findings, machine: Machine, *, rate_rps: float, duration_s: float) -> Findings:
+    """The same run, verified for so long."""
+    run = load_run(machine, name="verification", purpose="verification", rate_rps=rate_rps, duration_s=duration_s)
+    assert findings.verdict is not None
+    return replace(findings, verification=run, verdict=replace(findings.verdict, n_requests=run.requests.n_requests))
+
+
+def test_a_run_of_three_hours_is_shown_in_stretches_that_a_page_can_list(
+    findings: Findings, machine: Machine, provenance: Provenance
+) -> None:
+    html = render_report(long(findings, machine, rate_rps=2.0, duration_s=10_800.0), provenance)
+    assert len(html.encode()) <= PAGE_BYTES_MOST
+    figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
+    in_time = [figure for figure in figures if "-in-time-title" in figure]
+    assert len(in_time) == 2
+    assert all("seconds since the run began" in figure and "60 s" in figure for figure in in_time)
+    assert all(figure.count("<tr>") <= 3 * N_STRETCHES_MOST + 1 for figure in figures)
+    # Two requests a second were due in every minute of it, give or take their luck.
+    due = re.search(r"<td[^>]*>due</td>\s*<td[^>]*>600</td>\s*<td[^>]*>([\d.]+)</td>", in_time[0])
+    assert due is not None
+    assert float(due[1]) == pytest.approx(2.0, rel=0.4)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_ten_million_requests_become_a_page_within_a_gibibyte(
+    findings: Findings, machine: Machine, tmp_path: Path
+) -> None:
+    run = write_findings(tmp_path, long(findings, machine, rate_rps=1_000.0, duration_s=10_000.0))
+    done = subprocess.run([sys.executable, "-c", REPORT, str(run)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) * 1024 <= MEMORY_BYTES_MOST
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "10,000,000 requests due in" in page
+    assert len(page.encode()) <= PAGE_BYTES_MOST
