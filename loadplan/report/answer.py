@@ -29,7 +29,6 @@ from loadplan.report.view import (
 )
 from loadplan.verify import Verdict, is_unclear, unclear_bounds
 
-
 # What a run finds on its way, by its place in the findings.
 _STAGES = (
     ("export", "the export"),

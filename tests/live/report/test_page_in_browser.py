@@ -4,10 +4,6 @@ Debian's Chromium is driven through its own driver; where either is missing the 
 LOADPLAN_REQUIRE_BROWSER=1 makes that a failure.
 """
 
-import json
-import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,26 +12,13 @@ import pytest
 
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
+from tests.live.report.browser import asked_for, press, resize, run_scripts, show_scheme, wait_for_figures
 
 pytestmark = pytest.mark.browser
 
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",  # Chromium refuses to run as root with it
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 _PAGES = ("whole", "invalid", "stopped")
-
-
-def media(scheme: str) -> dict[str, list[dict[str, str]]]:
-    # Without motion, or a click comes before the page has scrolled to its target.
-    wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-    return {"features": [{"name": name, "value": value} for name, value in wanted.items()]}
+_SCHEMES = ("light", "dark")
+_WIDTHS = (390, 720, 1280, 1440)
 
 
 @pytest.fixture(scope="module")
@@ -57,73 +40,52 @@ def addresses(
     return {name: (folder / f"{name}.html").as_uri() for name in pages}
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A fresh Chromium that keeps its console and every request it makes."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        reason = "chromium and chromedriver are not both installed: apt-get install chromium chromium-driver"
-        if os.environ.get("LOADPLAN_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    session = webdriver.Chrome(options=options, service=Service(driver))
-    yield session
-    session.quit()
+@pytest.mark.parametrize("scheme", _SCHEMES)
+@pytest.mark.parametrize("page", _PAGES)
+def test_no_page_writes_an_error_to_the_console(
+    browser: Any, addresses: dict[str, str], page: str, scheme: str
+) -> None:
+    show_scheme(browser, scheme)
+    browser.get(addresses[page])
+    wait_for_figures(browser)
+    assert browser.get_log("browser") == []
 
 
-@pytest.fixture(autouse=True)
-def _as_new(browser: Any) -> None:
-    """Every test begins with a light page of 1280 x 800, scripts on, and empty logs."""
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media("light"))
-    resize(browser, 1280, 800)
-    browser.get("about:blank")
-    browser.get_log("browser")
-    browser.get_log("performance")
-
-
-def resize(browser: Any, width: int, height: int) -> None:
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 720}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-
-def wait_for_figures(browser: Any, n_figures: int) -> None:
+def test_a_reader_who_points_at_figures_causes_no_error_and_is_told_the_number(
+    browser: Any, addresses: dict[str, str]
+) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    script = "return document.querySelectorAll('.plot .main-svg .xaxislayer-above').length"
-    WebDriverWait(browser, 30).until(lambda session: session.execute_script(script) >= n_figures)
-
-
-@pytest.mark.parametrize("page", _PAGES)
-def test_no_page_writes_an_error_to_the_console(browser: Any, addresses: dict[str, str], page: str) -> None:
-    browser.get(addresses[page])
-    assert browser.execute_script("return document.readyState") == "complete"
+    browser.get(addresses["whole"])
+    wait_for_figures(browser)
+    place = browser.find_element(By.ID, "rates-in-time")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", place)
+    middle = browser.execute_script(
+        "const line = arguments[0].querySelector('.scatterlayer .js-line').getBoundingClientRect();"
+        "const place = arguments[0].getBoundingClientRect();"
+        "return [line.left - place.left - place.width / 2 + 1, line.top - place.top - place.height / 2]",
+        place,
+    )
+    ActionChains(browser).move_to_element_with_offset(place, *map(int, middle)).perform()
+    hovered = "return arguments[0].querySelectorAll('.hoverlayer .hovertext').length"
+    WebDriverWait(browser, 10).until(lambda session: session.execute_script(hovered, place) > 0)
+    browser.find_element(By.CSS_SELECTOR, "#rates-in-time .legendtoggle").click()
     assert browser.get_log("browser") == []
 
 
 @pytest.mark.parametrize("page", _PAGES)
 def test_no_request_leaves_a_page(browser: Any, addresses: dict[str, str], page: str) -> None:
     browser.get(addresses[page])
-    entries = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in entries if e["method"] == "Network.requestWillBeSent"]
-    assert asked[0] == addresses[page]
-    assert [url for url in asked[1:] if not url.startswith(("data:", "blob:"))] == []
+    assert asked_for(browser) == [addresses[page]]
     fetched = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert [name for name in fetched if not name.startswith(("data:", "blob:"))] == []
 
 
 def test_every_figure_is_drawn(browser: Any, addresses: dict[str, str]) -> None:
     browser.get(addresses["whole"])
-    n_figures = browser.execute_script("return document.querySelectorAll('figure').length")
-    wait_for_figures(browser, n_figures)
+    n_figures = wait_for_figures(browser)
     n_shapes = browser.execute_script(
         "return [...document.querySelectorAll('figure')].map("
         "figure => figure.querySelectorAll('.scatterlayer path').length)"
@@ -132,7 +94,7 @@ def test_every_figure_is_drawn(browser: Any, addresses: dict[str, str]) -> None:
     assert min(n_shapes) >= 1
 
 
-@pytest.mark.parametrize("width", [390, 720, 1280])
+@pytest.mark.parametrize("width", _WIDTHS)
 @pytest.mark.parametrize("page", _PAGES)
 def test_no_page_scrolls_sideways(browser: Any, addresses: dict[str, str], page: str, width: int) -> None:
     resize(browser, width, 800)
@@ -153,7 +115,7 @@ def test_without_scripts_the_answer_the_tables_and_the_numbers_of_figures_are_th
 ) -> None:
     from selenium.webdriver.common.by import By
 
-    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    run_scripts(browser, False)
     browser.get(addresses["whole"])
     answer = browser.find_element(By.ID, "answer")
     assert answer.is_displayed()
@@ -166,6 +128,64 @@ def test_without_scripts_the_answer_the_tables_and_the_numbers_of_figures_are_th
     assert "f.large" in browser.find_element(By.CSS_SELECTOR, "figure table").text
 
 
+def test_without_scripts_nothing_keeps_room_for_a_drawing_and_every_text_can_be_reached(
+    browser: Any, addresses: dict[str, str]
+) -> None:
+    run_scripts(browser, False)
+    browser.get(addresses["whole"])
+    heights = browser.execute_script(
+        "return [...document.querySelectorAll('.plot')].map(plot => plot.getBoundingClientRect().height)"
+    )
+    assert max(heights) < 100
+    hidden = browser.execute_script(
+        "for (const fold of document.querySelectorAll('details')) fold.open = true;"
+        "return [...document.querySelectorAll('h1, h2, h3, h4, p, dd, dt, summary')]"
+        ".filter(element => !element.checkVisibility()).map(element => element.textContent)"
+    )
+    assert hidden == []
+    # Buttons that only a script can answer don't show.
+    buttons = "return [...document.querySelectorAll('button')].every(button => !button.checkVisibility())"
+    assert browser.execute_script(buttons)
+
+
+def test_a_keyboard_reaches_every_link_fold_button_and_wide_table_in_order_and_shows_where_it_is(
+    browser: Any, addresses: dict[str, str]
+) -> None:
+    browser.get(addresses["whole"])
+    wait_for_figures(browser)
+    wanted = browser.execute_script(
+        "const able = [...document.querySelectorAll('a[href], summary, button, [tabindex]')];"
+        "return able.filter(element => element.checkVisibility() && element.tabIndex >= 0)"
+        ".map((element, i) => { element.dataset.stop = i; return String(i); })"
+    )
+    reached = []
+    for _ in wanted:
+        press(browser, "TAB")
+        stop, outline = browser.execute_script(
+            "const focus = document.activeElement;"
+            "return [focus.dataset.stop ?? focus.tagName, getComputedStyle(focus).outlineStyle]"
+        )
+        reached.append(stop)
+        assert outline not in {"none", ""}, stop
+    assert reached == wanted
+
+
+def test_a_keyboard_opens_a_fold_and_follows_a_link_to_its_doubt(browser: Any, addresses: dict[str, str]) -> None:
+    from selenium.webdriver.common.by import By
+
+    browser.get(addresses["whole"])
+    fold = browser.find_element(By.CSS_SELECTOR, "figure summary")
+    browser.execute_script("arguments[0].focus()", fold)
+    press(browser, "ENTER")
+    assert browser.execute_script("return arguments[0].parentElement.open", fold)
+    link = browser.find_element(By.CSS_SELECTOR, ".weak a")
+    browser.execute_script("arguments[0].focus()", link)
+    press(browser, "ENTER")
+    seen = "const place = document.querySelector(':target').getBoundingClientRect(); return [place.top, innerHeight]"
+    top, height = browser.execute_script(seen)
+    assert 0 <= top < height
+
+
 def test_figures_take_the_colours_of_the_readers_scheme_when_it_changes(
     browser: Any, addresses: dict[str, str]
 ) -> None:
@@ -173,9 +193,9 @@ def test_figures_take_the_colours_of_the_readers_scheme_when_it_changes(
 
     colour = "return getComputedStyle(document.querySelector('#latency-over-rate .scatterlayer .js-line')).stroke"
     browser.get(addresses["whole"])
-    wait_for_figures(browser, 10)
+    wait_for_figures(browser)
     assert browser.execute_script(colour) in {"rgb(0, 114, 178)", "rgb(213, 94, 0)"}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media("dark"))
+    show_scheme(browser, "dark")
     dark = {"rgb(230, 159, 0)", "rgb(86, 180, 233)"}
     WebDriverWait(browser, 10).until(lambda session: session.execute_script(colour) in dark)
 
@@ -209,7 +229,7 @@ def test_figures_keep_their_height_when_a_window_shrinks_or_a_phone_is_turned(
     browser: Any, addresses: dict[str, str]
 ) -> None:
     browser.get(addresses["whole"])
-    wait_for_figures(browser, 3)
+    wait_for_figures(browser)
     heights = "return [...document.querySelectorAll('.plot .main-svg')].map(svg => svg.clientHeight)"
     before = browser.execute_script(heights)
     from selenium.webdriver.support.ui import WebDriverWait
