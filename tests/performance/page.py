@@ -31,9 +31,9 @@ def main() -> None:
             browser.get(page.absolute().as_uri())
             n_figures = wait_for_figures(browser)
             found.append(browser.execute_script(_TIMES))
-    print(f"{page}: {page.stat().st_size / 1e6:.2f} MB, {n_figures} figures, opened {_N_TIMES} times")
+    sys.stdout.write(f"{page}: {page.stat().st_size / 1e6:.2f} MB, {n_figures} figures, opened {_N_TIMES} times\n")
     for name, times_ms in zip(("first words", "all drawn"), zip(*found, strict=True), strict=True):
-        print(f"{name:<12} {statistics.median(times_ms):6.0f} ms, slowest {max(times_ms):6.0f} ms")
+        sys.stdout.write(f"{name:<12} {statistics.median(times_ms):6.0f} ms, slowest {max(times_ms):6.0f} ms\n")
 
 
 if __name__ == "__main__":

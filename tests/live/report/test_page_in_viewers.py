@@ -112,10 +112,8 @@ def test_no_string_brings_an_element_or_a_script_into_a_browser(
     )
     found = {}
     for name, brought in {"harmless": "x", "hostile": _HOSTILE}.items():
-        page = render_report(
-            rewritten(findings, lambda text, brought=brought: brought + text),
-            rewritten(provenance, lambda text, brought=brought: brought + text),
-        )
+        change = brought.__add__
+        page = render_report(rewritten(findings, change), rewritten(provenance, change))
         (tmp_path / f"{name}.html").write_text(page, encoding="utf-8")
         run_scripts(browser, may_run)
         browser.get((tmp_path / f"{name}.html").as_uri())

@@ -281,8 +281,10 @@ def bench(machine: Machine) -> BenchRun:
         )
 
     cells = tuple(cell(n_threads, batch_size) for n_threads in (1, 2) for batch_size in (1, 2, 4, 8))
-    rounds = (
-        CellRound(cell=cells[0].cell, i_round=0, service_times_s=np.array([1e-4]), lost_ratio=0.0, dropped_ratio=0.0),
+    rounds = tuple(
+        CellRound(cell=cell.cell, i_round=i, service_times_s=np.array([cell.mean_s]), lost_ratio=0.0, dropped_ratio=0.0)
+        for cell in cells
+        for i in (0, 1)
     )
     caveat = Caveat(code="bench.noisy", what="1 of 8 cells is noisy", fix="run on a quieter machine", number=1.0)
     return BenchRun(machine=machine, rounds=rounds, cells=cells, caveats=(caveat,))
