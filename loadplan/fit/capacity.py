@@ -17,6 +17,7 @@ from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ServingConfig, Setting
 from loadplan.fit.backlog import queue_rows
+from loadplan.fit.binding import binding_of
 from loadplan.fit.cold import measured_cold_ratio
 from loadplan.fit.doubts import (
     backlog_caveats,
@@ -32,7 +33,6 @@ from loadplan.fit.overdispersed import with_overdispersed
 from loadplan.fit.overhead import fit_overhead
 from loadplan.fit.rate_search import GRID_RATIOS, HIGHEST_RATIO
 from loadplan.fit.records import (
-    Binding,
     CapacityFit,
     OutsideSpan,
     OverheadFit,
@@ -53,11 +53,9 @@ from loadplan.fit.worlds import (
     LONGER_AT_MOST,
     N_REQUESTS,
     N_REQUESTS_PLAUSIBLE,
-    Waits,
     World,
     n_for_p99,
     n_simulated,
-    of_class,
     saturated_rps,
     waits_s,
     worlds_of,
@@ -201,24 +199,10 @@ def _capacity(worlds: Sequence[World], setting: Setting, objectives: Sequence[Sl
         saturated_rps_low=saturated_interval.low,
         saturated_rps_high=saturated_interval.high,
         curve=tuple(latency_at(worlds, setting, rate_rps) for rate_rps in rates_rps),
-        binding=_binding(waits_s(worlds[0], setting, rates_rps[-1]), objectives)
+        binding=binding_of(waits_s(worlds[0], setting, rates_rps[-1]), objectives)
         if best_rps < HIGHEST_RATIO * saturated
         else None,
     )
-
-
-def _binding(waits: Waits, objectives: Sequence[Slo]) -> Binding:
-    """The limit with the most misses over those that it allows."""
-    strains: list[tuple[float, Binding]] = []
-    for slo in objectives:
-        times_s = of_class(waits, slo.class_name)
-        n = max(times_s.size, 1)
-        failed = np.count_nonzero(np.isnan(times_s)) / n / slo.max_failed_ratio if slo.max_failed_ratio else 0.0
-        strains.append((float(failed), Binding(class_name=slo.class_name, limit=None)))
-        for limit in slo.limits:
-            missed = 1.0 - np.count_nonzero(times_s <= limit.limit_s) / n
-            strains.append((missed / (1.0 - limit.quantile), Binding(class_name=slo.class_name, limit=limit)))
-    return max(strains, key=lambda one: one[0])[1]
 
 
 def _widened_capacity(capacity: SettingCapacity, ledger: LedgerFindings | None) -> SettingCapacity:

@@ -1,0 +1,169 @@
+"""The laws of a service behind a few gentle runs: every structure is tried, and all that explain them are kept.
+
+The decision a reader would question: structures whose costs are within three of the best all count, for the runs don't
+tell them apart, and their predictions are averaged; how far those are from each other is part of the interval. A limit
+of slots is only looked for below the largest burst that was sent: what was never met can't be told from no limit.
+
+Seconds; requests per second.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from loadplan.caveat import Caveat
+from loadplan.errors import InvalidMeasurement
+from loadplan.fit.black_box.bursts import burst_facts, burst_size, lowest_s, spacing_s
+from loadplan.fit.black_box.records import RowsSeen, ServiceFit
+from loadplan.fit.black_box.replay import QUANTILES, Replay, replay_of, residuals
+from loadplan.fit.black_box.search import Found, Seen, longest_cpu_s, plausible_law, replays_by_rate, search
+from loadplan.fit.black_box.structures import ServiceStructure, Sharing
+from loadplan.fit.doubts import contradiction_caveats, reasons_of, run_caveats
+from loadplan.fit.useful_runs import reasons_against
+from loadplan.load.records import LoadRun
+
+_KEPT_WITHIN = 3.0  # of the best cost
+_KEPT_MOST = 6
+_N_PLAUSIBLE = 16
+_SHARINGS: tuple[Sharing, ...] = ("shared", "first_come", "turns")
+_SHARINGS_OF_SLOTS: tuple[Sharing, ...] = ("shared", "first_come")  # behind few slots turns are like either
+_CORES = (1, 2, 4, 8)
+_SLOTS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 22, 32)
+# Behind few slots the pace of a burst is the slots', so the CPU time is some part of it: the searches begin at these.
+_STARTS_OF_SLOTS = (0.9, 0.4)
+_NOT_FITTED = ("look",)  # its first requests may be the first of all that the service ever got
+_DRIFT_FROM = 0.15  # of ln(p50) between the two runs at half load
+
+
+def fit_service(runs: Sequence[LoadRun], *, seed: int) -> ServiceFit:
+    """What the runs of `next_service_run` say, and more of them where there are.
+
+    Args:
+        runs: with one of bursts, and one at a low rate.
+        seed: of the laws that are drawn from what the runs leave open.
+
+    Raises:
+        InvalidMeasurement: when no burst, or no other run, says enough.
+    """
+    useful = [run for run in runs if run.spec.name not in _NOT_FITTED and not reasons_against(run)]
+    seen = _seen(useful, runs)
+    n_at_once = max(burst_size(run) for run in useful)
+    found = sorted(_searched(seen, n_at_once, _most_cores(useful)), key=lambda one: one.cost)
+    kept = [one for one in found if one.cost <= found[0].cost + _KEPT_WITHIN][:_KEPT_MOST]
+    rng = np.random.default_rng(seed)
+    of_best = [one for replay in seen.replays for one in residuals(replay, kept[0].law)]
+    return ServiceFit(
+        machine=useful[0].machine,
+        laws=tuple(one.law for one in kept),
+        plausible=tuple(plausible_law(seen, kept[i % len(kept)], rng) for i in range(_N_PLAUSIBLE)),
+        n_at_once=n_at_once,
+        rows=_rows_seen(seen),
+        residuals=tuple(of_best),
+        seed=seed,
+        caveats=(*run_caveats(runs), *contradiction_caveats(of_best), *_drift_caveats(useful)),
+    )
+
+
+def _searched(seen: Seen, n_at_once: int, most_cores: int) -> Iterable[Found]:
+    """Every structure's best law; those with slots on the number of cores that did best without."""
+    without = [
+        search(seen, ServiceStructure(sharing=sharing, n_slots=None, n_cores=n_cores), start_s=n_cores * seen.spacing_s)
+        for n_cores in _CORES
+        # So much CPU time for each request is more than an idle service takes in all.
+        if n_cores == 1 or (n_cores <= most_cores and n_cores * seen.spacing_s <= longest_cpu_s(seen))
+        for sharing in _SHARINGS
+    ]
+    best = min(without, key=lambda one: one.cost)
+    n_cores = dict.fromkeys((1, best.law.structure.n_cores))
+    tried = {
+        structure: _with_slots(seen, structure)
+        for cores in n_cores
+        for sharing in _SHARINGS_OF_SLOTS
+        for n_slots in _SLOTS
+        if n_slots < n_at_once
+        for structure in [ServiceStructure(sharing=sharing, n_slots=n_slots, n_cores=cores)]
+    }
+    if tried and min(one.cost for one in tried.values()) < best.cost:
+        _refine(seen, tried, n_at_once)
+    return [*without, *tried.values()]
+
+
+def _with_slots(seen: Seen, structure: ServiceStructure) -> Found:
+    starts_s = [ratio * seen.spacing_s * structure.n_cores for ratio in _STARTS_OF_SLOTS]
+    return min((search(seen, structure, start_s=start_s) for start_s in starts_s), key=lambda one: one.cost)
+
+
+def _refine(seen: Seen, tried: dict[ServiceStructure, Found], n_at_once: int) -> None:
+    """Try the neighbours of the best number of slots until none is better."""
+    while True:
+        best = min(tried, key=lambda one: tried[one].cost)
+        n_slots = best.n_slots or 1
+        beside = [replace(best, n_slots=n) for n in (n_slots - 1, n_slots + 1) if 1 <= n < n_at_once]
+        new = [one for one in beside if one not in tried]
+        if not new:
+            return
+        tried.update({one: _with_slots(seen, one) for one in new})
+
+
+def _seen(useful: Sequence[LoadRun], runs: Sequence[LoadRun]) -> Seen:
+    facts = [one for run in useful if burst_size(run) > 1 and (one := burst_facts(run)) is not None]
+    steady = [run for run in useful if burst_size(run) == 1]
+    if not facts or not steady:
+        lacking = "bursts" if not facts else "a low rate"
+        raise InvalidMeasurement(
+            what=f"none of the {len(runs)} runs at {lacking} says enough: "
+            + ("; ".join(reasons_of(runs)) or "none was driven"),
+            where="the fit of the service",
+            fix="run the same command again when the machine is quieter",
+        )
+    largest = max(facts, key=lambda one: one.n_at_once)
+    rows = [run.n_rows for run in useful]
+    known = [one for one in rows if one is not None]
+    has_rows = len(known) == len(rows) and len(np.unique(np.concatenate(known))) > 1
+    return Seen(
+        replays=replays_by_rate([replay_of(run) for run in useful]),
+        spacing_s=spacing_s(largest, lowest_s(useful)),
+        mean_rows=float(np.concatenate(known).mean()) if has_rows else 1.0,
+        has_rows=has_rows,
+    )
+
+
+def _rows_seen(seen: Seen) -> RowsSeen | None:
+    if any(replay.run.n_rows is None for replay in seen.replays):
+        return None
+    rows = np.concatenate([replay.n_rows for replay in seen.replays])
+    return RowsSeen(mean=float(rows.mean()), most=int(rows.max()))
+
+
+def _most_cores(useful: Sequence[LoadRun]) -> int:
+    """A service on this machine has no more cores than it; one elsewhere may have any number."""
+    run = useful[0]
+    is_here = run.url.partition("://")[2].startswith(("127.", "localhost", "[::1]"))
+    return run.machine.n_usable_cores if is_here else max(_CORES)
+
+
+def _drift_caveats(useful: Sequence[LoadRun]) -> tuple[Caveat, ...]:
+    """Two equal runs, the second at the end of all: how far the service, or its machine, had changed meanwhile."""
+    halves = [replay_of(run) for run in useful if run.spec.purpose == "steady"]
+    if len(halves) < 2:
+        return ()
+    middle = QUANTILES.index(0.5)
+    first, last = (_quantiles_s(replay)[middle] for replay in (halves[0], halves[-1]))
+    drift = float(np.log(last / first))
+    if abs(drift) <= _DRIFT_FROM:
+        return ()
+    return (
+        Caveat(
+            code="fit.service_drifted",
+            what=f"the same rate took {1e3 * first:.3g} ms in the middle at first and {1e3 * last:.3g} ms at the end: "
+            "the service, or what runs beside it, changed meanwhile",
+            fix="run the same command again when nothing else uses the machine",
+            number=abs(drift),
+        ),
+    )
+
+
+def _quantiles_s(replay: Replay) -> list[float]:
+    found: list[float] = np.quantile(replay.waited_s[replay.parts[0]], QUANTILES).tolist()
+    return found
