@@ -10,14 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+SERVERS, SERVICES = "loadplan.fit.compile_process", "loadplan.fit.black_box.compile_process"
 _LIMIT_S = 120.0  # whatever is still missing then, the fit compiles itself
 
 
 @contextmanager
-def compiled_meanwhile() -> Iterator[None]:
-    """The body of the `with`, and nothing left to compile after it; a compiler that fails costs only the time."""
+def compiled_meanwhile(simulators: str = SERVERS) -> Iterator[None]:
+    """The body of the `with`, and nothing left to compile after it; a compiler that fails costs only the time.
+
+    `simulators` are those of our own server, or those of a running service.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "loadplan.fit.compile_process"],
+        [sys.executable, "-P", "-m", simulators],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

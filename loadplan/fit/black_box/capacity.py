@@ -9,6 +9,7 @@ from some hundred requests, and a service that is taken for too strong costs its
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
@@ -171,7 +172,7 @@ def _measured(run: LoadRun, highest_rps_driven: float) -> PredictedLatency:
     )
 
 
-def _of_extremes(times_s: np.typing.NDArray[np.float64], q: float) -> Interval:
+def _of_extremes(times_s: NDArray[np.float64], q: float) -> Interval:
     """Where too few requests tell a quantile's interval: from its own value to the longest wait."""
     return Interval(low=percentile(times_s, q), high=float(times_s.max()), confidence_ratio=0.9)
 
