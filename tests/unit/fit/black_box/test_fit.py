@@ -1,0 +1,74 @@
+"""A service whose structure is known is recovered from the runs that are asked for, none of them above half load."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from loadplan.errors import InvalidMeasurement
+from loadplan.fit.black_box.fit import fit_service
+from loadplan.fit.black_box.records import ServiceFit
+from loadplan.fit.black_box.structures import ServiceLaw, cpu_s
+from loadplan.load.records import LoadRun
+from tests.unit.fit.black_box.conftest import DriveAll, MakeLaw
+
+
+def test_a_shared_cpu_behind_more_slots_than_a_burst_has_requests(make_law: MakeLaw, drive_all: DriveAll) -> None:
+    fit = fit_service(drive_all(make_law(sharing="shared", n_slots=40)), seed=1)
+    best = fit.laws[0]
+    assert best.structure.sharing == "shared"
+    # Forty slots are no limit for forty requests: it was not met, and that is what is said.
+    assert best.structure.n_slots is None
+    assert fit.n_at_once <= 40
+    assert cpu_s(best, 1.0) == pytest.approx(3e-3, rel=0.05)
+    assert np.median(best.delays_s) == pytest.approx(20e-3, rel=0.05)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_first_come_first_served(seed: int, make_law: MakeLaw, drive_all: DriveAll) -> None:
+    fit = fit_service(drive_all(make_law(sharing="first_come"), seed=seed), seed=1)
+    best = fit.laws[0]
+    assert best.structure.sharing == "first_come"
+    assert best.structure.n_slots is None
+    assert cpu_s(best, 1.0) == pytest.approx(3e-3, rel=0.05)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("sharing", ["shared", "first_come"])
+def test_five_slots(sharing: str, seed: int, make_law: MakeLaw, drive_all: DriveAll) -> None:
+    fit = fit_service(drive_all(make_law(sharing=sharing, n_slots=5), seed=seed), seed=1)
+    # With so few inside at once it can't be seen how they share the CPU.
+    assert {law.structure.n_slots for law in fit.laws} == {5}
+    assert cpu_s(fit.laws[0], 1.0) == pytest.approx(3e-3, rel=0.05)
+
+
+@pytest.mark.nightly
+def test_what_is_drawn_from_the_uncertainty_surrounds_the_truth(make_law: MakeLaw, drive_all: DriveAll) -> None:
+    fit = fit_service(drive_all(make_law()), seed=1)
+    drawn = [cpu_s(law, 1.0) for law in (*fit.laws, *fit.plausible)]
+    assert min(drawn) <= 3e-3 <= max(drawn)
+    assert max(drawn) / min(drawn) < 1.5
+
+
+def told(fit: ServiceFit) -> Sequence[ServiceLaw]:
+    return (*fit.laws, *fit.plausible)
+
+
+@pytest.mark.nightly
+def test_the_same_runs_and_seed_give_the_same_fit(make_law: MakeLaw, drive_all: DriveAll) -> None:
+    runs = drive_all(make_law())
+    assert told(fit_service(runs, seed=1)) == told(fit_service(runs, seed=1))
+
+
+def test_without_a_burst_or_without_a_rate_there_is_no_fit(make_law: MakeLaw, drive_all: DriveAll) -> None:
+    runs = drive_all(make_law())
+
+    def without(purpose: str) -> list[LoadRun]:
+        return [run for run in runs if (run.spec.purpose == "saturation") != (purpose == "saturation")]
+
+    with pytest.raises(InvalidMeasurement, match="bursts says enough: none was driven"):
+        fit_service(without("saturation"), seed=1)
+    with pytest.raises(InvalidMeasurement, match="low rate says enough: none was driven"):
+        fit_service([run for run in runs if run.spec.purpose == "saturation"], seed=1)
