@@ -18,6 +18,7 @@ from loadplan.clock import utc_now
 from loadplan.errors import EnvironmentFault, InputError, LoadplanError
 from loadplan.machine import read_machine, usable_cores
 from loadplan.store.files import write_text
+from tests.accuracy import services
 from tests.accuracy.design import PARTS, Design, estimated_s, full_design, only
 from tests.accuracy.findings import Findings, Judge
 from tests.accuracy.plot import plot
@@ -25,6 +26,7 @@ from tests.accuracy.replicas import prepare_any
 from tests.accuracy.runs import Prepare, Runs, TimeIsUp
 from tests.accuracy.table import Circumstances, table
 
+_SERVICES = "services"
 _ROOT = Path(__file__).parents[2]
 _BUILD, _RESULTS = _ROOT / "build" / "accuracy", _ROOT / "results" / "accuracy"
 
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Drive what is missing, write the table and the plot, and return the exit code of what went wrong."""
     options = _options(arguments)
     try:
+        if _SERVICES in options.only:
+            return _measure_services(options)
         design = only(full_design(), options.only)
         if not options.is_try:
             require_clean_tree(_ROOT)
@@ -61,6 +65,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; finished runs are kept, and the same command goes on\n")
         return 130
+    return 0
+
+
+def _measure_services(options: argparse.Namespace) -> int:
+    """Running services instead of our own server: another design, with a table of its own."""
+    if not options.is_try:
+        require_clean_tree(_ROOT)
+    names = [name for name in options.only if name != _SERVICES]
+    folder = _BUILD / ("try" if options.is_try else f"{commit_of(_ROOT)[:12]}-{read_machine().fingerprint}") / _SERVICES
+    with alone(folder):
+        text = services.measure(folder, names, deadline_s=_deadline_s(options.minutes), tell=_tell)
+        services.write(text, folder if options.is_try else _RESULTS)
+    sys.stdout.write(text)
     return 0
 
 
@@ -128,7 +145,8 @@ def alone(folder: Path) -> Iterator[None]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make accuracy", description=__doc__.splitlines()[0])
-    names = [*(subject.name for subject in full_design().subjects), *PARTS]
+    of_services = [_SERVICES, *(subject.name for subject in services.SUBJECTS if subject.name not in PARTS)]
+    names = list(dict.fromkeys([*(subject.name for subject in full_design().subjects), *PARTS, *of_services]))
     parser.add_argument("--minutes", type=float, metavar="M", help="begin no run after so long; the table says so")
     parser.add_argument(
         "--only", nargs="+", default=[], choices=names, metavar="NAME", help=f"a part of it: {', '.join(names)}"

@@ -88,7 +88,7 @@ def test_a_service_that_fails_is_left_alone_and_said_to_fail(
     assert spec is not None
     due_s = answer(make_law(), spec).requests.due_s
     done_s = np.where(np.arange(due_s.size) % 4 == 0, np.nan, due_s + 0.01)
-    with pytest.raises(InvalidMeasurement, match="failed 10 of 40 requests of the run 'look' .*10 timed out"):
+    with pytest.raises(InvalidMeasurement, match=r"failed 10 of 40 requests of the run 'look' .*10 timed out"):
         next_service_run([make_run(spec, due_s, done_s)], seed=1)
 
 
