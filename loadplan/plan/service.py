@@ -2,7 +2,8 @@
 
 On machines of the type that it was driven on the capacity is `measured`; on every other one it is extrapolated as that
 of a model is, by what is known of the processors. The decisions a reader would question: a machine holds a copy of the
-service on each so many cores as it worked on where it was driven, and copies are taken to scale linearly; of the time
+service on each so many cores as it worked on where it was driven, all that were there where nobody counted its CPU
+time, and copies are taken to scale linearly; of the time
 of a request only what is not spent waiting without CPU gets shorter or longer; and a service that is bound by its slots
 is no faster anywhere.
 """
@@ -65,6 +66,7 @@ class _Place:
 
     type_name: str | None  # `provider/type`; None: of no known type
     family: CpuFamily | None  # None: nothing tells which processor of the catalogue it has
+    n_cores: int  # that a copy of the service works on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +110,14 @@ def searching_service(
 
 def _place(capacity: ServiceCapacity, catalog: Catalog, measured_on: str | None) -> _Place:
     type_name = measured_on or capacity.machine.instance_type
-    families = {offer.type_name: offer.instance_type.cpu_family for offer in catalog.offers}
-    if type_name in families:
-        return _Place(type_name=type_name, family=families[type_name])
+    types = {offer.type_name: offer.instance_type for offer in catalog.offers}
+    if type_name in types:
+        own = types[type_name]
+        n_cores = capacity.n_cores or max(_whole_cores(own), 1)
+        return _Place(type_name=type_name, family=own.cpu_family, n_cores=n_cores)
     # A name that the catalogue doesn't know says nothing of a processor, and the machine at hand may be another one.
     family = find_cpu_family(capacity.machine, catalog) if measured_on is None else None
-    return _Place(type_name=type_name, family=family)
+    return _Place(type_name=type_name, family=family, n_cores=capacity.n_cores or capacity.machine.n_usable_cores)
 
 
 def _considered(
@@ -124,9 +128,9 @@ def _considered(
     found: list[_There] = []
     for offer in offers:
         reason = why_not_plannable(offer) or _why_unknown(offer, place)
-        n_copies = _n_copies(offer, place, capacity.n_cores)
+        n_copies = _n_copies(offer, place)
         if reason is None and n_copies == 0:
-            reason = f"it has fewer cores than the {capacity.n_cores} that the service works on"
+            reason = f"it has fewer cores than the {place.n_cores} that the service works on"
         if reason is not None:
             reasons.append((offer, reason))
             continue
@@ -150,7 +154,7 @@ def _considered(
         ),
         caveats=(
             *capacity.caveats,
-            *_copies_caveats(carrying, capacity.n_cores),
+            *_copies_caveats(carrying, place.n_cores),
             *_place_caveats(place, offers),
             *stale_price_caveats(prices, as_of),
         ),
@@ -186,17 +190,17 @@ def _why_unknown(offer: Offer, place: _Place) -> str | None:
     return "nothing is known of its processor" if instance_type.cpu_family is None else None
 
 
-def _n_copies(offer: Offer, place: _Place, n_cores: int) -> int:
+def _n_copies(offer: Offer, place: _Place) -> int:
     """How many copies fill its whole cores; of the type that it was driven on at least the one that was there."""
-    instance_type = offer.instance_type
-    n = int(instance_type.n_vcpus * _core_share(instance_type)) // n_cores
+    n = _whole_cores(offer.instance_type) // place.n_cores
     return max(n, 1) if offer.type_name == place.type_name else n
 
 
-def _core_share(instance_type: InstanceType) -> float:
-    """Whole cores behind a vCPU; where nobody knows it is taken for a thread, the lesser of the two."""
+def _whole_cores(instance_type: InstanceType) -> int:
+    """Behind its vCPUs; where nobody knows they are taken for threads, the lesser of the two."""
     family = instance_type.cpu_family
-    return 1.0 if family is not None and family.vcpu_is == "core" else THREAD_CORE_SHARE
+    share = 1.0 if family is not None and family.vcpu_is == "core" else THREAD_CORE_SHARE
+    return int(instance_type.n_vcpus * share)
 
 
 def _there(

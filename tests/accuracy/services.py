@@ -298,24 +298,30 @@ class _Driver:
         )
 
 
+_ABOUT = (
+    "Each service was driven with a few at once, a burst, 12 % and half load; then held out at the rates below. An "
+    "error is predicted / measured - 1, the floor how far repeats are from their median."
+)
+_HELD_OUT_HEAD = "| service | held out | p50 | floor | p95 | floor | p99 | floor |\n|---|---|---|---|---|---|---|---|"
+_TARGETS_HEAD = "| target | median error | reached |\n|---|---|---|"
+_CAPACITIES_HEAD = (
+    "| service | objective missed between, requests/s | predicted | interval | error |\n|---|---|---|---|---|"
+)
+
+
 def table(rows: Sequence[Row], capacities: Sequence[CapacityRow], notes: Sequence[str]) -> str:
     """All figures as Markdown, the targets beside them."""
     lines = [
         "# How near the fit of a running service comes",
-        "Each service was driven with a few at once, a burst, 12 % and half load; then held out at the rates below. An "
-        "error is predicted / measured - 1, the floor how far repeats are from their median.",
-        "| service | held out | p50 | floor | p95 | floor | p99 | floor |\n|---|---|---|---|---|---|---|---|\n"
-        + "\n".join(_told(row) for row in rows),
-        "| target | median error | reached |\n|---|---|---|\n" + "\n".join(_targets(rows)),
-        "| service | objective missed between, requests/s | predicted | interval | error |\n|---|---|---|---|---|\n"
-        + "\n".join(
-            f"| {one.subject} | {one.low_rps:,.0f} to {one.high_rps:,.0f} | {one.predicted_rps:,.0f} | "
-            f"{one.predicted_low_rps:,.0f} to {one.predicted_high_rps:,.0f} | {one.error:+.1%} |"
-            for one in capacities
+        _ABOUT,
+        "\n".join([_HELD_OUT_HEAD, *(_told(row) for row in rows)]),
+        "\n".join([_TARGETS_HEAD, *_targets(rows)]),
+        "\n".join([_CAPACITIES_HEAD, *(_told_capacity(one) for one in capacities)]),
+        (
+            f"Capacity within 10 %: {sum(abs(one.error) <= 0.10 for one in capacities)} of {len(capacities)}, worst "
+            f"{max((abs(one.error) for one in capacities), default=0.0):.1%}; above the live one by more than 3 %: "
+            f"{sum(one.error > 0.03 for one in capacities)}."
         ),
-        f"Capacity within 10 %: {sum(abs(one.error) <= 0.10 for one in capacities)} of {len(capacities)}, worst "
-        f"{max((abs(one.error) for one in capacities), default=0.0):.1%}; above the live one by more than 3 %: "
-        f"{sum(one.error > 0.03 for one in capacities)}.",
         "\n".join(f"- {note}" for note in notes),
     ]
     return "\n\n".join(lines) + "\n"
@@ -326,6 +332,13 @@ def _told(row: Row) -> str:
     for error, floor in zip(row.errors, row.floors, strict=True):
         cells += ["–" if error is None else f"{error:+.1%}", "–" if floor is None else f"{floor:.1%}"]
     return f"| {' | '.join(cells)} |"
+
+
+def _told_capacity(one: CapacityRow) -> str:
+    return (
+        f"| {one.subject} | {one.low_rps:,.0f} to {one.high_rps:,.0f} | {one.predicted_rps:,.0f} "
+        f"| {one.predicted_low_rps:,.0f} to {one.predicted_high_rps:,.0f} | {one.error:+.1%} |"
+    )
 
 
 def _targets(rows: Sequence[Row]) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """A service of a known structure, as JSON in its argument: it prints its port and serves until its input ends.
 
 Each request waits without CPU for about `delay_s` (lognormal, s = `delay_sigma`), then works for `cpu_s` of CPU time.
-In `threads` a pool of `n_slots` threads does both, as a plain `def` endpoint of FastAPI has it; in `loop` the event loop
-waits for all at once and works on one at a time, as an `async def` endpoint that computes has it. `holds_gil` works in
-pure Python, else in numpy, which lets other threads run; its own threads are to be one (OMP_NUM_THREADS). With `by_rows` the body is a number k from 1 on, and the work
-is `cpu_s` times (0.1 + 0.9 k / 200). `n_workers` processes share the port.
+In `threads` a pool of `n_slots` threads does both, as a plain `def` endpoint of FastAPI has it; in `loop` the event
+loop waits for all at once and works on one at a time, as an `async def` endpoint that computes has it. `holds_gil`
+works in pure Python, else in numpy, which lets other threads run; its own threads are to be one (OMP_NUM_THREADS). With
+`by_rows` the body is a number k from 1 on, and the work is `cpu_s` times (0.1 + 0.9 k / 200). `n_workers` processes
+share the port.
 """
 
 import asyncio

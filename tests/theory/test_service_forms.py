@@ -76,7 +76,7 @@ def test_waits_without_cpu_don_t_hinder_each_other() -> None:
     rate_rps, delay_s = 8.0, exponential(1.0, 2)
     arrive_s = poisson(rate_rps, 1)
     found = waited_s(arrive_s, delay_s, np.full(N, 1e-12), is_shared=True, n_slots=NO_LIMIT, n_cores=1)
-    assert found == pytest.approx(delay_s, abs=1e-6)
+    assert np.abs(found - delay_s).max() < 1e-6
     looked_s = np.arange(100.0, arrive_s[-1], 5.0)  # five mean delays apart: nearly independent
     inside = np.searchsorted(arrive_s, looked_s) - np.searchsorted(np.sort(arrive_s + found), looked_s)
     assert inside.mean() == pytest.approx(rate_rps, rel=0.02)

@@ -8,8 +8,8 @@ import numpy as np
 from loadplan.load.records import LoadRun, Outcome
 from loadplan.scenario.arrivals import RequestTimes, TraceArrivals
 
-# Requests that fall due further apart than this share of a burst's period are of different bursts.
-_APART_RATIO = 0.5
+# Requests that fall due further apart than this share of the distance between two bursts are of different ones.
+_APART_RATIO = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +27,18 @@ def burst_facts(run: LoadRun) -> BurstFacts | None:
     is_right = log.outcome == np.uint8(Outcome.OK)
     if not is_right.any():
         return None
-    gap_s = _APART_RATIO * burst_size(run) / run.spec.offered_rate_rps
+    n_at_once = burst_size(run)
+    gap_s = _APART_RATIO * n_at_once / run.spec.offered_rate_rps
     of_burst = np.split(np.arange(log.n_requests), np.flatnonzero(np.diff(log.due_s) > gap_s) + 1)
-    makespans_s = [float(np.max(log.done_s[one] - log.due_s[one])) for one in of_burst if is_right[one].all()]
+    makespans_s = [
+        float(np.max(log.done_s[one] - log.due_s[one]))
+        for one in of_burst
+        if one.size == n_at_once and is_right[one].all()
+    ]
     if not makespans_s:
         return None
     return BurstFacts(
-        n_at_once=burst_size(run),
+        n_at_once=n_at_once,
         makespan_s=float(np.median(makespans_s)),
         lowest_s=lowest_s([run]),
     )
@@ -45,6 +50,13 @@ def bursts_of(n_at_once: int) -> TraceArrivals:
         file=f"bursts of {n_at_once} requests", times_s=(0.0,) * n_at_once, length_s=float(n_at_once)
     )
     return TraceArrivals(recording=recording)
+
+
+def looks_of(n_at_once: int) -> TraceArrivals:
+    """The same with one request alone in the middle of each pause: a rate of n + 1 over the distance of two bursts."""
+    n = n_at_once + 1
+    times_s = (*(0.0,) * n_at_once, n / 2.0)
+    return TraceArrivals(recording=RequestTimes(file=f"{n_at_once} requests, then one", times_s=times_s, length_s=n))
 
 
 def burst_size(run: LoadRun) -> int:
@@ -61,5 +73,8 @@ def lowest_s(runs: Iterable[LoadRun]) -> float:
 
 
 def spacing_s(facts: BurstFacts, idle_s: float) -> float:
-    """Time from one answer to the next while a burst is worked off: (makespan - a wait when idle) / requests."""
-    return max(facts.makespan_s - idle_s, 1e-6) / facts.n_at_once
+    """Time from one answer to the next while a burst is worked off: (makespan - a wait when idle) / (requests - 1).
+
+    A request alone waits as long as it did when idle, and each further one adds a spacing.
+    """
+    return max(facts.makespan_s - idle_s, 1e-6) / max(facts.n_at_once - 1, 1)

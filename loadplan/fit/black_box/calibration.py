@@ -1,6 +1,7 @@
 """Which gentle runs tell what a service is made of. Pure: the runs so far go in, the next comes out.
 
-1. `look`: a few requests at once, some times: roughly what the service does with them, so that the rest can be gentle.
+1. `look`: a few requests at once and one alone, some times: roughly what the service does with them, so that the rest
+   can be gentle.
 2. `burst`: up to 40 at once, with pauses three times as long as the service takes to work them off. It tells a CPU that
    is shared from one that is first come, first served, and a limit of slots from both; and it shows the CPU time of a
    request without any overload.
@@ -18,11 +19,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from loadplan.errors import InvalidMeasurement
-from loadplan.fit.black_box.bursts import BurstFacts, burst_facts, bursts_of, lowest_s, spacing_s
+from loadplan.fit.black_box.bursts import BurstFacts, burst_facts, bursts_of, looks_of, lowest_s, spacing_s
 from loadplan.fit.black_box.records import Asked, ServiceCapacity
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec, Outcome
-from loadplan.scenario.arrivals import Arrivals, PoissonArrivals
+from loadplan.scenario.arrivals import Arrivals, PoissonArrivals, TraceArrivals, n_recorded
 
 N_RUNS_EXPECTED = 5
 
@@ -73,18 +74,19 @@ def next_service_run(
             warm_up_s=warm_up_s,
         )
 
-    def bursts(name: str, n_at_once: int, period_s: float, n_bursts: int) -> LoadSpec:
-        rate_rps = n_at_once / period_s
-        return spec(name, "saturation", bursts_of(n_at_once), rate_rps, n_bursts * period_s, warm_up_s=period_s)
+    def bursts(name: str, arrivals: TraceArrivals, period_s: float, n_bursts: int) -> LoadSpec:
+        rate_rps = n_recorded(arrivals.recording) / period_s
+        return spec(name, "saturation", arrivals, rate_rps, n_bursts * period_s, warm_up_s=period_s)
 
     if "look" not in by_name:
-        return bursts("look", _LOOK_AT_ONCE, _LOOK_PERIOD_S, _N_LOOKS)
+        return bursts("look", looks_of(_LOOK_AT_ONCE), _LOOK_PERIOD_S, _N_LOOKS)
     if "burst" not in by_name:
-        return bursts("burst", *_sized(_facts(by_name["look"])))
+        n_at_once, period_s, n_bursts = _sized(_facts(by_name["look"]))
+        return bursts("burst", bursts_of(n_at_once), period_s, n_bursts)
     facts = _facts(by_name["burst"])
-    larger = _sized(facts)
-    if "burst-larger" not in by_name and larger[0] >= _LARGER_FROM * facts.n_at_once:
-        return bursts("burst-larger", *larger)
+    n_at_once, period_s, n_bursts = _sized(facts)
+    if "burst-larger" not in by_name and n_at_once >= _LARGER_FROM * facts.n_at_once:
+        return bursts("burst-larger", bursts_of(n_at_once), period_s, n_bursts)
     carried_rps = carried_by_bursts_rps(done)
     if "low" not in by_name:
         rate_rps = _LOW_RATIO * carried_rps

@@ -52,7 +52,7 @@ def service_capacity(fit: ServiceFit, asked: Asked, objectives: Sequence[Slo]) -
     is_bound = middle_rps < SAFE_RATIO * HIGHEST_RATIO * saturated_middle_rps
     return ServiceCapacity(
         machine=fit.machine,
-        n_cores=fit.laws[0].structure.n_cores,
+        n_cores=None if fit.counted_s is None else fit.laws[0].structure.n_cores,
         usable_capacity_rps=middle_rps,
         usable_capacity_rps_low=interval.low,
         usable_capacity_rps_high=interval.high,
@@ -81,7 +81,7 @@ def capacity_at_measured_rates(runs: Sequence[LoadRun], objectives: Sequence[Slo
     """
     driven = sorted(
         (run for run in runs if run.spec.purpose != "saturation" and not reasons_against(run)),
-        key=lambda run: run.spec.offered_rate_rps,
+        key=_rate_rps,
     )
     if not driven:
         raise InvalidMeasurement(
@@ -91,11 +91,11 @@ def capacity_at_measured_rates(runs: Sequence[LoadRun], objectives: Sequence[Slo
         )
     n_held = next((i for i, run in enumerate(driven) if not _held(run, objectives)), len(driven))
     held = driven[:n_held]
-    rates_rps = [run.requests.n_requests / run.spec.duration_s for run in driven]
+    rates_rps = [_rate_rps(run) for run in driven]
     usable_rps = rates_rps[n_held - 1] if held else 0.0
     return ServiceCapacity(
         machine=driven[0].machine,
-        n_cores=1,
+        n_cores=None,
         usable_capacity_rps=usable_rps,
         usable_capacity_rps_low=usable_rps,
         usable_capacity_rps_high=max(usable_rps, rates_rps[n_held] if n_held < len(driven) else rates_rps[-1]),
@@ -156,10 +156,15 @@ def _held(run: LoadRun, objectives: Sequence[Slo]) -> bool:
     return True
 
 
+def _rate_rps(run: LoadRun) -> float:
+    """As it came, which is not quite as it was asked for."""
+    return run.requests.n_requests / run.spec.duration_s
+
+
 def _measured(run: LoadRun, highest_rps_driven: float) -> PredictedLatency:
     times_s = response_times_s(run)
     p50, p95, p99 = (percentile(times_s, q) for q in (0.5, 0.95, 0.99))
-    rate_rps = run.requests.n_requests / run.spec.duration_s
+    rate_rps = _rate_rps(run)
     return PredictedLatency(
         offered_rate_rps=rate_rps,
         utilisation_ratio=rate_rps / highest_rps_driven,

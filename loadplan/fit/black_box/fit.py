@@ -7,7 +7,8 @@ of slots is only looked for below the largest burst that was sent: what was neve
 Seconds; requests per second.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,13 +18,22 @@ from loadplan.errors import InvalidMeasurement
 from loadplan.fit.black_box.bursts import burst_facts, burst_size, lowest_s, spacing_s
 from loadplan.fit.black_box.records import RowsSeen, ServiceFit
 from loadplan.fit.black_box.replay import QUANTILES, Replay, replay_of, residuals
-from loadplan.fit.black_box.search import Found, Seen, longest_cpu_s, plausible_law, replays_by_rate, search
+from loadplan.fit.black_box.search import (
+    Found,
+    Seen,
+    longest_cpu_s,
+    plausible_law,
+    replays_by_rate,
+    rough,
+    search,
+)
 from loadplan.fit.black_box.structures import ServiceStructure, Sharing
 from loadplan.fit.doubts import contradiction_caveats, reasons_of, run_caveats
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadRun
 
 _KEPT_WITHIN = 3.0  # of the best cost
+_WORTH_WITHIN, _WORTH_MOST = 15.0, 7  # of the best cost by a rough search
 _KEPT_MOST = 6
 _N_PLAUSIBLE = 16
 _SHARINGS: tuple[Sharing, ...] = ("shared", "first_come", "turns")
@@ -59,51 +69,68 @@ def fit_service(runs: Sequence[LoadRun], *, seed: int) -> ServiceFit:
         plausible=tuple(plausible_law(seen, kept[i % len(kept)], rng) for i in range(_N_PLAUSIBLE)),
         n_at_once=n_at_once,
         rows=_rows_seen(seen),
+        counted_s=seen.counted_s,
         residuals=tuple(of_best),
         seed=seed,
         caveats=(*run_caveats(runs), *contradiction_caveats(of_best), *_drift_caveats(useful)),
     )
 
 
-def _searched(seen: Seen, n_at_once: int, most_cores: int) -> Iterable[Found]:
-    """Every structure's best law; those with slots on the number of cores that did best without."""
-    without = [
-        search(seen, ServiceStructure(sharing=sharing, n_slots=None, n_cores=n_cores), start_s=n_cores * seen.spacing_s)
-        for n_cores in _CORES
+def _searched(seen: Seen, n_at_once: int, most_cores: int) -> list[Found]:
+    """The best laws of the structures that are worth a full search, by a rough one of all.
+
+    Those with slots are tried on one core, and on as many as did best without.
+    """
+    few = rough(seen)
+    cores = [
+        n
+        for n in _CORES
         # So much CPU time for each request is more than an idle service takes in all.
-        if n_cores == 1 or (n_cores <= most_cores and n_cores * seen.spacing_s <= longest_cpu_s(seen))
-        for sharing in _SHARINGS
+        if n == 1 or (n <= most_cores and n * seen.spacing_s <= longest_cpu_s(seen))
+    ]
+    without = [
+        _rough(few, ServiceStructure(sharing=sharing, n_slots=None, n_cores=n)) for n in cores for sharing in _SHARINGS
     ]
     best = min(without, key=lambda one: one.cost)
-    n_cores = dict.fromkeys((1, best.law.structure.n_cores))
-    tried = {
-        structure: _with_slots(seen, structure)
-        for cores in n_cores
+    slots = [n for n in _SLOTS if n < n_at_once]
+    structures = [
+        ServiceStructure(sharing=sharing, n_slots=n, n_cores=n_cores)
+        for n_cores in dict.fromkeys((1, best.law.structure.n_cores))
         for sharing in _SHARINGS_OF_SLOTS
-        for n_slots in _SLOTS
-        if n_slots < n_at_once
-        for structure in [ServiceStructure(sharing=sharing, n_slots=n_slots, n_cores=cores)]
-    }
-    if tried and min(one.cost for one in tried.values()) < best.cost:
-        _refine(seen, tried, n_at_once)
-    return [*without, *tried.values()]
+        for n in slots
+    ]
+    every = sorted([*without, *(_rough(few, one) for one in structures)], key=lambda one: one.cost)
+    worth = [one for one in every if one.cost <= every[0].cost + _WORTH_WITHIN][:_WORTH_MOST]
+    found = {one.law.structure: _full(seen, one) for one in worth}
+    _refine(seen, found, n_at_once)
+    return list(found.values())
 
 
-def _with_slots(seen: Seen, structure: ServiceStructure) -> Found:
-    starts_s = [ratio * seen.spacing_s * structure.n_cores for ratio in _STARTS_OF_SLOTS]
-    return min((search(seen, structure, start_s=start_s) for start_s in starts_s), key=lambda one: one.cost)
+def _rough(few: Seen, structure: ServiceStructure) -> Found:
+    pace_s = few.spacing_s * structure.n_cores
+    if few.counted_s is not None:
+        starts_s = [few.counted_s]
+    else:
+        starts_s = [pace_s] if structure.n_slots is None else [ratio * pace_s for ratio in _STARTS_OF_SLOTS]
+    found = (search(few, structure, start_s=start_s, is_rough=True) for start_s in starts_s)
+    return min(found, key=lambda one: one.cost)
 
 
-def _refine(seen: Seen, tried: dict[ServiceStructure, Found], n_at_once: int) -> None:
-    """Try the neighbours of the best number of slots until none is better."""
+def _full(seen: Seen, found: Found) -> Found:
+    return search(seen, found.law.structure, start_s=found.start_s, begin=found.vector)
+
+
+def _refine(seen: Seen, found: dict[ServiceStructure, Found], n_at_once: int) -> None:
+    """Try the neighbours of the best number of slots, where the best law has a limit, until none is better."""
     while True:
-        best = min(tried, key=lambda one: tried[one].cost)
-        n_slots = best.n_slots or 1
-        beside = [replace(best, n_slots=n) for n in (n_slots - 1, n_slots + 1) if 1 <= n < n_at_once]
-        new = [one for one in beside if one not in tried]
+        best = min(found, key=lambda one: found[one].cost)
+        if best.n_slots is None:
+            return
+        beside = [replace(best, n_slots=n) for n in (best.n_slots - 1, best.n_slots + 1) if 1 <= n < n_at_once]
+        new = [one for one in beside if one not in found]
         if not new:
             return
-        tried.update({one: _with_slots(seen, one) for one in new})
+        found.update({one: search(seen, one, start_s=found[best].start_s, begin=found[best].vector) for one in new})
 
 
 def _seen(useful: Sequence[LoadRun], runs: Sequence[LoadRun]) -> Seen:
@@ -126,7 +153,23 @@ def _seen(useful: Sequence[LoadRun], runs: Sequence[LoadRun]) -> Seen:
         spacing_s=spacing_s(largest, lowest_s(useful)),
         mean_rows=float(np.concatenate(known).mean()) if has_rows else 1.0,
         has_rows=has_rows,
+        counted_s=_counted_s(steady),
     )
+
+
+def _counted_s(runs: Sequence[LoadRun]) -> float | None:
+    """CPU time of a request, by the cores that were busy in the service's processes while it was driven."""
+    watched = [(run, busy) for run in runs if (busy := _cores_busy(run)) is not None]
+    if not watched:
+        return None
+    seconds = math.fsum(busy * run.spec.duration_s for run, busy in watched)
+    return seconds / sum(run.requests.n_requests for run, _ in watched) or None
+
+
+def _cores_busy(run: LoadRun) -> float | None:
+    series = () if run.server is None else run.server.series
+    values = next((one.values for one in series if one.name == "cores_busy"), None)
+    return None if values is None or not np.isfinite(values).any() else float(np.nanmean(values))
 
 
 def _rows_seen(seen: Seen) -> RowsSeen | None:

@@ -52,6 +52,7 @@ class ServiceFit:
     plausible: tuple[ServiceLaw, ...]  # drawn from what the runs leave open, of all those structures
     n_at_once: int  # the largest burst that was sent: a limit of slots from there on was not met
     rows: RowsSeen | None  # None: nobody told how many rows the requests had
+    counted_s: float | None  # CPU time of a request as the system counted it; None: nobody could look
     residuals: tuple[Residual, ...]  # of the best law
     seed: int
     caveats: tuple[Caveat, ...]
@@ -62,7 +63,7 @@ class ServiceCapacity:
     """What one copy of a service carries within every objective, on the machine on which it was driven."""
 
     machine: Machine
-    n_cores: int  # that it works on
+    n_cores: int | None  # that it works on; None: nobody counted its CPU time, so it may be all that the machine has
     usable_capacity_rps: float  # 0 where the objectives hold at no rate: the first point of the curve says how far off
     usable_capacity_rps_low: float
     usable_capacity_rps_high: float

@@ -7,6 +7,7 @@ other by the law that is tried, and with a spread that leaves room for that of t
 the sum of the variances. Seconds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,15 +16,22 @@ from numpy.typing import NDArray
 
 from loadplan.fit.black_box.replay import Replay, misfit
 from loadplan.fit.black_box.simulate import Times, simulate_service
-from loadplan.fit.black_box.structures import ServiceLaw, ServiceStructure
+from loadplan.fit.black_box.structures import ServiceLaw, ServiceStructure, cpu_s
 
 _N_DELAYS = 400  # that the waits without CPU are kept as, at most
 _SHIFT_MOST_S, _SHIFT_MOST_RATIO = 2e-3, 0.25  # of the waits without CPU; the second of the shortest wait
 _CV_START, _CV_LEAST, _CV_MOST = 0.2, 0.02, 1.5
+_CV_PRIOR = 0.3  # standard deviation of what is believed of it beforehand
+_SHIFT_PRIOR = 0.2  # likewise of the shift, over the most that it may be
 _FIXED_START = 0.3
+# How far the CPU time that the system counted may be from that of a request: what else the processes do is in it.
+_COUNTED_SCATTER = 0.05
+# Costs that more than the simplest structure has to save before it is believed. Two cores with twice the work for each
+# request are hardly told from one, but by what the system counted.
+_COST_OF_CORES, _COST_OF_SLOTS = 10.0, 2.0
 _CPU_FARTHEST = 3.0  # from its start, in logarithms
 _CPU_OF_LOWEST = 1.2  # a request is not worked on for longer than the median of an idle service
-_N_EVALUATIONS = 25
+_N_EVALUATIONS, _N_EVALUATIONS_ROUGH = 25, 5
 # The parameters as the search sees them: so far from 0 that one relative step suits all, about 0.02 of each.
 _ORIGIN, _STEP = 10.0, 0.002
 
@@ -36,6 +44,7 @@ class Seen:
     spacing_s: float  # between two answers while a burst is worked off
     mean_rows: float
     has_rows: bool  # whether requests differ in them, and it is known how
+    counted_s: float | None  # CPU time of a request as the system counted it; None: nobody could look
 
     @property
     def low(self) -> Replay:
@@ -48,30 +57,44 @@ class Found:
     """Where one search ended."""
 
     law: ServiceLaw
-    cost: float  # half the sum of the softened squares of the misfits
+    cost: float  # half the sum of the softened squares of the misfits, and what the structure has to save
     start_s: float  # CPU time from which the search began
     vector: Times  # the parameters
     covariance: NDArray[np.float64]  # of the parameters
 
 
-def search(seen: Seen, structure: ServiceStructure, *, start_s: float) -> Found:
-    """The best law of this structure, from this CPU time of a request on."""
+def rough(seen: Seen) -> Seen:
+    """The same runs, each simulated with one luck alone."""
+    return replace(seen, replays=tuple(replace(replay, lucks=replay.lucks[:1]) for replay in seen.replays))
+
+
+def search(
+    seen: Seen, structure: ServiceStructure, *, start_s: float, begin: Times | None = None, is_rough: bool = False
+) -> Found:
+    """The best law of this structure, from this CPU time of a request on; begun where another search ended, if one did.
+
+    A rough one stops early: it tells which structures are worth a full one.
+    """
     from scipy.optimize import least_squares
 
     low, high = _bounds(seen)
 
     def of(vector: Times) -> Times:
         law = law_of(seen, structure, start_s, vector)
-        return np.concatenate([misfit(replay, law) for replay in seen.replays])
+        beliefs = [(vector[1] - _ORIGIN - _CV_START) / _CV_PRIOR, (vector[2] - _ORIGIN) / _SHIFT_PRIOR]
+        if seen.counted_s is not None:
+            beliefs.append(float(np.log(cpu_s(law, seen.mean_rows) / seen.counted_s)) / _COUNTED_SCATTER)
+        return np.concatenate([*(misfit(replay, law) for replay in seen.replays), beliefs])
 
-    first = np.clip(_first(seen), low + 1e-6, high - 1e-6)
+    first = np.clip(_first(seen) if begin is None else begin, low + 1e-6, high - 1e-6)
+    n_most = _N_EVALUATIONS_ROUGH if is_rough else _N_EVALUATIONS
     found = least_squares(
-        of, first, bounds=(low, high), loss="soft_l1", diff_step=_STEP, max_nfev=_N_EVALUATIONS, xtol=1e-4, ftol=1e-4
+        of, first, bounds=(low, high), loss="soft_l1", diff_step=_STEP, max_nfev=n_most, xtol=1e-5, ftol=1e-3
     )
     n_free = max(found.fun.size - first.size, 1)
     return Found(
         law=law_of(seen, structure, start_s, found.x),
-        cost=float(found.cost),
+        cost=float(found.cost) + _cost_of(seen, structure),
         start_s=start_s,
         vector=found.x,
         covariance=np.linalg.pinv(found.jac.T @ found.jac) * max(1.0, 2.0 * float(found.cost) / n_free),
@@ -112,6 +135,12 @@ def idle_s(seen: Seen) -> float:
 def longest_cpu_s(seen: Seen) -> float:
     """No request is worked on for longer."""
     return _CPU_OF_LOWEST * idle_s(seen)
+
+
+def _cost_of(seen: Seen, structure: ServiceStructure) -> float:
+    """What a structure has to save over a simpler one."""
+    of_cores = _COST_OF_CORES * math.log2(structure.n_cores) if seen.counted_s is None else 0.0
+    return of_cores + (0.0 if structure.n_slots is None else _COST_OF_SLOTS)
 
 
 def _first(seen: Seen) -> Times:

@@ -67,7 +67,8 @@ def delays_drawn_s(law: ServiceLaw, uniform: Times) -> Times:
     delays_s = np.array(law.delays_s)
     if delays_s.size == 1:
         return np.full(uniform.size, delays_s[0])
-    return np.interp(uniform, (np.arange(delays_s.size) + 0.5) / delays_s.size, delays_s)
+    drawn_s: Times = np.interp(uniform, (np.arange(delays_s.size) + 0.5) / delays_s.size, delays_s)
+    return drawn_s
 
 
 def lognormal(normal: Times, cv: float) -> Times:

@@ -104,6 +104,15 @@ def test_a_copy_that_works_on_two_cores_fills_two(capacity: ServiceCapacity, sce
     assert of_type(plan, "h.xlarge").capacity.n_server_processes == 2
 
 
+def test_where_nobody_counted_its_cpu_time_a_copy_takes_all_the_cores_that_were_there(
+    capacity: ServiceCapacity, scenario: Scenario, both: Catalog
+) -> None:
+    # The type that it was driven on has two cores, the other one four.
+    plan = solve(replace(capacity, n_cores=None), within(scenario, 0.1), both)
+    assert of_type(plan, "own.large").capacity.n_server_processes == 1
+    assert of_type(plan, "h.xlarge").capacity.n_server_processes == 2
+
+
 def test_a_machine_with_fewer_cores_than_it_works_on_is_not_offered_unless_it_was_there(
     capacity: ServiceCapacity, scenario: Scenario, both: Catalog
 ) -> None:

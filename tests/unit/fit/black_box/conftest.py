@@ -1,6 +1,7 @@
 """Services whose structure is known, answering in virtual time whatever the calibration asks of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 
 from loadplan.fit.black_box.calibration import next_service_run
 from loadplan.fit.black_box.simulate import draw_luck, simulate_service
-from loadplan.fit.black_box.structures import ServiceLaw, ServiceStructure, Sharing
-from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.fit.black_box.structures import ServiceLaw, ServiceStructure, Sharing, cpu_s
+from loadplan.load.records import LoadRun, LoadSpec, ServerWatch, WatchedSeries
 from loadplan.scenario.arrivals import Callers
 from loadplan.scenario.traffic import schedule
 from tests.unit.fit.conftest import MakeRun
@@ -57,7 +58,13 @@ def answer(make_run: MakeRun) -> Answer:
         due_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=rng)
         n_rows = np.ones(due_s.size, dtype=np.int64) if rows is None else rows(due_s.size, rng)
         done_s = simulate_service(law, due_s, n_rows, draw_luck(due_s.size, rng)).done_s
-        return make_run(spec, due_s, done_s, n_rows=n_rows)
+        run = make_run(spec, due_s, done_s, n_rows=n_rows)
+        return replace(run, server=watched(cpu_s(law, float(n_rows.mean())) * due_s.size / spec.duration_s))
+
+    def watched(cores_busy: float) -> ServerWatch:
+        """As the system counts: with 2 % of what the processes do beside the requests."""
+        series = WatchedSeries(name="cores_busy", values=np.array([1.02 * cores_busy]), absent_reason=None)
+        return ServerWatch(processes="python (1)", at_s=np.array([1.0]), series=(series,))
 
     return one
 

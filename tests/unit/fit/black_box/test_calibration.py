@@ -66,7 +66,7 @@ def test_nothing_is_driven_above_half_load_and_bursts_are_small(
 def test_a_limit_of_slots_is_what_is_carried(make_law: MakeLaw, drive_all: DriveAll) -> None:
     runs = drive_all(make_law(n_slots=5, delay_s=20e-3))
     # 5 slots, each held for 20 ms exp(0.4²/2) + 3 ms on average and a wait for the CPU now and then.
-    assert carried_by_bursts_rps(runs) == pytest.approx(5 / (21.7e-3 + 3e-3), rel=0.15)
+    assert 0.8 <= carried_by_bursts_rps(runs) / (5 / (21.7e-3 + 3e-3)) <= 1.05
 
 
 def test_the_low_run_holds_enough_requests_for_a_tail(make_law: MakeLaw, drive_all: DriveAll) -> None:
@@ -88,7 +88,7 @@ def test_a_service_that_fails_is_left_alone_and_said_to_fail(
     assert spec is not None
     due_s = answer(make_law(), spec).requests.due_s
     done_s = np.where(np.arange(due_s.size) % 4 == 0, np.nan, due_s + 0.01)
-    with pytest.raises(InvalidMeasurement, match=r"failed 10 of 40 requests of the run 'look' .*10 timed out"):
+    with pytest.raises(InvalidMeasurement, match=r"failed 12 of 48 requests of the run 'look' .*12 timed out"):
         next_service_run([make_run(spec, due_s, done_s)], seed=1)
 
 

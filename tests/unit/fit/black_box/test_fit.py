@@ -1,6 +1,7 @@
 """A service whose structure is known is recovered from the runs that are asked for, none of them above half load."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,27 @@ def test_five_slots(sharing: str, seed: int, make_law: MakeLaw, drive_all: Drive
     # With so few inside at once it can't be seen how they share the CPU.
     assert {law.structure.n_slots for law in fit.laws} == {5}
     assert cpu_s(fit.laws[0], 1.0) == pytest.approx(3e-3, rel=0.05)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("sharing", "n_cores"), [("shared", 1), ("first_come", 1), ("shared", 2)])
+def test_where_nobody_counts_the_cpu_time_the_pace_is_recovered_and_the_cores_are_not_told(
+    sharing: str, n_cores: int, make_law: MakeLaw, drive_all: DriveAll
+) -> None:
+    runs = drive_all(make_law(sharing=sharing, n_cores=n_cores, request_s=3e-3 * n_cores))
+    fit = fit_service([replace(run, server=None) for run in runs], seed=1)
+    assert fit.counted_s is None
+    assert {law.structure.sharing for law in fit.laws} == {sharing}
+    for law in fit.laws:
+        assert cpu_s(law, 1.0) / law.structure.n_cores == pytest.approx(3e-3, rel=0.06)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", [1, 2])
+def test_two_cores_are_told_by_the_cpu_time_that_was_counted(seed: int, make_law: MakeLaw, drive_all: DriveAll) -> None:
+    fit = fit_service(drive_all(make_law(n_cores=2, request_s=6e-3), seed=seed), seed=1)
+    assert {law.structure.n_cores for law in fit.laws} == {2}
+    assert cpu_s(fit.laws[0], 1.0) == pytest.approx(6e-3, rel=0.05)
 
 
 @pytest.mark.nightly

@@ -25,8 +25,8 @@ def done_s(
     n_cores: int = 1,
     turn_s: float = 3.0,
 ) -> Times:
-    arrays = (np.array(values, dtype=np.float64) for values in (arrive_s, delay_s, work_s))
-    _, done = serve(*arrays, n_slots, n_cores, turn_s if cpu == TURNS else NEVER_S, cpu == SHARED)
+    arrive, delay, work = (np.array(values, dtype=np.float64) for values in (arrive_s, delay_s, work_s))
+    _, done = serve(arrive, delay, work, n_slots, n_cores, turn_s if cpu == TURNS else NEVER_S, cpu == SHARED)
     return np.asarray(done)
 
 
@@ -135,9 +135,10 @@ def test_nobody_is_answered_before_its_delay_and_its_work_have_passed(
     arrive_s, delay_s, work_s = asked
     done = done_s(arrive_s, delay_s, work_s, cpu=cpu, n_cores=n_cores, n_slots=n_slots)
     assert np.all(done >= arrive_s + delay_s + work_s - 1e-9)
-    # No more than the slots are inside at any time: of each request the n-th before it in order of admission is done.
-    admitted = np.sort(done)
-    assert np.all(done[n_slots:] >= admitted[: done.size - n_slots] - 1e-9)
+    # The k-th to come gets its slot when all but n - 1 of those before it have left.
+    left_s = np.sort(done)
+    for k in range(n_slots, done.size):
+        assert done[k] >= left_s[k - n_slots] + delay_s[k] + work_s[k] - 1e-9
 
 
 @settings(max_examples=150, deadline=None)
