@@ -36,7 +36,7 @@ class Told(Nobody):
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadplan.pipeline.resume.utc_now", lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    monkeypatch.setattr("loadplan.clock.utc_now", lambda: datetime(2026, 11, 24, tzinfo=UTC))
 
 
 @pytest.fixture
