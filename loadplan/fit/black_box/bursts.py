@@ -18,7 +18,6 @@ class BurstFacts:
 
     n_at_once: int
     makespan_s: float  # from a burst to its last right answer; median over the bursts
-    lowest_s: float  # the shortest wait of all
 
 
 def burst_facts(run: LoadRun) -> BurstFacts | None:
@@ -40,7 +39,6 @@ def burst_facts(run: LoadRun) -> BurstFacts | None:
     return BurstFacts(
         n_at_once=n_at_once,
         makespan_s=float(np.median(makespans_s)),
-        lowest_s=lowest_s([run]),
     )
 
 

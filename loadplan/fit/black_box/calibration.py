@@ -81,10 +81,10 @@ def next_service_run(
     if "look" not in by_name:
         return bursts("look", looks_of(_LOOK_AT_ONCE), _LOOK_PERIOD_S, _N_LOOKS)
     if "burst" not in by_name:
-        n_at_once, period_s, n_bursts = _sized(_facts(by_name["look"]))
+        n_at_once, period_s, n_bursts = _sized(_facts(by_name["look"]), lowest_s(done))
         return bursts("burst", bursts_of(n_at_once), period_s, n_bursts)
     facts = _facts(by_name["burst"])
-    n_at_once, period_s, n_bursts = _sized(facts)
+    n_at_once, period_s, n_bursts = _sized(facts, lowest_s(done))
     if "burst-larger" not in by_name and n_at_once >= _LARGER_FROM * facts.n_at_once:
         return bursts("burst-larger", bursts_of(n_at_once), period_s, n_bursts)
     carried_rps = carried_by_bursts_rps(done)
@@ -133,12 +133,12 @@ def check_run(capacity: ServiceCapacity, asked: Asked, *, seed: int, timeout_s: 
     )
 
 
-def _sized(facts: BurstFacts) -> tuple[int, float, int]:
+def _sized(facts: BurstFacts, idle_s: float) -> tuple[int, float, int]:
     """Requests at once, the distance between bursts, and how many of them, by what smaller bursts showed."""
-    each_s = spacing_s(facts, facts.lowest_s)
+    each_s = spacing_s(facts, idle_s)
     n = min(max(int(_BURST_CPU_S / each_s), _AT_ONCE_LEAST), _AT_ONCE_MOST)
     n = max(min(n, int(_BURST_CPU_MOST_S / each_s)), _AT_ONCE_OF_SLOW)
-    period_s = max(_PERIOD_LEAST_S, _PERIOD_OF_MAKESPAN * (facts.lowest_s + n * each_s))
+    period_s = max(_PERIOD_LEAST_S, _PERIOD_OF_MAKESPAN * (idle_s + n * each_s))
     return n, period_s, min(_N_BURSTS, max(int(_BURSTS_LONGEST_S / period_s), _N_BURSTS_LEAST))
 
 
