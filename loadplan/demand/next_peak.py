@@ -12,6 +12,7 @@ largest are left out, and so many fewer are to come.
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,15 +44,22 @@ def next_peak(maxima: Maxima, *, observed: float, seed: int = 0) -> Interval | N
     if busy.size < DAYS_AT_LEAST:
         return None
     n_to_come = max(round(busy.size * max(1.0, _DAYS_TO_COME_AT_LEAST / maxima.size)), 1)
+    mean, spread = float(busy.mean()), float(_half_mean_difference(busy[None, :])[0])
+    low, high = (mean + spread * q for q in _pivot_quantiles(busy.size, n_to_come, seed))
+    return Interval(low=max(min(low, observed), 0.0), high=max(high, observed), confidence_ratio=_CONFIDENCE_RATIO)
+
+
+@lru_cache  # the hour, the minute and the second have as many days
+def _pivot_quantiles(n_seen: int, n_to_come: int, seed: int) -> tuple[float, float]:
+    """Both ends of the pivot's law, for so many days seen and so many to come."""
     rng = np.random.default_rng(seed)
-    seen = rng.gumbel(size=(_N_DRAWS, busy.size))
+    seen = rng.gumbel(size=(_N_DRAWS, n_seen))
     # The largest of m Gumbel draws is a Gumbel draw, ln m further.
     to_come = rng.gumbel(size=_N_DRAWS) + math.log(n_to_come)
     pivot = (to_come - seen.mean(axis=1)) / _half_mean_difference(seen)
     tail = 0.5 - _CONFIDENCE_RATIO / 2.0
-    mean, spread = float(busy.mean()), float(_half_mean_difference(busy[None, :])[0])
-    low, high = (mean + spread * float(q) for q in np.quantile(pivot, [tail, 1.0 - tail]))
-    return Interval(low=max(min(low, observed), 0.0), high=max(high, observed), confidence_ratio=_CONFIDENCE_RATIO)
+    low, high = np.quantile(pivot, [tail, 1.0 - tail])
+    return float(low), float(high)
 
 
 def _half_mean_difference(samples: Maxima) -> Maxima:
