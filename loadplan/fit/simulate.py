@@ -20,9 +20,9 @@ differences between their laws, and searches over either are smooth.
 All that a row costs beside the inference falls due in step 1: there the server looks at each value of a request on its
 own, while an answer goes from the array's memory straight into the text of the response.
 
-Seconds throughout. Numba is imported here and in `fleet_kernel` alone; no fastmath, which may turn comparisons with
-sentinels into endless loops. The compiled code is cached on disk, so only the first process on a machine waits for the
-compiler.
+Seconds throughout. Numba is imported here, in `fleet_kernel` and in `black_box.kernel` alone; no fastmath, which may
+turn comparisons with sentinels into endless loops. The compiled code is cached on disk, so only the first process on a
+machine waits for the compiler.
 """
 
 import math

@@ -279,9 +279,9 @@ class _Driver:
                 spec, url=self._url, requests=self._requests(), machine=self._machine, core=usable_cores()[-1]
             )
             if run.verdict.valid:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_load(path, run)
                 break
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_load(path, run)
         said = "valid" if run.verdict.valid else "; ".join(run.verdict.invalid_reasons)
         self._tell(f"{self._subject.name}/{name}: {run.verdict.achieved_rate_rps:,.0f} requests/s, {said}")
         return run
