@@ -1,8 +1,8 @@
 """A fake HTTP server with a known law, in a process of its own: `python fake_server.py '{"service_s": 0.002}'`.
 
 Prints its port, answers until its standard input ends. It stamps the arrival and departure of every request with
-CLOCK_MONOTONIC and gives them back at GET /stamps. The right answer to a v2 request is `y = 2 x` per row, where x is
-the first number of the row; the answer to anything else is `ok`.
+CLOCK_MONOTONIC and gives them back at GET /stamps, with the number of the connection it came over. The right answer to
+a v2 request is `y = 2 x` per row, where x is the first number of the row; the answer to anything else is `ok`.
 """
 
 import heapq
@@ -44,6 +44,7 @@ class Law:
 @dataclass(eq=False)
 class Client:
     sock: socket.socket
+    number: int
     received: bytes = b""
     last_s: float = 0.0
 
@@ -57,6 +58,8 @@ class Server:
     timers: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     counter: "itertools.count[int]" = field(default_factory=itertools.count)
     arrivals: list[float] = field(default_factory=list)
+    came_over: list[int] = field(default_factory=list)  # the how many-th connection
+    n_accepted: int = 0
     departures: list[float] = field(default_factory=list)
     free_at_s: float = 0.0
     dice: random.Random = field(default_factory=random.Random)
@@ -86,7 +89,8 @@ def accept(server: Server) -> None:
     sock, _ = server.listener.accept()
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    server.clients[sock.fileno()] = Client(sock, last_s=time.monotonic())
+    server.clients[sock.fileno()] = Client(sock, server.n_accepted, last_s=time.monotonic())
+    server.n_accepted += 1
     server.epoll.register(sock.fileno(), select.EPOLLIN)
 
 
@@ -125,7 +129,13 @@ def read(server: Server, client: Client) -> None:
     if head.startswith(b"GET /metrics"):
         client.sock.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
     elif head.startswith(b"GET /stamps"):
-        stamps = json.dumps({"arrivals": server.arrivals, "departures": server.departures}).encode()
+        stamps = json.dumps(
+            {
+                "arrivals": server.arrivals,
+                "departures": server.departures,
+                "connections": server.came_over,
+            }
+        ).encode()
         client.sock.setblocking(True)
         client.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(stamps) + stamps)
         client.sock.setblocking(False)
@@ -136,6 +146,7 @@ def read(server: Server, client: Client) -> None:
 def take(server: Server, client: Client, body: bytes) -> None:
     law, k, now = server.law, len(server.arrivals), time.monotonic()
     server.arrivals.append(now)
+    server.came_over.append(client.number)
     server.departures.append(float("nan"))
     is_odd = int((k + 1) * law.odd_share) > int(k * law.odd_share)
     begins = max(now, server.free_at_s) if law.is_single else now

@@ -44,10 +44,12 @@ class Connection:
 
     __slots__ = (
         *("_epoll", "descriptor", "sock", "wire", "unsent"),
-        *("idle_since", "was_idle_s", "is_pooled", "is_open", "is_waiting"),
+        *("idle_since", "was_idle_s", "is_reserve", "is_pooled", "is_open", "is_waiting"),
     )
 
-    def __init__(self, sock: socket.socket, wire: Wire, epoll: "select.epoll", *, now: float) -> None:
+    def __init__(
+        self, sock: socket.socket, wire: Wire, epoll: "select.epoll", *, now: float, is_reserve: bool
+    ) -> None:
         self._epoll = epoll
         self.sock = sock
         self.descriptor = sock.fileno()
@@ -55,6 +57,7 @@ class Connection:
         self.unsent = bytearray()
         self.idle_since = now  # when its last request ended
         self.was_idle_s = 0.0  # how long nothing had been under way before what is now
+        self.is_reserve = is_reserve  # asked only while all others are busy
         self.is_pooled = False  # stands among those that wait for a request
         self.is_open = True
         self.is_waiting = False  # to be told that the socket takes more

@@ -25,6 +25,7 @@ def share_of(job: GeneratorJob, index: int, n_workers: int, *, core: int | None)
         due_s=order.due_s[index::n_workers].copy(),
         payload=order.payload[index::n_workers].copy(),
         n_warm_connections=math.ceil(order.n_warm_connections / n_workers),
+        n_reserve_connections=math.ceil(order.n_reserve_connections / n_workers),
     )
     return replace(job, order=own, core=core)
 

@@ -27,8 +27,10 @@ from loadplan.scenario.arrivals import (
 from loadplan.scenario.class_mix import draw_classes
 from loadplan.scenario.traffic import schedule
 
-# Enough connections for the answers that are usually under way, and for the clusters of bursty arrivals; more are
-# opened as the backlog asks for them, which costs the server more than a request does.
+# Enough connections for the answers that are usually under way, and for the clusters of bursty arrivals. Beside them
+# stands a reserve for the backlog of a short stall, as callers who have been there for a while have theirs: opening one
+# costs the server as much as some requests, so that a stall of 25 ms grew until the server stood still for 200 ms, and
+# shed for seconds, at three quarters of what it could carry. Beyond the reserve they are opened as the backlog asks.
 _WARM_CONNECTIONS_S = 0.02
 _WARM_CONNECTIONS_MOST = 64
 _TOGETHER_S = 2e-3  # what a recording has within this time is under way at once
@@ -36,6 +38,8 @@ _TOGETHER_S = 2e-3  # what a recording has within this time is under way at once
 _WARM_SHARED_CONNECTIONS = 8
 _WARM_CONNECTIONS_PER_CLUSTER = 4.0
 _WARM_CONNECTIONS_OF_CLUSTERS_MOST = 512
+_RESERVE_S = 0.1  # the stall whose backlog finds its connections open
+_RESERVE_CONNECTIONS_MOST = 1024
 # The backlog of a stall this long must fit into the files this process may open, beside those it has; where a longer
 # one does not, the run says so and is invalid.
 _STALL_S = 0.25
@@ -68,6 +72,7 @@ def prepare_job(
     target = find_target(url, allow_remote=allow_remote)
     _check_core(core)
     _check_files(spec, n_requests=due_s.size)
+    is_alone, n_warm = requests.wire == "http/1.1", _n_warm_connections(spec, due_s)  # one request a connection
     return GeneratorJob(
         order=LoopOrder(
             family=target.family,
@@ -76,9 +81,8 @@ def prepare_job(
             payload=_payloads(requests, due_s.size, rng=payload_rng, class_rng=class_rng),
             messages=wire_messages(requests, host=target.host),
             timeout_s=spec.timeout_s,
-            n_warm_connections=_n_warm_connections(spec, due_s)
-            if requests.wire == "http/1.1"
-            else _WARM_SHARED_CONNECTIONS,
+            n_warm_connections=n_warm if is_alone else _WARM_SHARED_CONNECTIONS,
+            n_reserve_connections=_n_reserve_connections(spec, n_warm) if is_alone else 0,
             wire=requests.wire,
             head=wire_head(requests, host=target.host),
             again=_again(spec),
@@ -144,6 +148,14 @@ def _n_warm_connections(spec: LoadSpec, due_s: NDArray[np.float64]) -> int:
     # Gamma gaps of coefficient of variation cv come in clusters of cv² on average.
     of_clusters = math.ceil(_WARM_CONNECTIONS_PER_CLUSTER * spec.arrivals.cv**2)
     return max(usual, min(of_clusters, _WARM_CONNECTIONS_OF_CLUSTERS_MOST))
+
+
+def _n_reserve_connections(spec: LoadSpec, n_warm: int) -> int:
+    """What a stall would ask for beyond those that are asked in turn; of callers each has one of these already."""
+    if isinstance(spec.arrivals, Callers):
+        return 0
+    of_stall = min(math.ceil(spec.offered_rate_rps * _RESERVE_S), _RESERVE_CONNECTIONS_MOST)
+    return max(0, of_stall - n_warm)
 
 
 def _check_core(core: int | None) -> None:

@@ -19,7 +19,8 @@ class LoopOrder:
     payload: NDArray[np.int32]  # which message each request sends
     messages: tuple[bytes, ...] = field(repr=False)  # what the wire is asked to send; they may hold credentials
     timeout_s: float
-    n_warm_connections: int  # opened before the start
+    n_warm_connections: int  # opened before the start, and asked in turn
+    n_reserve_connections: int = 0  # opened before the start too, and asked only while all others are busy
     wire: WireKind = "http/1.1"
     again: AskAgain | None = None  # None: the due times are the whole schedule
     head: bytes = field(default=b"", repr=False)  # of HTTP/2: the headers of every call

@@ -47,6 +47,11 @@ class Fake:
             said = json.load(answer)
         return said["arrivals"], said["departures"]
 
+    def connections(self) -> list[int]:
+        """Which connection, by when it was accepted, each request came over, in order of arrival."""
+        with urlopen(f"{self.url}/stamps", timeout=10) as answer:
+            return list(json.load(answer)["connections"])
+
 
 StartFake = Callable[..., Fake]
 StartProcess = Callable[..., tuple["subprocess.Popen[str]", int]]
@@ -134,6 +139,7 @@ def drive() -> Callable[..., LoopResult]:
         due_s: NDArray[np.float64],
         *,
         timeout_s: float = 5.0,
+        n_reserve_connections: int = 0,
         yield_to_others: Callable[[], object] = lambda: None,
     ) -> LoopResult:
         order = LoopOrder(
@@ -144,6 +150,7 @@ def drive() -> Callable[..., LoopResult]:
             messages=wire_messages(requests, host="fake"),
             timeout_s=timeout_s,
             n_warm_connections=2,
+            n_reserve_connections=n_reserve_connections,
             wire=requests.wire,
             head=wire_head(requests, host="fake"),
         )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from loadplan.load.generator.job import prepare_job
 from loadplan.load.generator.loop_order import LoopResult
 from loadplan.load.messages.requests import PreparedRequests, plain_requests
 from loadplan.load.records import LoadRun, LoadSpec, Outcome
@@ -178,6 +179,28 @@ def test_requests_rotate_over_the_connections(start_fake: "StartFake", drive: Dr
     result = drive(start_fake(), plain_requests("/"), evenly(50.0, 0.4))
     assert counts(result) == {Outcome.OK: 20}
     assert result.n_connections < 20
+
+
+def test_the_backlog_of_a_stall_finds_its_connections_open_and_leaves_no_trace(
+    start_fake: "StartFake", drive: Drive
+) -> None:
+    fake = start_fake(stall_at_s=0.2, stall_s=0.1)
+    result = drive(fake, plain_requests("/"), evenly(500.0, 1.0), n_reserve_connections=200)
+    assert counts(result) == {Outcome.OK: 500}
+    assert result.n_connections == 202
+    over = np.array(fake.connections()[:500])
+    in_stall = (result.requests.due_s > 0.2) & (result.requests.due_s < 0.3)
+    assert np.unique(over[in_stall]).size > 25
+    # Once it has cleared, requests come over few connections again; a neighbour may hold up some of them.
+    assert np.unique(over[result.requests.due_s > 0.8]).size < 15
+
+
+@pytest.mark.parametrize(("rate_rps", "n_reserve"), [(100.0, 8), (2000.0, 160), (50_000.0, 1024 - 64)])
+def test_a_reserve_of_connections_holds_the_backlog_of_a_tenth_of_a_second(
+    rate_rps: float, n_reserve: int, start_fake: "StartFake", make_spec: MakeSpec
+) -> None:
+    job = prepare_job(make_spec(rate_rps=rate_rps, duration_s=0.5), url=start_fake().url, requests=plain_requests("/"))
+    assert job.order.n_reserve_connections == n_reserve
 
 
 def test_a_body_larger_than_the_socket_buffers_arrives(start_fake: "StartFake", drive: Drive) -> None:
