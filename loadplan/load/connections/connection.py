@@ -47,9 +47,7 @@ class Connection:
         *("idle_since", "was_idle_s", "is_reserve", "is_pooled", "is_open", "is_waiting"),
     )
 
-    def __init__(
-        self, sock: socket.socket, wire: Wire, epoll: "select.epoll", *, now: float, is_reserve: bool
-    ) -> None:
+    def __init__(self, sock: socket.socket, wire: Wire, epoll: "select.epoll", *, now: float, is_reserve: bool) -> None:
         self._epoll = epoll
         self.sock = sock
         self.descriptor = sock.fileno()
