@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadplan.fit.compiling import compiled_meanwhile
+from loadplan.fit.compiling import SERVICES, compiled_meanwhile
 
 ROOT = Path(__file__).parents[3]
 # Two replicas of two processes that lose one, with delays and retries: like what was compiled ahead in type alone.
@@ -44,6 +44,28 @@ def test_what_simulates_afterwards_compiles_nothing(tmp_path: Path, monkeypatch:
     compiled = {path.name for path in tmp_path.rglob("*.nbc")}
     assert compiled
     subprocess.run([sys.executable, "-c", FLEETS], check=True, env=dict(os.environ))
+    assert {path.name for path in tmp_path.rglob("*.nbc")} == compiled
+
+
+SERVICE = """
+import numpy as np
+from loadplan.fit.black_box.simulate import draw_luck, simulate_service
+from loadplan.fit.black_box.structures import ServiceLaw, ServiceStructure
+structure = ServiceStructure(sharing="turns", n_slots=None, n_cores=4)
+law = ServiceLaw(structure=structure, request_s=1e-3, row_s=1e-5, cpu_cv=0.3, delays_s=(0.01, 0.02))
+simulate_service(law, np.arange(500) * 1e-3, np.arange(500) + 1, draw_luck(500, np.random.default_rng(1)))
+"""
+
+
+@pytest.mark.nightly  # compiles everything
+def test_what_simulates_a_service_afterwards_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with compiled_meanwhile(SERVICES):
+        pass
+    compiled = {path.name for path in tmp_path.rglob("*.nbc")}
+    assert compiled
+    subprocess.run([sys.executable, "-c", SERVICE], check=True, env=dict(os.environ))
     assert {path.name for path in tmp_path.rglob("*.nbc")} == compiled
 
 

@@ -1,6 +1,7 @@
 """What a known service is said to carry, against Lindley's recursion, and what rows do to it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from loadplan.fit.black_box.capacity import SAFE_RATIO, capacity_at_measured_rat
 from loadplan.fit.black_box.doubt import structure_doubt
 from loadplan.fit.black_box.fit import fit_service
 from loadplan.fit.black_box.predict import predict_service, predict_service_run
-from loadplan.fit.black_box.records import Asked, RowsSeen, ServiceFit
+from loadplan.fit.black_box.records import Asked, RowsSeen, ServiceCapacity, ServiceFit
 from loadplan.fit.black_box.structures import ServiceLaw
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.scenario.arrivals import GammaArrivals, PoissonArrivals
@@ -18,6 +19,7 @@ from loadplan.scenario.outside import ConstantDelay
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import RequestClass, RowsPerRequest
 from loadplan.slo import LatencyLimit, Slo
+from loadplan.store.codec import read_record, write_record
 from tests.unit.fit.black_box.conftest import Answer, DriveAll, MakeLaw
 from tests.unit.fit.conftest import MACHINE
 
@@ -96,6 +98,15 @@ def test_what_lies_outside_is_added(make_law: MakeLaw) -> None:
     at_server = predict_service(fit, Asked(arrivals=POISSON), rate_rps=100.0)
     at_caller = predict_service(fit, Asked(arrivals=POISSON, outside=ConstantDelay(delay_s=10e-3)), rate_rps=100.0)
     assert at_caller.p50_s - at_server.p50_s == pytest.approx(10e-3, rel=1e-6)
+
+
+def test_a_fit_and_a_capacity_are_kept_and_read_without_loss(make_law: MakeLaw, tmp_path: Path) -> None:
+    fit = known(make_law(n_slots=5))
+    capacity = service_capacity(fit, Asked(arrivals=POISSON), [slo(20e-3)])
+    write_record(tmp_path / "fit.json", fit, schema="test/1")
+    write_record(tmp_path / "capacity.json", capacity, schema="test/1")
+    assert read_record(tmp_path / "fit.json", ServiceFit, schema="test/1") == fit
+    assert read_record(tmp_path / "capacity.json", ServiceCapacity, schema="test/1") == capacity
 
 
 # Rows
