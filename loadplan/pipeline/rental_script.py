@@ -4,7 +4,8 @@ It does so after a failure and at a time limit as well, by a shutdown that the s
 anything else is done; a machine that can't be switched off from inside measures nothing. What a run of it costs is the
 first thing that it says. The decision a reader would question: the file isn't sent anywhere by itself. The machine
 stays on for ten minutes in which it can be fetched, and its disk keeps it longer; with PUT_URL in its environment the
-script uploads it there.
+script uploads it there. With LOADPLAN it installs that in place of the published version, such as a wheel that was
+copied along.
 """
 
 import shlex

@@ -52,7 +52,7 @@ if ! "$python" -m venv venv; then # Debian and Ubuntu have it in a package of it
     as_root apt-get -qq install -y "$python-venv"
     "$python" -m venv venv
 fi
-venv/bin/python -m pip install --quiet --disable-pip-version-check "$REQUIREMENT"
+venv/bin/python -m pip install --quiet --disable-pip-version-check "${LOADPLAN:-$REQUIREMENT}"
 
 left_s=$((LIMIT_MINUTES * 60 - SECONDS))
 if [ "$left_s" -le 0 ]; then

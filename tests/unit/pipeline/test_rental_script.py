@@ -128,6 +128,13 @@ def test_the_profile_is_uploaded_where_a_place_is_named_and_nobody_is_waited_for
     ]
 
 
+def test_another_build_is_installed_where_one_is_named(run: Run) -> None:
+    done, calls = run(LOADPLAN="./loadplan-9-py3-none-any.whl[cpu]")
+
+    assert done.returncode == 0, done.stdout
+    assert calls[2] == PIP.replace("loadplan[cpu,sklearn]==0.1.0", "./loadplan-9-py3-none-any.whl[cpu]")
+
+
 def test_without_a_python_that_does_it_says_which_image_has_one(run: Run) -> None:
     wrong = dict.fromkeys(("python3.13", "python3.12", "python3.11", "python3"), "exit 1")
     done, calls = run(fake=wrong)
