@@ -67,12 +67,12 @@ def _wins_text(wins: GpuWins) -> str:
     if wins.reason:
         return wins.reason
     if wins.from_rps is None:
-        return f"a GPU wins at no peak up to {rate(wins.tried_to_rps)}"
+        return f"a GPU wins at no peak up to {_about(wins.tried_to_rps)}"
     if wins.from_rps <= wins.tried_from_rps:
         may = "might win" if wins.is_earliest else "wins"
-        return f"a GPU {may} at every peak from {rate(wins.tried_from_rps)} on"
+        return f"a GPU {may} at every peak from {_about(wins.tried_from_rps)} on"
     earliest = " at the earliest" if wins.is_earliest else ""
-    return f"a GPU wins from about {rate(wins.from_rps)} at the peak on{earliest}"
+    return f"a GPU wins from about {_about(wins.from_rps)} at the peak on{earliest}"
 
 
 def cluster_line(cluster: Cluster) -> str:
@@ -101,7 +101,7 @@ def proposed_text(proposed: Proposed) -> str:
         )
     said.append(f"{does}: {proposed.reason}")
     if proposed.worth_rps is not None and more > 0:
-        said.append(f"for as much money the plan's machines carry a peak of {rate(proposed.worth_rps)}")
+        said.append(f"for as much money the plan's machines carry a peak of {_about(proposed.worth_rps)}")
     return "; ".join(said)
 
 
@@ -135,7 +135,7 @@ def break_even_text(found: Precomputed) -> str:
     n, peak_rps = found.break_even_requests_per_month, found.break_even_peak_rps
     if n is None or peak_rps is None:
         return "a fleet is cheaper at every rate that was tried"
-    since = f"{requests_text(n)} a month (a peak of {rate(peak_rps)})"
+    since = f"{requests_text(n)} a month (a peak of {_about(peak_rps)})"
     if found.is_cheaper_always:
         return f"cheaper than a fleet at every rate that was tried, from {since} on"
     return f"cheaper than a fleet from about {since} on"
@@ -146,6 +146,11 @@ def requests_text(n_requests: float) -> str:
     if n_requests < _MILLION:
         return f"{n_requests:,.0f} requests"
     return f"{digits(n_requests / _MILLION)} million requests"
+
+
+def _about(rate_rps: float) -> str:
+    """Three digits are all that is known of a rate that was searched for."""
+    return rate(float(f"{rate_rps:.3g}"))
 
 
 def _hours(time_s: float) -> str:

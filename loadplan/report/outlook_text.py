@@ -68,12 +68,12 @@ def _committed_text(today: Today) -> str:
     """What has to be paid until commitments end, and what the plan saves until then; nothing where none is held."""
     if today.committed_usd_per_month is None:
         return ""
-    said = f"; {usd(today.committed_usd_per_month)} of it is paid until its commitment ends"
+    said = f"; {usd(today.committed_usd_per_month)} of today's is committed"
     less = today.usd_less_while_committed
     if less is None:
         return said
     change = "costs the same" if less == 0 else f"is {usd(abs(less))} a month {'cheaper' if less > 0 else 'dearer'}"
-    return f"{said}, and with that the plan {change}"
+    return f"{said}: until that ends the plan {change}"
 
 
 def _change_text(less: Decimal | None) -> str:

@@ -8,15 +8,12 @@ here.
 
 from loadplan.caveat import Basis
 from loadplan.fit.breakdown import HIGH_QUANTILE, LOW_QUANTILE
-from loadplan.fit.records import Breakdown, CapacityFit, SettingCapacity, TimeShares
+from loadplan.fit.records import Breakdown, CapacityFit, TimeShares
 from loadplan.plan.records.time_split import TimeSplit
 
 
-def breakdown_for(fit: CapacityFit, capacity: SettingCapacity) -> Breakdown | None:
-    """That of the setting, else of one on the same device; None where none was broken down."""
-    if capacity.breakdown is not None:
-        return capacity.breakdown
-    provider = capacity.setting.execution.provider
+def breakdown_on(fit: CapacityFit, provider: str) -> Breakdown | None:
+    """That of a setting on this device; None where none was broken down."""
     alike = (one.breakdown for one in fit.capacities if one.setting.execution.provider == provider)
     return next((one for one in alike if one is not None), None)
 

@@ -9,7 +9,7 @@ from loadplan.caveat import Basis
 from loadplan.execution import ExecutionConfig
 from loadplan.fit.records import Binding, Breakdown, CapacityFit, SettingCapacity, StartTimes
 from loadplan.plan.hardware.accelerator import n_gpus
-from loadplan.plan.hardware.breakdowns import breakdown_for
+from loadplan.plan.hardware.breakdowns import breakdown_on
 from loadplan.plan.hardware.fleet_gain import Gain, gains_of
 from loadplan.plan.hardware.measured import Ground
 from loadplan.plan.hardware.memory import n_held
@@ -63,7 +63,7 @@ def capacity_table(
     it stand idle has to have measured that it does. Eight-bit graphs go where the catalogue knows what the processor
     does with them.
     """
-    gains = cache(partial(gains_of, ground.fit))
+    gains, breakdowns = cache(partial(gains_of, ground.fit)), cache(partial(breakdown_on, ground.fit))
 
     @cache
     def capacities_on(there: Elsewhere | None) -> tuple[CoreCapacity, ...]:
@@ -75,6 +75,7 @@ def capacity_table(
                 objectives,
                 _speed(ground, capacity, there, costs, missed),
                 gains(capacity.setting.execution.provider),
+                capacity.breakdown or breakdowns(capacity.setting.execution.provider),
             )
             for capacity in ground.fit.capacities
             if there is None or goes_there(ground, capacity.setting.execution, there)
@@ -145,6 +146,7 @@ def _core_capacity(
     objectives: Sequence[Slo],
     speed: SpeedRatio,
     gain_of: Callable[[int], Gain],
+    breakdown: Breakdown | None,
 ) -> CoreCapacity:
     law = next((law for law in ground.fit.service_times if law.execution == capacity.setting.execution), None)
     return CoreCapacity(
@@ -158,7 +160,7 @@ def _core_capacity(
         start=None if law is None else law.start,
         gain_of=gain_of,
         fit=ground.fit,
-        breakdown=breakdown_for(ground.fit, capacity),
+        breakdown=breakdown,
     )
 
 

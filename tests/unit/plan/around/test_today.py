@@ -43,8 +43,8 @@ def test_committed_machines_of_another_type_are_paid_for_beside_the_plan(scenari
     found = against(scenario, offer, ("big/commit_1y", 2))
     assert (found.usd_less_per_month, found.usd_less_while_committed) == (Decimal("-43.80"), Decimal("-481.80"))
     assert today_text(found).startswith(
-        "2 × aws/east/big/commit_1y, $438.00 a month; the plan is $43.80 a month dearer; $438.00 of it is paid until "
-        "its commitment ends, and with that the plan is $481.80 a month dearer; it would do: "
+        "2 × aws/east/big/commit_1y, $438.00 a month; the plan is $43.80 a month dearer; $438.00 of today's is "
+        "committed: until that ends the plan is $481.80 a month dearer; it would do: "
     )
 
 
