@@ -7,6 +7,7 @@ from loadplan.cli.figures import Document, figure, usd
 from loadplan.plan.records.outlook import (
     Case,
     FrontPoint,
+    GridPoint,
     Outlook,
     PerRequest,
     Relaxation,
@@ -40,6 +41,7 @@ def outlook_document(outlook: Outlook | None) -> Document | None:
         **({"size_reason": no_chance} if outlook.size is None else {}),
         "mixed": None if outlook.mixed is None else choice_document(outlook.mixed),
         "cases": [_case(case) for case in outlook.cases],
+        "grid": [_point(point) for point in outlook.grid],
         "switches": [asdict(switch) for switch in outlook.switches],
         "front": [_front(point) for point in outlook.front],
         "footprint": None if outlook.footprint is None else asdict(outlook.footprint),
@@ -96,6 +98,11 @@ def _size(size: SizeRange) -> Document:
 
 def _case(case: Case) -> Document:
     return {**asdict(case), "choice": None if case.choice is None else choice_document(case.choice)}
+
+
+def _point(point: GridPoint) -> Document:
+    choice = None if point.choice is None else _choice(point.choice)
+    return {**asdict(point), "price_factor": float(point.price_factor), "choice": choice}
 
 
 def _front(point: FrontPoint) -> Document:

@@ -70,6 +70,11 @@ SharpnessOption = Annotated[
     bool, typer.Option("--sharpness", help="Also drive 1.25 × the rate, to see what is left on the table.")
 ]
 
+AudienceOption = Annotated[
+    Literal["engineer", "budget"],
+    typer.Option("--audience", metavar="WHO", help="engineer, or budget: money first, no benchmarks, every term told."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Hang these commands into the tree."""
@@ -215,15 +220,25 @@ def verify(
 def report(
     run: RunArgument,
     assets: AssetsOption = "inline",
+    audience: AudienceOption = "engineer",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Write the HTML page and the budget of a run, as far as it came."""
-    from loadplan.pipeline.resume import report_again, report_split
+    """Write the HTML page and the budget of a run, as far as it came; or the page for whoever owns the budget."""
+    from loadplan.pipeline.resume import budget_page_again, report_again, report_split
 
+    if audience == "budget" and assets == "split":
+        raise InputError(
+            what="the page for the budget is one file",
+            where="--audience budget --assets split",
+            fix="leave one of both away",
+        )
     write = report_split if assets == "split" else report_again
     with console.watching(quiet=quiet or as_json) as observer:
-        path = write(run, observer=observer)
+        if audience == "budget":
+            path = budget_page_again(run, observer=observer)
+        else:
+            path = write(run, observer=observer)
     console.result(str(path), {"schema": "loadplan.report/1", "report": str(path)}, as_json=as_json)
     return console.exit_code(None, debug=debug)

@@ -138,6 +138,12 @@ def report_split(run: Path, *, observer: Observer | None = None) -> Path:
         return steps.split_report(road, known, disappointment(known))
 
 
+def budget_page_again(run: Path, *, observer: Observer | None = None) -> Path:
+    """Write the page for whoever owns the budget, beside the other files that are made of a finished run."""
+    with _reopened(run, observer=observer) as (road, known):
+        return steps.budget_page(road, known, disappointment(known))
+
+
 @contextmanager
 def _reopened(
     run: Path,

@@ -27,7 +27,7 @@ from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_bench, read_load, write_bench, write_load
 from loadplan.pipeline.bench_request import bench_request, limit_that_decides_s
 from loadplan.pipeline.benchmark import BenchPiece, benchmark
-from loadplan.pipeline.budget import origin_of, write_budget
+from loadplan.pipeline.budget import BUDGET_FOLDER, origin_of, write_budget
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.drive import drive
 from loadplan.pipeline.elsewhere import elsewhere_inputs, graph_costs, measured_elsewhere
@@ -332,6 +332,13 @@ def split_report(road: Road, known: Findings, failure: LoadplanError | None) -> 
     for name, text in render_split_report(known, _provenance(road, known, failure)).items():
         write_text(folder / name, text)
     return folder / PAGE
+
+
+def budget_page(road: Road, known: Findings, failure: LoadplanError | None) -> Path:
+    """The page that begins with the money; made anew each time, and no artefact of the run."""
+    path = road.folder.path / BUDGET_FOLDER / artifacts.REPORT
+    write_text(path, render_report(known, _provenance(road, known, failure), audience="budget"))
+    return path
 
 
 def _export_progress(road: Road, source: ModelSource, n_begun: Iterator[int], step: ExportStep) -> None:

@@ -9,12 +9,13 @@ from loadplan.catalog.price import Catalog
 from loadplan.plan.answer import Considered, Search, answer
 from loadplan.plan.around.cluster import cluster_of
 from loadplan.plan.around.footprint import footprint_of
+from loadplan.plan.around.grid import sensitivity_grid
 from loadplan.plan.around.levers import levers, split_of
 from loadplan.plan.around.named import check_named
 from loadplan.plan.around.pareto import cost_latency_front
 from loadplan.plan.around.precompute import precompute_assumptions, precomputed_beside
 from loadplan.plan.around.relaxing import easier_rules, looser_limits
-from loadplan.plan.around.sensitivity import Asked, cases, choice_of, switches
+from loadplan.plan.around.sensitivity import Asked, at_other_limits, cases, choice_of, switches
 from loadplan.plan.around.today import today_beside, today_caveats
 from loadplan.plan.around.unit_costs import unit_costs
 from loadplan.plan.buying.per_request import KEEP_ALIVE_S, paid_by_request
@@ -59,6 +60,7 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
     asked = Asked(scenario=scenario, considered=considered, search=search, ranked=ranked)
     # With the replicas that the chosen fleet takes to bear a loss.
     grown = replace(asked, considered=_grown(considered, plan.recommended))
+    at_limits = at_other_limits(grown)
     footprint, footprint_reason = footprint_of(
         plan.recommended,
         mean_rps=plan.mean_rps,
@@ -75,7 +77,8 @@ def plan_with_outlook(search: Search, *, scenario: Scenario, catalog: Catalog) -
         chance=chance_of(plan.recommended, peak_rps=peak_rps, rules=rules),
         size=size_range_of(plan.recommended, peak_rps=peak_rps, rules=rules),
         mixed=_mixed(plan.recommended, considered, scenario),
-        cases=cases(asked),
+        cases=cases(grown, at_limits),
+        grid=sensitivity_grid(grown, at_limits),
         footprint=footprint,
         footprint_reason=footprint_reason,
         per_request=per_request,

@@ -1,7 +1,7 @@
-"""The answer card: what to buy, what it costs, whether it holds, what is proved, and the nearest other choice.
+"""The answer card: what to buy and how it runs, what it costs and what for, whether it holds, what is proved, how sure.
 
-The decision a reader would question: the word at the top is about the live run, not about the plan, since a plan that
-nobody drove is a guess with decimals. An invalid run shows no latency at all.
+The decision a reader would question: the nearest other choices stand on the card as well, with what they lack, since
+whoever is to pay asks for them first.
 """
 
 from dataclasses import dataclass
@@ -9,25 +9,24 @@ from decimal import Decimal
 
 from loadplan.plan.reasons import loss_text
 from loadplan.plan.records.fleet import Fleet, Plan
-from loadplan.report.bill import cost_range_text
+from loadplan.report.bill import bill_parts, cost_range_text, parts_text
 from loadplan.report.findings import Findings, Provenance
+from loadplan.report.outlook_text import chance_text
 from loadplan.report.page import Tone
+from loadplan.report.verdict_text import driven_text, proved_text, verdict_words
 from loadplan.report.view import (
-    counted,
     fleet_name,
     given_ms,
     gone_text,
     ms,
-    ms_with_interval,
     objectives_text,
     p99_limit_s,
     percent,
     rate,
+    setting_text,
     span_ms,
-    types_text,
     usd,
 )
-from loadplan.verify import Verdict, is_unclear, unclear_bounds
 
 # What a run finds on its way, by its place in the findings.
 _STAGES = (
@@ -106,20 +105,25 @@ def _nothing_will_do(known: Findings, plan: Plan, provenance: Provenance) -> Ans
 
 
 def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenance) -> Answer:
-    tone, icon, word, said = _verdict_words(known.verdict, fleet, is_explained=provenance.failure is not None)
+    words = verdict_words(known.verdict, fleet, is_explained=provenance.failure is not None)
+    parts = bill_parts(plan, fleet, known.scenario.plan)
+    chance = None if plan.outlook is None else plan.outlook.chance
     return Answer(
-        tone=tone,
-        icon=icon,
-        word=word,
-        said=said,
-        headline=f"{'' if word == 'PASS' else 'Planned: '}{fleet_name(fleet)}",
+        tone=words.tone,
+        icon=words.icon,
+        word=words.word,
+        said=words.said,
+        headline=headline(words.word, fleet),
         bill=f"{usd(fleet.usd_per_month)} a month",
         bill_said=cost_range_text(plan, fleet, known.scenario.plan),
         facts=(
             ("Asked", f"{_asked(known)}{_reserve(plan)}"),
+            *(() if fleet.capacity.setting is None else (("Runs with", runs_with(fleet)),)),
+            *(() if parts is None else (("The bill buys", parts_text(parts)),)),
             ("Predicted", _predicted(known, fleet)),
-            ("Driven live", _driven(known, known.verdict)),
-            ("Proved", _proved(known.verdict, fleet)),
+            ("Driven live", driven_text(known, known.verdict)),
+            ("Proved", proved_text(known.verdict, fleet)),
+            *(() if chance is None else (("How sure", chance_text(chance)),)),
             *(() if plan.loss is None else (("Survives", loss_text(plan.loss)),)),
             ("Next cheaper", _next_cheaper(plan, fleet)),
             *_runner_up(plan),
@@ -128,52 +132,16 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
     )
 
 
-def _verdict_words(  # noqa: PLR0911 -- one return per verdict
-    verdict: Verdict | None, fleet: Fleet, *, is_explained: bool
-) -> tuple[Tone, str, str, str]:
-    if verdict is None:
-        why = " (its capacity was given)" if fleet.capacity.setting is None else ""
-        return "doubt", "?", "NOT VERIFIED", f"No live run has tested this plan{why}."
-    if not verdict.valid:
-        why = "" if is_explained else f": {'; '.join(verdict.invalid_reasons)}"
-        return "doubt", "!", "INVALID", f"The live run proves nothing{why}."
-    if is_unclear(verdict):
-        return (
-            "doubt",
-            "?",
-            "UNCLEAR",
-            f"The live run can't tell whether the objective holds: {unclear_bounds(verdict)}.",
-        )
-    if not verdict.passed:
-        return "bad", "✗", "FAIL", f"The planned setting missed the objective when driven live{_missed(verdict)}."
-    if verdict.subject == "plan":
-        return "good", "✓", "PASS", "The plan held when driven live on the recommended machine type."
-    if not verdict.prediction_held:
-        said = f"The objective held when driven live here, but the prediction missed; {_hardware(fleet)}."
-        return "doubt", "✓", "PASS", said
-    return "good", "✓", "PASS", f"The law behind the plan held when driven live here; {_hardware(fleet)}."
+def headline(word: str, fleet: Fleet) -> str:
+    """What to buy; a fleet that no live run stands behind is only planned."""
+    return f"{'' if word == 'PASS' else 'Planned: '}{fleet_name(fleet)}"
 
 
-def _hardware(fleet: Fleet) -> str:
-    """What the live run says nothing of."""
-    if fleet.basis == "extrapolated":
-        return "other hardware is extrapolated"
-    were = "was" if len(fleet.items) == 1 else "were"
-    return f"{types_text(fleet)} {were} measured with `loadplan profile`, not driven now"
-
-
-def _missed(verdict: Verdict) -> str:
-    """By how much, of every limit that was missed."""
-    said = [
-        f"{percent(attained.ratio)} of the requests{f' of {attained.class_name}' if attained.class_name else ''} were "
-        f"within {given_ms(attained.limit.limit_s)}, "
-        f"{percent(attained.limit.quantile)} must be"
-        for attained in verdict.attainments
-        if attained.outcome == "missed"
-    ]
-    if verdict.n_failed:
-        said.append(f"{verdict.n_failed:,} of {verdict.n_requests:,} failed")
-    return f": {'; '.join(said)}" if said else ""
+def runs_with(fleet: Fleet) -> str:
+    """The settings of its servers, and how many run on each replica."""
+    n = fleet.capacity.n_server_processes
+    processes = "1 server process" if n == 1 else f"{n} server processes"
+    return f"{setting_text(fleet.capacity.setting)}; {processes} on each replica"
 
 
 def _asked(known: Findings) -> str:
@@ -195,44 +163,6 @@ def _predicted(known: Findings, fleet: Fleet) -> str:
     limit_s = p99_limit_s(known.scenario)
     limit = f", limit {given_ms(limit_s)}" if limit_s is not None else ""
     return f"p99 {ms(fleet.predicted_p99_s)}{span} at the peak, {fleet.basis}{limit}"
-
-
-def _driven(known: Findings, verdict: Verdict | None) -> str:
-    if verdict is None:
-        return "not yet; `loadplan verify RUN` does it"
-    if not verdict.valid:
-        return "invalid, so no latency is shown"
-    where = f"{rate(verdict.offered_rate_rps)} on the machine at hand, {counted(verdict.n_requests, 'request')}"
-    predicted = ms_with_interval(verdict.predicted.p99_s, verdict.predicted.p99_interval)
-    limit_s = p99_limit_s(known.scenario)
-    limit = f", limit {given_ms(limit_s)}" if limit_s is not None else ""
-    if verdict.measured_p99_s is None:
-        return f"{where}: too few right answers for a p99; predicted for it {predicted}"
-    measured = ms_with_interval(verdict.measured_p99_s, verdict.measured_p99_interval)
-    return f"p99 {measured} measured at {where}; predicted for it {predicted}{limit}"
-
-
-def _proved(verdict: Verdict | None, fleet: Fleet) -> str:
-    here = f"{types_text(fleet)} {'is' if len(fleet.items) == 1 else 'are'} {fleet.basis}"
-    if verdict is None or not verdict.valid:
-        return f"nothing by a live run; the capacity of {here}"
-    if is_unclear(verdict):
-        return f"neither that the objective holds at the planned share of capacity nor that it doesn't; {here}"
-    if not verdict.passed:
-        return f"that the objective is missed at the planned share of capacity; {here}"
-    share = percent(verdict.utilisation_ratio)
-    if verdict.subject == "plan":
-        return f"the plan, at {share} of a server's capacity on this very machine type"
-    if fleet.basis != "extrapolated":
-        speed = "by the laws in its profile"
-    else:
-        base = f" as the {fleet.capacity.measured_on} that was measured" if fleet.capacity.measured_on else ""
-        setting = fleet.capacity.setting
-        part = "core" if setting is None or setting.execution.is_on_cpu else "server on its GPU"
-        of_it = "it" if len(fleet.items) == 1 else fleet.items[0].offer.instance_type.name
-        speed = f"a {part} of {of_it} is taken to be {fleet.capacity.speed_ratio:.2f} × as fast{base}"
-    what = "the law" if verdict.prediction_held else "that the objective holds here, not the law"
-    return f"{what}, at {share} of this machine's capacity; {here} ({speed})"
 
 
 def _next_cheaper(plan: Plan, fleet: Fleet) -> str:

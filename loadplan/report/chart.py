@@ -15,6 +15,13 @@ Scale = Literal["linear", "log"]
 LIGHT_HUES = ("#0072B2", "#D55E00", "#117733", "#882255")
 DARK_HUES = ("#56B4E9", "#E69F00", "#44AA77", "#DD88BB")
 
+# What a hue stands for, wherever it is drawn: whoever has learnt it in one figure reads it in the next.
+CHOSEN = MIDDLE = ANSWERED = 0  # what is recommended, the median, and right answers
+OTHERS = SLOWEST = 1  # what was not chosen, and the p99 or the slowest
+NEIGHBOURS = 2  # time that they took
+GENERATOR = 3  # its own lateness
+ASKED = None  # the colour of text: what the callers ask for, and what is no figure of its own
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
@@ -26,7 +33,7 @@ class Series:
     low: Sequence[float] | None = None  # interval of y: a band for lines, whiskers for points
     high: Sequence[float] | None = None
     style: SeriesStyle = "line"
-    hue: int = 0  # index into the palette
+    hue: int | None = 0  # index into the palette; None: the colour of text
     is_dashed: bool = False
     is_hollow: bool = False  # points that are not to be trusted as the others
     labels: Sequence[str] = ()  # one per point, for the table and on hovering

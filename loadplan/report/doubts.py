@@ -6,25 +6,35 @@ the hardware or a price moves the bill more than one noisy cell of the benchmark
 
 from loadplan.caveat import Caveat
 from loadplan.report.findings import Findings
-from loadplan.report.page import Block, Doubt, Section, Text
+from loadplan.report.page import Audience, Block, Doubt, Fold, Section, Text
+from loadplan.report.view import counted
 
 # First words of the codes; what isn't listed comes last.
 _ORDER = ("plan", "catalog", "verify", "fit", "load", "bench", "export")
+_OF_BENCHMARKS = "bench."
 
 
 def doubts_of(known: Findings) -> tuple[Doubt, ...]:
     """Every doubt with its place on the page."""
-    ordered = sorted(dict.fromkeys(_caveats(known)), key=_rank)
     return tuple(
         Doubt(name=f"doubt-{i}", code=caveat.code, what=_sentence(caveat.what), fix=caveat.fix)
-        for i, caveat in enumerate(ordered, start=1)
+        for i, caveat in enumerate(ranked_caveats(known), start=1)
     )
 
 
-def doubts_section(doubts: tuple[Doubt, ...]) -> Section:
-    """What could be wrong, and what would remove each doubt."""
+def ranked_caveats(known: Findings) -> tuple[Caveat, ...]:
+    """Each once, by how far it reaches."""
+    return tuple(sorted(dict.fromkeys(_caveats(known)), key=_rank))
+
+
+def doubts_section(doubts: tuple[Doubt, ...], *, audience: Audience) -> Section:
+    """What could be wrong, and what would remove each doubt; benchmarks are folded away from budgets."""
     blocks: tuple[Block, ...] = doubts or (Text(text="No stage noted a doubt."),)
-    return Section(name="doubts", title="What could be wrong?", blocks=blocks)
+    folded = tuple(one for one in doubts if one.code.startswith(_OF_BENCHMARKS))
+    if audience == "budget" and folded:
+        title = f"{counted(len(folded), 'doubt')} about single benchmarks"
+        blocks = (*(one for one in doubts if one not in folded), Fold(title=title, blocks=folded))
+    return Section(name="doubts", title="", blocks=blocks)
 
 
 def _caveats(known: Findings) -> list[Caveat]:

@@ -44,12 +44,12 @@ def draw(chart: Chart) -> str:
 def swapped_colours() -> dict[str, str]:
     """Each colour of the light drawing and what takes its place on a dark page."""
     fixed = {_INK: _DARK_INK, _FAINT: _DARK_FAINT, _GRID: _DARK_GRID, _PAPER: _DARK_PAPER}
-    hues = dict(zip(LIGHT_HUES, DARK_HUES, strict=True))
+    hues = {**dict(zip(LIGHT_HUES, DARK_HUES, strict=True)), _FAINT: _DARK_FAINT}
     return {**fixed, **hues, **{_faded(light): _faded(dark) for light, dark in hues.items()}}
 
 
 def _traces(go: Any, series: Series) -> list[Any]:
-    hue = LIGHT_HUES[series.hue % len(LIGHT_HUES)]
+    hue = _FAINT if series.hue is None else LIGHT_HUES[series.hue % len(LIGHT_HUES)]
     kept = _kept(series.y)
     x, y = _array(series.x)[kept], _array(series.y)[kept]
     name = _said(series.name)
@@ -60,7 +60,7 @@ def _traces(go: Any, series: Series) -> list[Any]:
             "color": _PAPER if series.is_hollow else hue,
             "line": {"color": hue, "width": 2},
             "size": 9,
-            "symbol": _MARKERS[series.hue % len(_MARKERS)],
+            "symbol": "x" if series.hue is None else _MARKERS[series.hue % len(_MARKERS)],
         }
         whiskers = _whiskers(series, kept, hue)
         return [go.Scatter(mode="markers", marker=marker, **whiskers, **common)]

@@ -9,7 +9,9 @@ from typing import ClassVar, Literal
 
 from loadplan.report.chart import Chart
 
+N_SHADES = 6  # of a heat map
 Tone = Literal["good", "bad", "doubt", "plain"]
+Audience = Literal["engineer", "budget"]  # whom a page is for
 ColumnKind = Literal["text", "reason", "number", "basis", "code"]
 
 
@@ -90,7 +92,30 @@ class Doubt:
     fix: str
 
 
-Simple = Text | Table | Facts | Figure | Command | Download | Doubt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatCell:
+    """A figure, and how good it is beside the others."""
+
+    text: str
+    note: str = ""  # below it, in small letters
+    shade: int = 0  # from 0 to N_SHADES - 1, the darker the better; 0: none
+    is_marked: bool = False  # the one that the sentence is about
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatTable:
+    """A heat map as a table, which is read without scripts and without colours too."""
+
+    kind: ClassVar[str] = "heat"
+    name: str  # unique on the page
+    title: str
+    sentence: str
+    corner: str  # what the rows are, and what the columns
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[HeatCell | None, ...]], ...]  # None: there is no such cell
+
+
+Simple = Text | Table | Facts | Figure | HeatTable | Command | Download | Doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +135,22 @@ class Section:
     """One question and its answer."""
 
     name: str  # unique on the page
-    title: str
+    title: str  # empty: the chapter's own is enough
     blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """One of the few questions that a reader comes with, and the sections that answer it."""
+
+    name: str  # unique on the page, also among sections
+    title: str
+    sections: tuple[Section, ...]
+
+
+def shade_of(value: float, best: float) -> int:
+    """By the share of the best that a value comes to; the best alone is darkest."""
+    return min(int(N_SHADES * value / best), N_SHADES - 1) if best > 0.0 else 0
 
 
 def number(title: str) -> Column:

@@ -5,7 +5,7 @@ type alone, since all prices together keep the winner; and a machine wins here b
 among the best fleets of one type.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -52,15 +52,21 @@ def choice_of(fleet: Fleet) -> Choice:
     )
 
 
-def cases(asked: Asked) -> tuple[Case, ...]:
+def at_other_limits(asked: Asked) -> dict[float, Considered]:
+    """What could carry the peak with every latency limit times a factor, as asked among them: the search is slow."""
+    others = {factor: asked.search(with_limits(asked.scenario, factor)) for factor in _LIMIT_FACTORS}
+    return {1.0: asked.considered, **others}
+
+
+def cases(asked: Asked, at_limits: Mapping[float, Considered]) -> tuple[Case, ...]:
     """Traffic and the chosen type's price a fifth up and down, limits halved and doubled, a spare more and fewer."""
-    return (*_traffic_cases(asked), *_price_cases(asked), *_limit_cases(asked), *_spare_cases(asked))
+    return (*_traffic_cases(asked), *_price_cases(asked), *_limit_cases(asked, at_limits), *_spare_cases(asked))
 
 
 def _traffic_cases(asked: Asked) -> Iterable[Case]:
     for factor in _TRAFFIC_FACTORS:
         traffic = asked.scenario.traffic
-        question = replace(asked.scenario, traffic=replace(traffic, peak_rps=_times(traffic.peak_rps, factor)))
+        question = replace(asked.scenario, traffic=replace(traffic, peak_rps=times(traffic.peak_rps, factor)))
         yield _case(asked, "traffic", f"traffic {_signed(factor)}", asked.considered.candidates, question)
 
 
@@ -68,16 +74,15 @@ def _price_cases(asked: Asked) -> Iterable[Case]:
     name = asked.winner.candidate.offer.type_name
     for factor in _PRICE_FACTORS:
         candidates = [
-            _priced(one, factor) if one.offer.type_name == name else one for one in asked.considered.candidates
+            priced(one, factor) if one.offer.type_name == name else one for one in asked.considered.candidates
         ]
         changed = f"price of {name} {_signed(float(factor))}"
         yield _case(asked, "price", changed, candidates, asked.scenario)
 
 
-def _limit_cases(asked: Asked) -> Iterable[Case]:
+def _limit_cases(asked: Asked, at_limits: Mapping[float, Considered]) -> Iterable[Case]:
     for factor in _LIMIT_FACTORS:
-        question = with_limits(asked.scenario, factor)
-        found = asked.search(question)
+        question, found = with_limits(asked.scenario, factor), at_limits[factor]
         is_bound = factor > 1.0 and any(one.capacity.basis != "given" for one in found.candidates)
         # The fit's tables end where the limits of today are met.
         reason = "at most so much: what a server carries beyond today's limits was not simulated" if is_bound else ""
@@ -137,7 +142,7 @@ def _traffic_switches(asked: Asked) -> Iterable[Switch]:
     name, peak_rps = asked.winner.candidate.offer.type_name, asked.scenario.traffic.peak_rps
     for factors in (_STEPS_UP, _STEPS_DOWN):
         for factor in factors:
-            ranked = best_of_each_type(able, peak_rps=_times(peak_rps, factor), rules=asked.scenario.plan)
+            ranked = best_of_each_type(able, peak_rps=times(peak_rps, factor), rules=asked.scenario.plan)
             if not ranked:  # of no offer there are enough machines for so much, nor for more
                 break
             best = ranked[0].candidate.offer
@@ -146,7 +151,7 @@ def _traffic_switches(asked: Asked) -> Iterable[Switch]:
                     kind="traffic",
                     what="peak",
                     now=peak_rps,
-                    then=_times(peak_rps, factor),
+                    then=times(peak_rps, factor),
                     change_ratio=round(factor - 1.0, 2),
                     winner=best.name,
                 )
@@ -202,14 +207,15 @@ def _capacity_switch(asked: Asked) -> Iterable[Switch]:
     )
 
 
-def _priced(candidate: Candidate, factor: Decimal) -> Candidate:
+def priced(candidate: Candidate, factor: Decimal) -> Candidate:
+    """The same offer at its price times a factor."""
     offer = candidate.offer
     by_month = None if offer.usd_per_month is None else offer.usd_per_month * factor
     dearer = replace(offer, usd_per_hour=offer.usd_per_hour * factor, usd_per_month=by_month)
     return replace(candidate, offer=dearer)
 
 
-def _times(rate_rps: float, factor: float) -> float:
+def times(rate_rps: float, factor: float) -> float:
     """The product of the figures as written: 300 x 1.2 is 360."""
     return float(as_written(rate_rps) * as_written(factor))
 

@@ -29,6 +29,17 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GridPoint:
+    """The answer with the peak, every limit and the chosen type's price each times a factor; all 1: as asked."""
+
+    traffic_factor: float
+    limit_factor: float
+    price_factor: Decimal
+    choice: Choice | None  # None: nothing will do
+    same_type: bool  # whether the type of machine wins that was chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
     """A figure at which another type of machine would win, all else as it is."""
 
@@ -144,6 +155,7 @@ class Outlook:
     size: SizeRange | None = None  # None: as the chance, or an older file
     mixed: Choice | None = None  # of several types, where that is cheaper and the rules ask for one
     cases: tuple[Case, ...] = ()
+    grid: tuple[GridPoint, ...] = ()  # empty: nothing is bought, or an older file
     switches: tuple[Switch, ...] = ()
     footprint: Footprint | None = None
     footprint_reason: str = ""  # why there is none; empty: there is one, or nothing is bought

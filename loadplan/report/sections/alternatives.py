@@ -2,9 +2,10 @@
 
 from loadplan.catalog.price import Offer
 from loadplan.plan.records.fleet import Fleet, Plan
-from loadplan.report.chart import Axis, Chart, Mark, Series
+from loadplan.report.chart import CHOSEN, OTHERS, Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Figure, Section, Table, Text, basis, number, reason, text
+from loadplan.report.sections.front import front_figure
 from loadplan.report.view import digits, fleet_name, given_ms, ms, p99_limit_s, percent, span_ms, to_ms, usd
 
 
@@ -13,7 +14,7 @@ def alternatives_section(known: Findings) -> Section | None:
     plan = known.plan
     if plan is None:
         return None
-    return Section(name="alternatives", title="What else, and why not?", blocks=tuple(_blocks(known, plan)))
+    return Section(name="alternatives", title="", blocks=tuple(_blocks(known, plan)))
 
 
 def _blocks(known: Findings, plan: Plan) -> list[Block]:
@@ -38,8 +39,8 @@ def _blocks(known: Findings, plan: Plan) -> list[Block]:
             marked=(0,) if plan.recommended else (),
         )
     ]
-    figure = _figure(known, plan)
-    return [*blocks, *([figure] if figure else []), *_worth_measuring(plan)]
+    figures = (_figure(known, plan), front_figure(known))
+    return [*blocks, *(one for one in figures if one is not None), *_worth_measuring(plan)]
 
 
 def _worth_measuring(plan: Plan) -> list[Block]:
@@ -122,7 +123,7 @@ def _figure(known: Findings, plan: Plan) -> Figure | None:
         chart=Chart(
             x=Axis(title="USD a month", scale="log"),
             y=Axis(title="predicted p99 at the peak, ms", scale="log"),
-            series=(_series("chosen", [chosen], hue=0), _series("others", others, hue=1)),
+            series=(_series("chosen", [chosen], hue=CHOSEN), _series("others that hold", others, hue=OTHERS)),
             marks=() if limit_s is None else (Mark(word=f"limit {given_ms(limit_s)}", y=to_ms(limit_s)),),
         ),
     )

@@ -95,12 +95,17 @@ def checking_section(known: Findings, provenance: Provenance) -> Section:
             rows=provenance.artifacts,
         )
         blocks.append(Fold(title=f"{counted(len(provenance.artifacts), 'file')} with their hashes", blocks=(table,)))
-    return Section(name="check", title="How to check it", blocks=tuple(blocks))
+    return Section(name="check", title="Do it again", blocks=tuple(blocks))
+
+
+def words_section() -> Section:
+    """The words of this page, for those who look for them."""
+    return Section(name="words", title="Words", blocks=(Fold(title="What the words mean", blocks=(GLOSSARY,)),))
 
 
 def glossary_section() -> Section:
-    """The words of this page."""
-    return Section(name="words", title="Words", blocks=(Fold(title="What the words mean", blocks=(GLOSSARY,)),))
+    """The same, open: for a reader who plans money and no servers."""
+    return Section(name="words", title="Every word of this page", blocks=(GLOSSARY,))
 
 
 def _rows(rows: RowsPerRequest) -> str:

@@ -61,7 +61,7 @@ def class_spread(known: Findings, run: LoadRun) -> Figure | None:
                 scale="log",
                 ticks=ticks(max(times.size for _, times in slowest_first)),
             ),
-            y=Axis(title="ms", scale="log"),
+            y=Axis(title="response time from due time, ms", scale="log"),
             series=tuple(
                 curve(name, times, hue=i % len(LIGHT_HUES), is_dashed=i >= len(LIGHT_HUES))
                 for i, (name, times) in enumerate(slowest_first[:_N_CURVES])

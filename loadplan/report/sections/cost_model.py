@@ -9,7 +9,7 @@ import numpy as np
 
 from loadplan.fit.ledger import N_ENTRIES_LEAST, WANTED_COVERAGE_RATIO, LedgerFindings
 from loadplan.fit.records import OverheadFit, Residual
-from loadplan.report.chart import Axis, Chart, Series
+from loadplan.report.chart import ASKED, MIDDLE, SLOWEST, Axis, Chart, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Facts, Figure, Fold, Section, Table, Text, number, text
 from loadplan.report.view import digits, ms, percent, quantile_name, to_ms
@@ -17,7 +17,7 @@ from loadplan.stats import percentile
 from loadplan.verify import Verdict
 
 # Quantiles that are drawn alike: more than four hues can't be told apart.
-_GROUPS = (("up to p50", 0.0, 0.5), ("above p50", 0.5, 0.98), ("p99 and above", 0.98, 1.0))
+_GROUPS = (("up to p50", 0.0, 0.5, MIDDLE), ("above p50", 0.5, 0.98, 2), ("p99 and above", 0.98, 1.0, SLOWEST))
 
 
 def cost_model_section(known: Findings) -> Section | None:
@@ -71,10 +71,13 @@ def _figure(latencies: list[Residual], held_out: list[Residual]) -> Figure:
         if unseen is None
         else f"on the live run, which it has not seen, at most {_share(unseen)}"
     )
-    groups = [(name, [one for one in latencies if low < (one.quantile or 0.0) <= high]) for name, low, high in _GROUPS]
-    series = [_series(name, group, hue=hue) for hue, (name, group) in enumerate(groups) if group]
+    groups = [
+        (name, [one for one in latencies if low < (one.quantile or 0.0) <= high], hue)
+        for name, low, high, hue in _GROUPS
+    ]
+    series = [_series(name, group, hue=hue) for name, group, hue in groups if group]
     if held_out:
-        series.append(_series("live run, not seen by the fit", held_out, hue=3))
+        series.append(_series("live run, not seen by the fit", held_out, hue=ASKED))
     return Figure(
         name="predicted-and-measured",
         title="Does the law give what was measured?",
@@ -84,15 +87,15 @@ def _figure(latencies: list[Residual], held_out: list[Residual]) -> Figure:
             f"{quantile_name(worst.quantile or 0.0)}); {live}."
         ),
         chart=Chart(
-            x=Axis(title="predicted, ms", scale="log"),
-            y=Axis(title="measured, ms", scale="log"),
+            x=Axis(title="predicted response time, ms", scale="log"),
+            y=Axis(title="measured response time, ms", scale="log"),
             series=tuple(series),
             has_diagonal=True,
         ),
     )
 
 
-def _series(name: str, residuals: list[Residual], *, hue: int) -> Series:
+def _series(name: str, residuals: list[Residual], *, hue: int | None) -> Series:
     return Series(
         name=name,
         x=[to_ms(one.predicted) for one in residuals],

@@ -8,15 +8,17 @@ from loadplan.execution import Setting
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s
-from loadplan.plan.records.fleet import Plan
-from loadplan.report.chart import Axis, Chart, Mark, Series
+from loadplan.report.chart import MIDDLE, SLOWEST, Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
 from loadplan.report.page import Block, Figure, Section, Table, Text, number, text
 from loadplan.report.sections.classes import class_verdicts, due_and_failed
+from loadplan.report.sections.losing import cluster_blocks, loss_blocks
+from loadplan.report.sections.shares import share_blocks
 from loadplan.report.view import (
     counted,
     digits,
+    gone_text,
     limit_text,
     ms,
     ms_with_interval,
@@ -25,9 +27,8 @@ from loadplan.report.view import (
     rate,
     setting_text,
     to_ms,
-    usd,
 )
-from loadplan.stats import quantile_interval, supported_percentile
+from loadplan.stats import Interval, quantile_interval, supported_percentile
 from loadplan.verify import Verdict
 
 _OUTCOMES = {"met": "✓ met", "missed": "✗ missed", "unclear": "? can't be told"}
@@ -42,10 +43,11 @@ def holding_section(known: Findings) -> Section | None:
         return None
     if known.fit is None or setting is None:
         said = "The capacities of this plan were given, so loadplan knows no law to draw and no setting to drive."
-        return Section(name="holds", title="Does it hold?", blocks=(Text(text=said, tone="doubt"),))
+        return Section(name="holds", title="", blocks=(Text(text=said, tone="doubt"),))
     blocks: list[Block] = [
         *_outside(known),
-        *_clusters(known.plan),
+        *loss_blocks(known.plan),
+        *cluster_blocks(known.plan),
         Text(
             text=f"One server process on this machine ({known.fit.machine.cpu_model}) with {setting_text(setting)}. "
             "Rates are those of this machine; on other hardware the curve is stretched by its speed."
@@ -55,10 +57,10 @@ def holding_section(known: Findings) -> Section | None:
     if capacity is not None and capacity.curve:
         blocks.append(_figure(known, capacity))
     if known.verdict is not None:
-        blocks.append(_counted(known, known.verdict))
+        blocks += [*share_blocks(known.plan, known.verdict), _counted(known, known.verdict)]
         by_class = class_verdicts(known.verdict)
         blocks += [] if by_class is None else [by_class]
-    return Section(name="holds", title="Does it hold?", blocks=tuple(blocks))
+    return Section(name="holds", title="", blocks=tuple(blocks))
 
 
 def _outside(known: Findings) -> tuple[Text, ...]:
@@ -75,24 +77,6 @@ def _outside(known: Findings) -> tuple[Text, ...]:
             tone="doubt",
         ),
     )
-
-
-def _clusters(plan: Plan) -> tuple[Text, ...]:
-    """What the plan would be if requests came in clusters, where Poisson arrivals are assumed."""
-    case = plan.overdispersed
-    if case is None or plan.recommended is None:
-        return ()
-    said = f"The plan takes requests for Poisson. If they came in clusters ({case.arrivals}), a replica would carry "
-    said += f"{percent(case.usable_ratio)} of what it does now"
-    if case.n_replicas is None or case.usd_per_month is None:
-        return (Text(text=f"{said}: the recommended offer would not do (simulated).", tone="doubt"),)
-    more = case.usd_per_month - plan.recommended.usd_per_month
-    said += f", and {counted(case.n_replicas, 'replica')} would be needed for {usd(case.usd_per_month)} a month, "
-    said += f"{usd(more)} more (simulated)" if more else "as many as are planned (simulated)"
-    if case.cheapest_usd_per_month is not None and case.cheapest_usd_per_month < case.usd_per_month:
-        said += f"; the cheapest then would be {case.cheapest_n_replicas} × {case.cheapest_offer} for "
-        said += usd(case.cheapest_usd_per_month)
-    return (Text(text=f"{said}.", tone="plain"),)
 
 
 def _planned(known: Findings) -> Setting | None:
@@ -113,7 +97,7 @@ def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
         y=[to_ms(point.p99_s) for point in points],
         low=[to_ms(point.p99_interval.low) for point in points],
         high=[to_ms(point.p99_interval.high) for point in points],
-        hue=1,
+        hue=SLOWEST,
     )
     p50 = Series(
         name="p50 predicted",
@@ -121,17 +105,16 @@ def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
         y=[to_ms(point.p50_s) for point in points],
         low=[to_ms(point.p50_interval.low) for point in points],
         high=[to_ms(point.p50_interval.high) for point in points],
-        hue=0,
+        hue=MIDDLE,
     )
     runs = [run for run in _runs(known) if run.spec.setting == capacity.setting]
-    measured = [series for series in (_measured(runs, 0.99, hue=1), _measured(runs, 0.5, hue=0)) if series is not None]
-    marks = [*limit_marks(known.scenario)]
-    if known.verdict is not None:
-        marks.append(Mark(word="operating point", x=known.verdict.offered_rate_rps))
+    found = (_measured(runs, 0.99, hue=SLOWEST), _measured(runs, 0.5, hue=MIDDLE), _beside(known.verdict))
+    measured = [series for series in found if series is not None]
+    marks = [*limit_marks(known.scenario), *_operating(known, capacity)]
     marks.append(Mark(word="usable capacity", x=capacity.usable_capacity_rps))
     return Figure(
         name="latency-over-rate",
-        title="Do the response times hold up to the operating point and beyond?",
+        title="Do the response times hold up to the peak and beyond?",
         sentence=_sentence(known, capacity),
         chart=Chart(
             x=Axis(title="offered rate, requests/s", starts_at_zero=True),
@@ -139,6 +122,42 @@ def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
             series=(p99, p50, *measured),
             marks=tuple(marks),
         ),
+    )
+
+
+def _operating(known: Findings, capacity: SettingCapacity) -> list[Mark]:
+    """What a server process is offered at the peak, as a share of its capacity: with the spares gone, and with all."""
+    plan = known.plan
+    if plan is None or plan.recommended is None:
+        return []
+    fleet, gone = plan.recommended, gone_text(plan)
+    at_peak = capacity.usable_capacity_rps * fleet.utilisation_ratio_degraded
+    degraded = at_peak if known.verdict is None else known.verdict.offered_rate_rps
+    if not gone:
+        return [Mark(word="the peak", x=degraded)]
+    with_all = degraded * fleet.utilisation_ratio / fleet.utilisation_ratio_degraded
+    return [Mark(word="the peak, all there", x=with_all), Mark(word=f"the peak, {gone} gone", x=degraded)]
+
+
+def _beside(verdict: Verdict | None) -> Series | None:
+    """The p99 of the runs that were driven beside the verification."""
+    if verdict is None:
+        return None
+    runs = (verdict.planned, None if verdict.sharpness is None else verdict.sharpness.driven)
+    shown = [(run, run.measured_p99_s) for run in runs if run is not None and run.measured_p99_s is not None]
+    if not shown:
+        return None
+    ends = [run.measured_p99_interval or Interval(low=p99_s, high=p99_s) for run, p99_s in shown]
+    return Series(
+        name="p99 measured, other rates",
+        x=[run.offered_rate_rps for run, _ in shown],
+        y=[to_ms(p99_s) for _, p99_s in shown],
+        low=[to_ms(end.low) for end in ends],
+        high=[to_ms(end.high) for end in ends],
+        style="points",
+        hue=SLOWEST,
+        is_hollow=True,
+        labels=[f"{run.run}, n = {run.n_requests:,}" for run, _ in shown],
     )
 
 

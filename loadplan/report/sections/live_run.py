@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.load.records import LoadRun, Outcome, ServerWatch, WatchedSeries
+from loadplan.load.records import LoadRun, LostTime, Outcome, ServerWatch, WatchedSeries
 from loadplan.load.verdict import clean_response_times_s, response_times_s, send_delay_summary
-from loadplan.report.chart import Axis, Chart, Series
+from loadplan.report.chart import ANSWERED, ASKED, GENERATOR, MIDDLE, NEIGHBOURS, SLOWEST, Axis, Chart, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
 from loadplan.report.page import Block, Column, Figure, Section, Table, Text
@@ -107,7 +107,7 @@ def _spread(known: Findings, run: LoadRun) -> Figure | None:
         sentence=sentence,
         chart=Chart(
             x=Axis(title="share of requests that were faster", scale="log", ticks=ticks(n_answers)),
-            y=Axis(title="ms", scale="log"),
+            y=Axis(title="response time from due time, ms", scale="log"),
             series=(series, *(one for one in others if one is not None)),
             marks=limit_marks(known.scenario),
         ),
@@ -125,21 +125,21 @@ def _whole_spread(run: LoadRun) -> tuple[int, str, Series] | None:
         f"{'too few for a p99' if p99_s is None else f'99 % took {ms(p99_s)} or less'}, the slowest "
         f"{ms(float(times_s.max()))} (measured from due time)."
     )
-    return times_s.size, sentence, curve("response time, all requests", times_s, hue=0)
+    return times_s.size, sentence, curve("response time, all requests", times_s, hue=MIDDLE)
 
 
 def _clean_curve(run: LoadRun, n_answers: int) -> Series | None:
     clean_s = clean_response_times_s(run)
     if not 0 < clean_s.size < n_answers:
         return None
-    return curve("response time, undisturbed windows only", clean_s, hue=0, is_dashed=True)
+    return curve("response time, undisturbed windows only", clean_s, hue=MIDDLE, is_dashed=True)
 
 
 def _delay_curve(run: LoadRun) -> Series | None:
     delays_s = run.requests.send_delay_s
     if not (delays_s > 0.0).any():
         return None
-    return curve("send delay of the generator", np.maximum(delays_s, 1e-7, out=delays_s), hue=1)
+    return curve("send delay of the generator", np.maximum(delays_s, 1e-7, out=delays_s), hue=GENERATOR)
 
 
 def _rates(run: LoadRun) -> Figure:
@@ -159,12 +159,12 @@ def _rates(run: LoadRun) -> Figure:
             x=_time_axis(stretches),
             y=Axis(title=title, starts_at_zero=True),
             series=(
-                Series(name="due", x=stretches.ends_s, y=rates_in(stretches, requests.due_s), hue=0),
+                Series(name="due", x=stretches.ends_s, y=rates_in(stretches, requests.due_s), hue=ASKED),
                 Series(
                     name="answered right",
                     x=stretches.ends_s,
                     y=rates_in(stretches, requests.done_s[is_right]),
-                    hue=2,
+                    hue=ANSWERED,
                     is_dashed=True,
                 ),
             ),
@@ -183,17 +183,17 @@ def _seconds(run: LoadRun) -> Figure | None:
         return np.where(is_right, requests.done_s[part] - requests.due_s[part], math.nan)
 
     def in_time(
-        name: str, of: Callable[[slice], Times], figure: Callable[[Times], np.floating], *, hue: int, is_dashed: bool
+        name: str, of: Callable[[slice], Times], figure: Callable[[Times], np.floating], *, hue: int
     ) -> Series:
         found = figures_in(stretches, requests.due_s, of, figure)
         at_s, values_s = [at_s for at_s, _ in found], [to_ms(value_s) for _, value_s in found]
-        return Series(name=name, x=at_s, y=values_s, hue=hue, is_dashed=is_dashed)
+        return Series(name=name, x=at_s, y=values_s, hue=hue)
 
-    series = [in_time("send delay, slowest", delay_s, np.max, hue=1, is_dashed=False)]
+    series = [in_time("send delay, slowest", delay_s, np.max, hue=GENERATOR)]
     if run.verdict.valid:
         series = [
-            in_time("response time, slowest", response_s, np.max, hue=0, is_dashed=True),
-            in_time("response time, median", response_s, np.median, hue=0, is_dashed=False),
+            in_time("response time, slowest", response_s, np.max, hue=SLOWEST),
+            in_time("response time, median", response_s, np.median, hue=MIDDLE),
             *series,
         ]
     series = [one for one in series if len(one.x)]
@@ -201,10 +201,13 @@ def _seconds(run: LoadRun) -> Figure | None:
         return None
     slowest = f"{digits(max(series[0].y))} ms"
     sentence = (
-        f"In the worst {stretches.name} the slowest response took {slowest} (measured)."
+        f"In the worst {stretches.name} the slowest response took {slowest}"
         if run.verdict.valid
-        else f"In the worst {stretches.name} a request was sent {slowest} late (measured)."
+        else f"In the worst {stretches.name} a request was sent {slowest} late"
     )
+    taken_s = _taken_s(run.lost, stretches)
+    sentence += f"; neighbours took {digits(to_ms(float(taken_s.sum())))} ms of the generator's core in all (measured)."
+    series += _taken(taken_s, stretches)
     return Figure(
         name="latency-in-time",
         title="How did it go, second by second?"
@@ -213,10 +216,35 @@ def _seconds(run: LoadRun) -> Figure | None:
         sentence=sentence,
         chart=Chart(
             x=_time_axis(stretches),
-            y=Axis(title="ms", scale="log"),
+            y=Axis(title=f"in each {stretches.name}, ms", scale="log"),
             series=tuple(series),
         ),
     )
+
+
+def _taken_s(lost: LostTime, stretches: Stretches) -> Times:
+    """What neighbours took of each stretch; of several workers their mean."""
+    edges_s = np.array(stretches.edges_s)
+    taken_s = np.zeros(len(stretches.ends_s))
+    for start_s, length_s in zip(lost.start_s, lost.length_s, strict=True):
+        taken_s += np.diff(np.clip(edges_s, start_s, start_s + length_s))
+    return taken_s / lost.n_workers
+
+
+def _taken(taken_s: Times, stretches: Stretches) -> list[Series]:
+    """Only the stretches of which something was taken, since a log axis has no zero."""
+    some = [int(i) for i in np.flatnonzero(taken_s > 0.0)]
+    if not some:
+        return []
+    return [
+        Series(
+            name="taken by neighbours",
+            x=[stretches.ends_s[i] for i in some],
+            y=[to_ms(float(taken_s[i])) for i in some],
+            style="points",
+            hue=NEIGHBOURS,
+        )
+    ]
 
 
 def _time_axis(stretches: Stretches) -> Axis:

@@ -1,15 +1,15 @@
 """What was measured on this machine: the inference alone, the server under real arrivals, and what both come to."""
 
-from loadplan.bench.records import BenchRun, CellSummary
+from loadplan.bench.records import BenchRun
 from loadplan.fit.records import CapacityFit
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import latency_summary, response_times_s, send_delay_summary
 from loadplan.machine import Machine
-from loadplan.report.chart import Axis, Chart, Series
 from loadplan.report.findings import Findings
-from loadplan.report.page import Block, Figure, Fold, Section, Table, Text, number, text
+from loadplan.report.page import Block, Fold, Section, Table, Text, number, text
+from loadplan.report.sections.batches import grid_table, rows_per_s, throughput_figure, time_figure
 from loadplan.report.sections.resources import resource_folds
-from loadplan.report.view import counted, digits, ms, percent, setting_text, span_ms, threads_text, to_ms
+from loadplan.report.view import counted, digits, percent, setting_text, span_ms, threads_text, to_ms
 from loadplan.stats import quantile_interval
 
 
@@ -17,7 +17,12 @@ def measured_section(known: Findings) -> Section | None:
     """The benchmark, the live runs and the capacity of every setting, as far as there are any."""
     blocks: list[Block] = [Text(text=f"All on one machine: {machine_text(known.machine)}.")]
     if known.bench is not None and known.bench.cells:
-        blocks += [_bench_figure(known.bench), Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),))]
+        blocks += [
+            time_figure(known.bench),
+            throughput_figure(known.bench),
+            grid_table(known.bench),
+            Fold(title="Every cell of the benchmark", blocks=(_cells(known.bench),)),
+        ]
         blocks += [*_lengths(known.bench), *_pauses(known.bench), *_copies(known.bench), *resource_folds(known.bench)]
     runs = [*(known.loads or ()), *([known.verification] if known.verification else [])]
     if runs:
@@ -26,7 +31,7 @@ def measured_section(known: Findings) -> Section | None:
         blocks.append(_capacities(known.fit))
     if len(blocks) == 1:
         return None
-    return Section(name="measured", title="What was measured?", blocks=tuple(blocks))
+    return Section(name="measured", title="", blocks=tuple(blocks))
 
 
 def machine_text(machine: Machine) -> str:
@@ -39,55 +44,6 @@ def machine_text(machine: Machine) -> str:
     return (
         f"{machine.cpu_model}, {machine.n_usable_cores} of {counted(machine.n_cores, 'core')} usable{quota}, "
         f"{machine.memory_bytes / 2**30:.1f} GiB{limit}{named}{emulated}{gpus}, fingerprint {machine.fingerprint}"
-    )
-
-
-def _bench_figure(bench: BenchRun) -> Figure:
-    laws: dict[str, list[CellSummary]] = {}
-    for cell in sorted(bench.cells, key=lambda cell: cell.cell):
-        execution = cell.cell.execution
-        laws.setdefault(f"{execution.variant}, {threads_text(execution)}", []).append(cell)
-    series = [
-        Series(
-            name=name,
-            x=[float(cell.cell.batch_size) for cell in cells],
-            y=[to_ms(cell.mean_s) for cell in cells],
-            low=[to_ms(cell.mean_s_low) for cell in cells],
-            high=[to_ms(cell.mean_s_high) for cell in cells],
-            hue=i,
-            is_dashed=i >= 4,
-            labels=[f"n = {cell.n_samples:,}" for cell in cells],
-        )
-        for i, (name, cells) in enumerate(laws.items())
-    ]
-    noisy = [cell for cell in bench.cells if cell.is_noisy]
-    if noisy:
-        series.append(
-            Series(
-                name="noisy",
-                x=[float(cell.cell.batch_size) for cell in noisy],
-                y=[to_ms(cell.mean_s) for cell in noisy],
-                style="points",
-                hue=3,
-                is_hollow=True,
-            )
-        )
-    best = max(bench.cells, key=_rows_per_s)
-    sizes = sorted({cell.cell.batch_size for cell in bench.cells})
-    return Figure(
-        name="service-time",
-        title="How long does one batch take?",
-        sentence=(
-            f"{digits(_rows_per_s(best))} rows/s at best, with batches of {best.cell.batch_size} and "
-            f"{threads_text(best.cell.execution)}: {ms(best.mean_s)} a batch "
-            f"({span_ms(best.mean_s_low, best.mean_s_high)}, 95 % interval of the mean, measured, "
-            f"n = {best.n_samples:,})."
-        ),
-        chart=Chart(
-            x=Axis(title="rows in the batch", scale="log", ticks=[(float(size), str(size)) for size in sizes]),
-            y=Axis(title="mean time of one inference, ms", scale="log"),
-            series=tuple(series),
-        ),
     )
 
 
@@ -211,7 +167,7 @@ def _lengths(bench: BenchRun) -> list[Block]:
                 str(cell.cell.batch_size),
                 digits(to_ms(cell.mean_s)),
                 span_ms(cell.mean_s_low, cell.mean_s_high),
-                digits(cell.cell.length * _rows_per_s(cell)),
+                digits(cell.cell.length * rows_per_s(cell)),
                 f"{cell.n_samples:,}",
                 "noisy" if cell.is_noisy else "",
             )
@@ -219,10 +175,6 @@ def _lengths(bench: BenchRun) -> list[Block]:
         ),
     )
     return [Fold(title="What the length of the rows costs", blocks=(table,))]
-
-
-def _rows_per_s(cell: CellSummary) -> float:
-    return cell.cell.execution.n_sessions * cell.cell.batch_size / cell.mean_s
 
 
 def _runs_table(runs: list[LoadRun]) -> Table:

@@ -38,7 +38,7 @@ def money_section(known: Findings, provenance: Provenance) -> Section | None:
     if is_growing:
         blocks.append(_cost_over_months(plan))
     blocks.append(_download(plan) if provenance.no_budget is None else _no_download(provenance.no_budget))
-    return Section(name="money", title="What does it cost?", blocks=tuple(blocks))
+    return Section(name="money", title="", blocks=tuple(blocks))
 
 
 def _download(plan: Plan) -> Download:
@@ -144,7 +144,7 @@ def _cost_over_months(plan: Plan) -> Figure:
             f"is {rate(last.peak_rps)} (growth is given)."
         ),
         chart=Chart(
-            x=Axis(title="month"),
+            x=Axis(title="month of the plan"),
             y=Axis(title="USD a month", starts_at_zero=True),
             series=(
                 Series(

@@ -1,9 +1,7 @@
 """What would change the answer? The cases around it, what runs today, and which rule to relax where nothing will do."""
 
-from loadplan.plan.around.pareto import N_MORE
 from loadplan.plan.buying.per_request import KEEP_ALIVE_S
 from loadplan.plan.records.outlook import Case, Outlook
-from loadplan.report.chart import Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.outlook_text import (
     chance_text,
@@ -16,8 +14,9 @@ from loadplan.report.outlook_text import (
     today_text,
     unit_costs_text,
 )
-from loadplan.report.page import Block, Facts, Figure, Fold, Section, Table, Text, number, text
-from loadplan.report.view import given_ms, ms, p99_limit_s, to_ms, usd
+from loadplan.report.page import Block, Facts, Fold, Section, Table, Text, number, text
+from loadplan.report.sections.sensitivity import sensitivity_tables
+from loadplan.report.view import ms, usd
 
 
 def outlook_section(known: Findings) -> Section | None:
@@ -29,11 +28,9 @@ def outlook_section(known: Findings) -> Section | None:
         return _nothing_will_do(plan.outlook)
     outlook = plan.outlook
     among = ", among fleets of one type" if len(plan.recommended.items) > 1 else ""
-    blocks: list[Block] = [Facts(rows=tuple(_facts(outlook))), _cases(outlook, among)]
+    blocks: list[Block] = [Facts(rows=tuple(_facts(outlook))), *sensitivity_tables(plan), _cases(outlook, among)]
     if outlook.switches:
         blocks.append(_switches(outlook, among))
-    front = _front(known, outlook)
-    blocks += [] if front is None else [front]
     blocks += _per_request(outlook)
     if outlook.footprint is not None:
         sources = tuple(Text(text=f"{source}.") for source in outlook.footprint.sources)
@@ -106,42 +103,6 @@ def _switches(outlook: Outlook, among: str) -> Table:
         caption=f"The nearest figures at which another type would win, nearest first, all else as it is{among}",
         columns=(text("what would change the decision"),),
         rows=tuple((switch_text(one),) for one in outlook.switches),
-    )
-
-
-def _front(known: Findings, outlook: Outlook) -> Figure | None:
-    """Cost against latency of the fleets than which none is both cheaper and faster."""
-    points = [(point, point.choice.predicted_p99_s) for point in outlook.front]
-    shown = [(point, p99_s) for point, p99_s in points if p99_s is not None]
-    if len(shown) < 2:
-        return None
-    (first, first_s), (last, last_s) = shown[0], shown[-1]
-    limit_s = p99_limit_s(known.scenario)
-    return Figure(
-        name="cost-latency-front",
-        title="What does a faster answer cost?",
-        sentence=(
-            f"From {usd(first.choice.usd_per_month)} a month with a p99 of {ms(first_s)} to "
-            f"{usd(last.choice.usd_per_month)} with {ms(last_s)} ({choice_text(last.choice)}): of the fleets "
-            f"tried, up to twice the cost and with up to {N_MORE} replicas more of each type, none is both cheaper and "
-            f"faster than one of these {len(shown)} ({first.basis})."
-        ),
-        chart=Chart(
-            x=Axis(title="USD a month"),
-            y=Axis(title="predicted p99 at the peak, spares gone, ms", scale="log"),
-            series=(
-                Series(
-                    name="front",
-                    x=[float(point.choice.usd_per_month) for point, _ in shown],
-                    y=[to_ms(p99_s) for _, p99_s in shown],
-                    low=[to_ms(point.predicted_p99_s_low) for point, _ in shown],
-                    high=[to_ms(point.predicted_p99_s_high) for point, _ in shown],
-                    style="points",
-                    labels=[choice_text(point.choice) for point, _ in shown],
-                ),
-            ),
-            marks=() if limit_s is None else (Mark(word=f"limit {given_ms(limit_s)}", y=to_ms(limit_s)),),
-        ),
     )
 
 

@@ -35,7 +35,7 @@ def same_model_section(known: Findings) -> Section | None:
         blocks += _sensitivity(model)
     blocks += signature_blocks(known.export.models)
     blocks += [_refused(refusal) for refusal in known.export.refused]
-    return Section(name="same-model", title="Is it still the same model?", blocks=tuple(blocks))
+    return Section(name="same-model", title="", blocks=tuple(blocks))
 
 
 def _summary(model: ExportedModel) -> Text:

@@ -2,13 +2,12 @@
 
 from loadplan.plan.records.fleet import Plan
 from loadplan.plan.records.scaling import PolicyCost, Scaling
-from loadplan.report.chart import Axis, Chart, Series
+from loadplan.report.chart import ASKED, CHOSEN, OTHERS, Axis, Chart, Series
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Column, Figure, Fold, Section, Table, Text, number, text
 from loadplan.report.view import counted, digits, percent, rate, usd
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_HUES = {"static": 2, "scheduled": 1, "reactive": 3}
 _WHAT = {
     "static": "as many as the peak needs, always",
     "scheduled": "asked for before the hour that needs them",
@@ -93,20 +92,26 @@ def _week(known: Findings, plan: Plan, scaling: Scaling) -> Figure:
             x=Axis(title="hour of the week, UTC", ticks=[(24.0 * i, day) for i, day in enumerate(_DAYS)]),
             y=Axis(title="requests/s", starts_at_zero=True),
             series=(
-                Series(name="demand", x=hours, y=demand, style="step"),
-                *(_carried(one, hours) for one in scaling.policies),
+                Series(name="demand", x=hours, y=demand, style="step", hue=ASKED),
+                *(_carried(one, hours, hue=hue) for one, hue in _coloured(scaling)),
             ),
         ),
     )
 
 
-def _carried(one: PolicyCost, hours: list[float]) -> Series:
+def _coloured(scaling: Scaling) -> list[tuple[PolicyCost, int]]:
+    """The chosen policy in the colour of what is chosen, the others in two that aren't."""
+    hues = iter((OTHERS, 3))
+    return [(one, CHOSEN if one.policy == scaling.chosen else next(hues)) for one in scaling.policies]
+
+
+def _carried(one: PolicyCost, hours: list[float], *, hue: int) -> Series:
     return Series(
         name=f"carried, {one.policy}",
         x=hours,
         y=one.hourly_carried_rps,
         style="step",
-        hue=_HUES[one.policy],
+        hue=hue,
         is_dashed=one.policy != "reactive",
         labels=[counted(n, "replica") for n in one.hourly_ready],
     )
