@@ -25,6 +25,10 @@ from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.reasons import how_it_runs, loss_text
 from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
+from loadplan.report.doubts import ranked_caveats
+from loadplan.report.levers import lever_text
+from loadplan.report.next_step import next_step
+from loadplan.report.sections.same_model import worst_segment_text
 from loadplan.report.view import fleet_name, gone_text, ms, price_each, usd
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.stats import Summary, n_samples_needed
@@ -45,11 +49,15 @@ def road_summary(end: RoadEnd) -> str:
         lines += verdict_lines(found.verdict)
     elif found.plan is not None:
         lines.append(_line("verified", "NOT VERIFIED: no live run of this plan"))
-    caveats = [*(found.plan.caveats if found.plan else ()), *(found.verdict.caveats if found.verdict else ())]
-    kept = [_line("kept in", str(end.folder))]
+    worst = None if found.export is None else worst_segment_text(found.export, of=_planned_variant(found.plan))
+    lines += [] if worst is None else [_line("segment", worst)]
+    step = next_step(found, run=str(end.folder))
+    told = [one.command for one in found.plan.worth_measuring[:1]] if found.plan else []
+    kept = [] if step is None or step.command in told else [_line("better", f"`{step.command}`: {step.why}")]
+    kept.append(_line("kept in", str(end.folder)))
     if end.report is not None:
         kept.append(_line("report", str(end.report)))
-    doubts = _doubt_lines(caveats, n_rows=_SCREEN_ROWS - _n_rows([*lines, *kept]), others="in the report")
+    doubts = _doubt_lines(ranked_caveats(found), n_rows=_SCREEN_ROWS - _n_rows([*lines, *kept]), others="in the report")
     return "\n".join([*lines, *doubts, *kept])
 
 
@@ -88,7 +96,7 @@ def plan_lines(plan: Plan) -> list[str]:
     fleet = plan.recommended
     lines += [
         _line("buy", f"{fleet_name(fleet)}  [{fleet.basis}]{how_it_runs(fleet.capacity.burst)}"),
-        _line("bill", f"{usd(fleet.usd_per_month)} a month at {_prices(fleet)}"),
+        _line("bill", f"{usd(fleet.usd_per_month)} a month{_range(plan)} at {_prices(fleet)}"),
         *_price_lines(plan),
         _line("holds", _holds(plan, fleet)),
         *([] if plan.loss is None else [_line("survives", loss_text(plan.loss))]),
@@ -103,8 +111,24 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [] if clustered is None else [_line("bursts", clustered)]
     following = scaling_text(plan.scaling)
     lines += [] if following is None else [_line("scale", following)]
+    lever = lever_text(plan)
+    lines += [] if lever is None else [_line("lever", lever)]
     lines += [_line("measure", _worth_measuring(one)) for one in plan.worth_measuring[:1]]
     return lines
+
+
+def _range(plan: Plan) -> str:
+    """Such as ` ($146.00 to $292.00 by what a replica may carry)`; nothing where that moves nothing or isn't known."""
+    size = None if plan.outlook is None else plan.outlook.size
+    if size is None or size.usd_per_month_low == size.usd_per_month_high:
+        return ""
+    return f" ({usd(size.usd_per_month_low)} to {usd(size.usd_per_month_high)} by what a replica may carry)"
+
+
+def _planned_variant(plan: Plan | None) -> str | None:
+    """The variant of the model that the recommended fleet serves; None where there is none or nobody knows."""
+    setting = None if plan is None or plan.recommended is None else plan.recommended.capacity.setting
+    return None if setting is None else setting.execution.variant
 
 
 def _price_lines(plan: Plan) -> list[str]:

@@ -7,7 +7,14 @@ users for whom a variant got worse.
 import math
 from collections.abc import Callable
 
-from loadplan.export.artifact import LOWER_IS_BETTER, ExportedModel, ParityCheck, RefusedVariant, SegmentQuality
+from loadplan.export.artifact import (
+    LOWER_IS_BETTER,
+    ExportedModel,
+    ExportRun,
+    ParityCheck,
+    RefusedVariant,
+    SegmentQuality,
+)
 from loadplan.report.findings import Findings
 from loadplan.report.page import Block, Section, Table, Text, number, text
 from loadplan.report.sections.model_signature import signature_blocks
@@ -49,6 +56,22 @@ def _summary(model: ExportedModel) -> Text:
     is_worse = (worst.dropped or 0.0) > 0.0
     found = _accuracy_of(worst) if worst.metric == "accuracy" else _figure_of(worst)
     return Text(text=f"{said}; {_moved(worst)} {_named(worst)}: {found}.", tone="doubt" if is_worse else "plain")
+
+
+def worst_segment_text(export: ExportRun, *, of: str | None) -> str | None:
+    """The segment of users for whom a variant fares worst, in one line; None where its quality isn't known by segment.
+
+    Args:
+        export: every variant.
+        of: the variant that is served.
+    """
+    model = next((one for one in export.models if one.variant == of), None)
+    segments = [one for one in model.quality if one.segment and one.value is not None] if model else []
+    if not segments:
+        return None
+    worst = max(segments, key=lambda one: (one.dropped or 0.0, -_goodness(one)))
+    found = _accuracy_of(worst) if worst.metric == "accuracy" else _figure_of(worst)
+    return f"{of}: {_moved(worst)} {_named(worst)}: {found}"
 
 
 def _nothing_known(model: ExportedModel) -> str:
