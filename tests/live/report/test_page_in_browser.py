@@ -90,7 +90,7 @@ def test_every_figure_is_drawn(browser: Any, addresses: dict[str, str]) -> None:
         "return [...document.querySelectorAll('figure')].map("
         "figure => figure.querySelectorAll('.scatterlayer path').length)"
     )
-    assert n_figures == 10
+    assert n_figures == 12
     assert min(n_shapes) >= 1
 
 

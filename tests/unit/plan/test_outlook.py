@@ -96,6 +96,39 @@ def test_each_case_has_its_own_winner(
     assert case.same_type == (expected[0] == "small")
 
 
+@pytest.mark.parametrize(
+    ("traffic", "limit", "price", "expected"),
+    [
+        (0.5, 1.0, "1", ("small", 2, "321.20")),  # 150
+        (1.0, 1.0, "1", ("small", 3, "481.80")),
+        (1.25, 1.0, "1", ("big", 2, "584.00")),  # 375; four small ones are 642.40
+        (2.0, 1.0, "1", ("small", 5, "803.00")),  # 600; three big ones are 876.00
+        (2.0, 1.0, "1.2", ("big", 3, "876.00")),  # five small ones are 963.60
+        (1.25, 0.5, "1", ("small", 4, "642.40")),  # 25 ms; big has 40
+        (1.25, 1.0, "0.8", ("small", 4, "513.92")),
+    ],
+)
+def test_each_point_of_the_grid_has_its_own_winner(
+    scenario: Scenario, offer: Offer, traffic: float, limit: float, price: str, expected: tuple[str, int, str]
+) -> None:
+    grid = around(scenario, offer).grid
+    (point,) = (
+        one
+        for one in grid
+        if (one.traffic_factor, one.limit_factor, one.price_factor) == (traffic, limit, Decimal(price))
+    )
+    assert said(point.choice) == expected
+    assert point.same_type == (expected[0] == "small")
+
+
+def test_the_grid_reaches_from_half_to_twice_the_traffic_and_holds_each_point_once(
+    scenario: Scenario, offer: Offer
+) -> None:
+    points = [(one.traffic_factor, one.limit_factor, one.price_factor) for one in around(scenario, offer).grid]
+    assert len(points) == len(set(points)) == 40  # 8 x 3 limits, and 8 x 2 other prices
+    assert {min(points)[0], max(points)[0]} == {0.5, 2.0}
+
+
 def test_half_the_limit_forbids_what_is_slower(scenario: Scenario, offer: Offer) -> None:
     outlook = plan(question(scenario), offer, names=["big"]).outlook
     assert outlook is not None

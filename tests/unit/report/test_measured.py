@@ -52,7 +52,7 @@ def test_sessions_side_by_side_count_together(findings: Findings, bench: BenchRu
     known = replace(findings, bench=replace(bench, cells=(*bench.cells, three)))
     section = measured_section(known)
     assert section is not None
-    (figure,) = (block for block in section.blocks if isinstance(block, Figure) and block.name == "service-time")
+    (figure,) = (block for block in section.blocks if isinstance(block, Figure) and block.name == "throughput")
     assert figure.sentence.startswith("80,000 rows/s at best, with batches of 8 and 3 × 1 thread on CUDA:1")
     names = [row[1] for row in folds(known)["Every cell of the benchmark"].rows]
     assert names.count("3 × 1 thread on CUDA:1") == 1

@@ -316,7 +316,7 @@ def test_a_page_is_small_enough_to_send(page: Page, findings: Findings) -> None:
 def test_every_figure_says_its_number_and_lists_its_data(page: Page, findings: Findings) -> None:
     html = page(findings)
     figures = re.findall(r"<figure.*?</figure>", html, re.DOTALL)
-    assert len(figures) == 10
+    assert len(figures) == 12
     for figure in figures:
         sentence = re.search(r"<figcaption[^>]*>(.*?)</figcaption>", figure, re.DOTALL)
         assert sentence is not None
