@@ -56,7 +56,7 @@ def _others(plan: Plan, chosen: Offer, rules: PlanRules) -> list[Offer]:
     """Other prices of the same machine in the same region: those of the plan's mix, else assumed from on demand."""
     mix = plan.purchase_mix
     known = [] if mix is None else [mix.always_on, *(item.offer for item in mix.items)]
-    same = {
+    same: dict[PurchaseKind, Offer] = {
         offer.purchase: offer
         for offer in known
         if offer.type_name == chosen.type_name and offer.region == chosen.region and offer.purchase != "spot"

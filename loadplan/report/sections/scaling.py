@@ -90,7 +90,7 @@ def _week(known: Findings, plan: Plan, scaling: Scaling) -> Figure:
         ),
         chart=Chart(
             x=Axis(title="hour of the week, UTC", ticks=[(24.0 * i, day) for i, day in enumerate(_DAYS)]),
-            y=Axis(title="requests/s", starts_at_zero=True),
+            y=Axis(title="asked and carried, requests/s", starts_at_zero=True),
             series=(
                 Series(name="demand", x=hours, y=demand, style="step", hue=ASKED),
                 *(_carried(one, hours, hue=hue) for one, hue in _coloured(scaling)),

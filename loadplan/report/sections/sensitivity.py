@@ -58,7 +58,7 @@ def _table(
 
 def _sentence(points: list[GridPoint]) -> str:
     """The ends of the row as asked, and how often another type wins."""
-    own = {point.traffic_factor: point.choice for point in points if (point.limit_factor, point.price_factor) == (1, 1)}
+    own = {point.traffic_factor: point.choice for point in points if _is_of_the_row_asked(point)}
     half, twice = own.get(0.5), own.get(2.0)
     said = [f"{word} the traffic {_costs(choice)}" for word, choice in (("half", half), ("twice", twice))]
     n_others = sum(point.choice is not None and not point.same_type for point in points)
@@ -67,6 +67,10 @@ def _sentence(points: list[GridPoint]) -> str:
     none = f", and nothing will do in {n_none}" if n_none else ""
     text = f"{', '.join(said)}; {others}{none} (as far as the plan's capacities are right)."
     return text[:1].upper() + text[1:]
+
+
+def _is_of_the_row_asked(point: GridPoint) -> bool:
+    return point.limit_factor == 1.0 and point.price_factor == 1
 
 
 def _costs(choice: Choice | None) -> str:
@@ -82,7 +86,7 @@ def _cell(point: GridPoint, dearest: float) -> HeatCell:
         text=usd(point.choice.usd_per_month),
         note=f"{n} × {named}",
         shade=shade_of(float(point.choice.usd_per_month), dearest),
-        is_marked=(point.traffic_factor, point.limit_factor, point.price_factor) == (1.0, 1.0, 1),
+        is_marked=point.traffic_factor == 1.0 and _is_of_the_row_asked(point),
     )
 
 
