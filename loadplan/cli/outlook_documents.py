@@ -101,7 +101,7 @@ def _case(case: Case) -> Document:
 
 
 def _point(point: GridPoint) -> Document:
-    choice = None if point.choice is None else _choice(point.choice)
+    choice = None if point.choice is None else choice_document(point.choice)
     return {**asdict(point), "price_factor": float(point.price_factor), "choice": choice}
 
 

@@ -26,8 +26,8 @@ from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.reasons import how_it_runs, loss_text
 from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
 from loadplan.report.doubts import ranked_caveats
-from loadplan.report.levers import lever_text
 from loadplan.report.next_step import next_step
+from loadplan.report.savings import saving_text
 from loadplan.report.sections.same_model import worst_segment_text
 from loadplan.report.view import fleet_name, gone_text, ms, price_each, usd
 from loadplan.scenario.arrivals import Callers, described
@@ -111,8 +111,8 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [] if clustered is None else [_line("bursts", clustered)]
     following = scaling_text(plan.scaling)
     lines += [] if following is None else [_line("scale", following)]
-    lever = lever_text(plan)
-    lines += [] if lever is None else [_line("lever", lever)]
+    saving = saving_text(plan)
+    lines += [] if saving is None else [_line("saving", saving)]
     lines += [_line("measure", _worth_measuring(one)) for one in plan.worth_measuring[:1]]
     return lines
 

@@ -10,8 +10,8 @@ from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.answer import Answer, answer_of
 from loadplan.report.bill import bill_parts, cost_range_text, parts_text
 from loadplan.report.findings import Findings, Provenance
-from loadplan.report.levers import lever_text
 from loadplan.report.outlook_text import chance_text, today_text, unit_costs_text
+from loadplan.report.savings import saving_text
 from loadplan.report.verdict_text import verdict_words
 from loadplan.report.view import counted, fleet_name, gone_text, objectives_text, percent, rate, usd
 
@@ -58,8 +58,8 @@ def _facts(known: Findings, plan: Plan, fleet: Fleet) -> list[tuple[str, str]]:
         rows.append(("Today", today_text(outlook.today)))
     if rules.budget_usd_per_month is not None:
         rows.append(("Budget", _budget(fleet, rules.budget_usd_per_month)))
-    lever = lever_text(plan)
-    rows += [] if lever is None else [("Would save", lever)]
+    saving = saving_text(plan)
+    rows += [] if saving is None else [("Would save", saving)]
     if outlook is not None and outlook.chance is not None:
         rows.append(("How sure", f"that it holds: {chance_text(outlook.chance)}; the hardware is {fleet.basis}"))
     rows.append(("Prices", f"seen on {', '.join(str(item.offer.price_date) for item in fleet.items)}, without taxes"))

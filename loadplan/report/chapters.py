@@ -50,7 +50,13 @@ def blocks_of(chapters: Iterable[Chapter]) -> list[Block]:
 
 def _for_engineers(known: Findings, provenance: Provenance, doubts: tuple[Doubt, ...]) -> tuple[Chapter, ...]:
     return (
-        _chapter("why", "Why this and not the others?", alternatives_section(known), cluster_section(known), not_offered_section(known)),
+        _chapter(
+            "why",
+            "Why this and not the others?",
+            alternatives_section(known),
+            cluster_section(known),
+            not_offered_section(known),
+        ),
         _chapter("hold", "Will it hold?", holding_section(known), time_section(known), cost_model_section(known)),
         _money(known, provenance),
         _chapter("seen", "What was measured?", measured_section(known), live_run_section(known)),

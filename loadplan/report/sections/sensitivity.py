@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.fleet import Plan
-from loadplan.plan.records.outlook import Choice, GridPoint
+from loadplan.plan.records.outlook import GridPoint
 from loadplan.report.page import HeatCell, HeatTable, shade_of
 from loadplan.report.view import digits, types_text, usd
 

@@ -17,8 +17,8 @@ from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.findings import Findings
-from loadplan.report.levers import levers_of
 from loadplan.report.next_step import next_step
+from loadplan.report.savings import savings_of
 from loadplan.scenario.spec import Scenario
 from tests.unit.report.test_what_may_be_wrong import WORTH
 
@@ -31,16 +31,16 @@ def planned(scenario: Scenario, fit: CapacityFit, catalog: Catalog) -> Plan:
 
 def test_the_largest_saving_is_named_with_what_it_gives_up(planned: Plan) -> None:
     # Three of 73.00 do without a spare.
-    spares = next(one for one in levers_of(planned) if one.what.startswith("0 spares"))
+    spares = next(one for one in savings_of(planned) if one.what.startswith("0 spares"))
     assert (spares.usd_less_per_month, spares.gives_up) == (Decimal("73.00"), True)
-    (line,) = (line for line in plan_lines(planned) if line.startswith("lever"))
+    (line,) = (line for line in plan_lines(planned) if line.startswith("saving"))
     assert "giving something up, 0 spares (3 × aws/east/h.xlarge/on_demand): $73.00 a month less" in line
-    free = [one for one in levers_of(planned) if not one.gives_up]
+    free = [one for one in savings_of(planned) if not one.gives_up]
     assert all(one.usd_less_per_month > 0 for one in free)
 
 
-def test_where_nothing_is_bought_there_is_no_lever(planned: Plan) -> None:
-    assert levers_of(replace(planned, recommended=None)) == ()
+def test_where_nothing_is_bought_there_is_nothing_to_save(planned: Plan) -> None:
+    assert savings_of(replace(planned, recommended=None)) == ()
 
 
 def test_the_bill_has_its_range_on_screen(planned: Plan) -> None:
