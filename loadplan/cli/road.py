@@ -236,9 +236,6 @@ def report(
         )
     write = report_split if assets == "split" else report_again
     with console.watching(quiet=quiet or as_json) as observer:
-        if audience == "budget":
-            path = budget_page_again(run, observer=observer)
-        else:
-            path = write(run, observer=observer)
+        path = budget_page_again(run, observer=observer) if audience == "budget" else write(run, observer=observer)
     console.result(str(path), {"schema": "loadplan.report/1", "report": str(path)}, as_json=as_json)
     return console.exit_code(None, debug=debug)

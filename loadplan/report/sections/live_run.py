@@ -182,9 +182,7 @@ def _seconds(run: LoadRun) -> Figure | None:
         is_right = requests.outcome[part] == np.uint8(Outcome.OK)
         return np.where(is_right, requests.done_s[part] - requests.due_s[part], math.nan)
 
-    def in_time(
-        name: str, of: Callable[[slice], Times], figure: Callable[[Times], np.floating], *, hue: int
-    ) -> Series:
+    def in_time(name: str, of: Callable[[slice], Times], figure: Callable[[Times], np.floating], *, hue: int) -> Series:
         found = figures_in(stretches, requests.due_s, of, figure)
         at_s, values_s = [at_s for at_s, _ in found], [to_ms(value_s) for _, value_s in found]
         return Series(name=name, x=at_s, y=values_s, hue=hue)
