@@ -33,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # of all commands
     # Plain help in pipes and files: boxes are for terminals, and drawing them costs 200 ms.
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
 )
@@ -53,6 +54,7 @@ show.register(app)
 def run_command_line(arguments: Sequence[str]) -> int:  # noqa: PLR0911 -- one return per kind of ending
     """Run one command; return the exit code that COMMANDS promises, whatever goes wrong."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
+    console.one_object.is_shown = False
     for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(kind) is not signal.SIG_IGN:  # such as by nohup
             signal.signal(kind, _stop)

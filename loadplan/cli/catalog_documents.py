@@ -10,6 +10,7 @@ from loadplan.catalog.instance_type import CpuFamily, InstanceType
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.catalog.price_list import Finding, PriceList
 from loadplan.catalog.staleness import age_days, age_limits, oldest_price_date
+from loadplan.cli.figures import figure, record
 
 Document = Mapping[str, object]
 
@@ -32,7 +33,7 @@ def list_document(catalog: Catalog, offers: Sequence[Offer]) -> Document:
     return {
         "schema": "loadplan.catalog/1",
         "version": catalog.version,
-        "oldest_price_date": None if oldest is None else oldest.isoformat(),
+        **figure("oldest_price_date", None if oldest is None else oldest.isoformat(), "there is no offer"),
         "offers": [_offer(offer) for offer in offers],
     }
 
@@ -69,7 +70,9 @@ def show_document(offers: Sequence[Offer], as_of: date) -> Document:
         "schema": "loadplan.catalog-show/1",
         "instance_type": {
             **_dated(own),
-            "surplus_usd_per_vcpu_hour": None if surplus is None else str(surplus),
+            **figure(
+                "surplus_usd_per_vcpu_hour", None if surplus is None else str(surplus), "not burstable, or not known"
+            ),
             "cpu_family": None if own.cpu_family is None else _dated(own.cpu_family),
         },
         "offers": [
@@ -84,9 +87,18 @@ def show_document(offers: Sequence[Offer], as_of: date) -> Document:
     }
 
 
-def _dated(record: InstanceType | CpuFamily) -> Document:
+def _dated(found: InstanceType | CpuFamily) -> Document:
     """With its day as text."""
-    return {**asdict(record), "seen": None if record.seen is None else record.seen.isoformat()}
+    return {**record(found, _ABSENT), "seen": None if found.seen is None else found.seen.isoformat()}
+
+
+_ABSENT = {
+    "baseline_ratio": "it is not burstable",
+    "accelerator_memory_gb": "it has none, or its source doesn't tell",
+    **dict.fromkeys(("usable_vcpus", "usable_memory_gib"), "nobody looked what is left for pods"),
+    "peak_int8_gops_per_vcpu": "no instructions for it, or nothing is known of them",
+    "memory_gb_per_s_per_vcpu": "not known",
+}
 
 
 def diff_lines(changes: Sequence[PriceChange]) -> list[str]:
@@ -101,9 +113,13 @@ def diff_document(changes: Sequence[PriceChange]) -> Document:
         "changes": [
             {
                 "name": change.name,
-                "before_usd_per_hour": None if change.before is None else f"{change.before.usd_per_hour:f}",
-                "after_usd_per_hour": None if change.after is None else f"{change.after.usd_per_hour:f}",
-                "change_ratio": None if change.change_ratio is None else float(change.change_ratio),
+                **_price("before_usd_per_hour", change.before, "it is new"),
+                **_price("after_usd_per_hour", change.after, "it is gone"),
+                **figure(
+                    "change_ratio",
+                    None if change.change_ratio is None else float(change.change_ratio),
+                    "it is new, gone, or had cost nothing",
+                ),
             }
             for change in changes
         ],
@@ -147,6 +163,10 @@ def import_document(command: str, listed: PriceList, path: Path) -> dict[str, ob
         "oldest_price_date": min(row.date_seen for row in listed.rows).isoformat(),
         "findings": [asdict(finding) for finding in listed.findings],
     }
+
+
+def _price(name: str, offer: Offer | None, why: str) -> Mapping[str, object]:
+    return figure(name, None if offer is None else f"{offer.usd_per_hour:f}", why)
 
 
 def _offer(offer: Offer) -> dict[str, object]:

@@ -50,8 +50,8 @@ def objective_document(attained: Attainment) -> Document:
         "limit_s": attained.limit.limit_s,
         "within_ratio": attained.ratio,
         "outcome": attained.outcome,
-        "miss_ratio_low": attained.miss_ratio_low,
-        "miss_ratio_high": attained.miss_ratio_high,
+        **figure("miss_ratio_low", attained.miss_ratio_low, "the count says it all"),
+        **figure("miss_ratio_high", attained.miss_ratio_high, "the count says it all"),
     }
 
 

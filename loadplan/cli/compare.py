@@ -148,6 +148,7 @@ def _findings(text: str) -> "tuple[Finding, ...]":
 
 def _lines(comparison: "BenchComparison") -> list[str]:
     from loadplan.bench.compare import cell_name
+    from loadplan.cli.lines import doubt_text
 
     counts = {
         change: sum(cell.change == change for cell in comparison.cells)
@@ -165,7 +166,7 @@ def _lines(comparison: "BenchComparison") -> list[str]:
     ]
     lines += [f"{cell_name(cell):<50} only in the first" for cell in comparison.only_in_base]
     lines += [f"{cell_name(cell):<50} only in the second" for cell in comparison.only_in_head]
-    return [*lines, *(f"doubt     {caveat.what}" for caveat in comparison.caveats)]
+    return [*lines, *(f"doubt     {doubt_text(caveat)}" for caveat in comparison.caveats)]
 
 
 def _word(cell: "CellChange") -> str:

@@ -46,6 +46,16 @@ class StopRequest:
 stop_request = StopRequest()
 
 
+class OneObject:
+    """Whether the one object that `--json` promises was printed: an error prints it only where nothing else did."""
+
+    def __init__(self) -> None:
+        self.is_shown = False
+
+
+one_object = OneObject()
+
+
 class LineObserver:
     """Tells the road's progress in plain lines on standard error."""
 
@@ -145,6 +155,7 @@ def observer(*, quiet: bool) -> ConsoleObserver:
 
 def show_json(document: Mapping[str, object]) -> None:
     """The one object of a `--json` command, on standard output."""
+    one_object.is_shown = True
     print(json.dumps(document, indent=2, allow_nan=False))
 
 
@@ -153,8 +164,7 @@ def show_error(error: LoadplanError, *, as_json: bool, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
     print(f"error: {error.what}\nwhere: {error.where}\nfix:   {error.fix}", file=sys.stderr)
-    # On 1 and 3 a command with results has printed its own object.
-    if as_json and error.exit_code in (2, 4, 130):
+    if as_json and not one_object.is_shown:
         with suppress(OSError):  # standard output itself may be what is broken
             show_json({"schema": "loadplan.error/1", "what": error.what, "where": error.where, "fix": error.fix})
             sys.stdout.flush()

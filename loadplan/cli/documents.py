@@ -12,7 +12,8 @@ import numpy as np
 from loadplan.bench.compare import BenchComparison
 from loadplan.bench.records import BenchCell, BenchRun, CellSummary
 from loadplan.cli.class_documents import class_documents, class_verdict_document, objective_document
-from loadplan.cli.figures import Document, figure, interval, summary, usd
+from loadplan.cli.figures import Document, caveats, figure, interval, record, summary, usd
+from loadplan.cli.machine_documents import machine_document
 from loadplan.cli.outlook_documents import outlook_document
 from loadplan.cli.overdispersed_text import overdispersed_document
 from loadplan.cli.purchase_documents import mix_document
@@ -23,31 +24,41 @@ from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.ledger import N_ENTRIES_LEAST, WANTED_COVERAGE_RATIO, LedgerFindings
 from loadplan.fit.records import CapacityFit
-from loadplan.gpu import Gpu
 from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
 from loadplan.load.verdict import answer_counts
-from loadplan.machine import Machine
 from loadplan.pipeline.rental import Rental
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.reasons import is_near_tie
 from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
+from loadplan.plan.records.loss import LossOutcome
 from loadplan.profile import Profile
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.slo import Slo
-from loadplan.stats import Summary, percentile
+from loadplan.stats import Summary, n_samples_needed, percentile
 from loadplan.verify import Verdict
 
-_TOLD_BY_THE_MACHINE = (
-    "n_threads_per_core",
-    "n_sockets",
-    "n_numa_nodes",
-    "l1d_cache_bytes",
-    "l2_cache_bytes",
-    "l3_cache_bytes",
-    "n_cores_sharing_l3",
-    "max_frequency_hz",
-)
-_TOLD_BY_A_GPU = ("memory_bytes", "max_sm_clock_hz", "max_memory_clock_hz", "power_limit_w")
+# Why a field of a record is None, by its name.
+_NO_DIRECTION, _NOT_DEFINED = "the source's answers have no direction", "the metric isn't defined on these rows"
+_NO_LIMIT, _ALIKE = "no limit is set", "all rows are of one length"
+_ABSENT_OF_A_MODEL = {
+    **dict.fromkeys(("min_cosine", "mean_cosine"), _NO_DIRECTION),
+    "rank_correlation": "no output is one number for each row",
+    "top1_agreement_ratio": "no output is a row of class scores",
+    **dict.fromkeys(("shortest", "longest", "n_positions"), _ALIKE),
+    **dict.fromkeys(("value", "source_value", "drop_bound"), _NOT_DEFINED),
+    **dict.fromkeys(("max_abs_error", "max_rel_error", "min_rank_correlation"), _NO_LIMIT),
+    "sensitivity": "looked at on fp32 alone, where an error is limited",
+    "opening": "it was not timed",
+}
+_ABSENT_OF_A_FIT = {
+    "server_bytes": "nobody looked",
+    "start": "no start was measured",
+    "quantile": "it is a throughput, not a latency",
+    "overdispersed_rps": "arrivals aren't assumed to be Poisson, or it carries nothing of them",
+    "outside": "nothing lies outside the replica",
+    "binding": "every limit holds up to the highest rate that is looked at",
+    "limit": "it is the share that may fail",
+}
 
 
 def run_document(end: RoadEnd) -> Document:
@@ -74,7 +85,7 @@ def bench_document(run: BenchRun) -> Document:
         "by_length": [_cell(cell) for cell in run.by_length],
         "resources": resource_documents(run),
         **probe_document(run.probe),
-        "caveats": [asdict(caveat) for caveat in run.caveats],
+        "caveats": caveats(run.caveats),
     }
 
 
@@ -85,9 +96,9 @@ def export_document(run: ExportRun, folder: Path) -> Document:
         "run": str(folder),
         "source": run.source,
         "versions": run.versions,
-        "models": [asdict(model) for model in run.models],
+        "models": [record(model, _ABSENT_OF_A_MODEL) for model in run.models],
         "refused": [asdict(refusal) for refusal in run.refused],
-        "caveats": [asdict(caveat) for caveat in run.caveats],
+        "caveats": caveats(run.caveats),
     }
 
 
@@ -96,12 +107,12 @@ def fit_document(fit: CapacityFit) -> Document:
     return {
         "schema": "loadplan.fit/1",
         "machine": machine_document(fit.machine),
-        "service_times": [asdict(law) for law in fit.service_times],
-        "overhead": asdict(fit.overhead),
-        "capacities": [asdict(capacity) for capacity in fit.capacities],
+        "service_times": [record(law, _ABSENT_OF_A_FIT) for law in fit.service_times],
+        "overhead": record(fit.overhead, _ABSENT_OF_A_FIT),
+        "capacities": [record(capacity, _ABSENT_OF_A_FIT) for capacity in fit.capacities],
         "begun_at": fit.begun_at,
         "ledger": None if fit.ledger is None else _ledger(fit.ledger),
-        "caveats": [asdict(caveat) for caveat in fit.caveats],
+        "caveats": caveats(fit.caveats),
     }
 
 
@@ -143,7 +154,7 @@ def compare_document(comparison: BenchComparison | None, failure: LoadplanError 
         "only_in_base": [_axes(cell) for cell in comparison.only_in_base],
         "only_in_head": [_axes(cell) for cell in comparison.only_in_head],
         "failure": None if failure is None else {"what": failure.what, "fix": failure.fix},
-        "caveats": [asdict(caveat) for caveat in comparison.caveats],
+        "caveats": caveats(comparison.caveats),
     }
 
 
@@ -181,7 +192,7 @@ def load_document(
         **figure("saturation_ratio", verdict.saturation_ratio, "the generator didn't tell"),
         **_server(run.server),
         "kept": None if kept is None else str(kept),
-        "caveats": [asdict(caveat) for caveat in run.caveats],
+        "caveats": caveats(run.caveats),
         **class_documents(run, why, objectives),
     }
 
@@ -245,7 +256,7 @@ def plan_document(plan: Plan) -> Document:
         "runners_up": [_runner_up(fleet, plan.recommended) for fleet in plan.runners_up],
         "nearest_miss": None if plan.nearest_miss is None else _fleet(plan.nearest_miss),
         "binding_constraint": plan.binding_constraint,
-        "loss": None if plan.loss is None else {**asdict(plan.loss), "is_borne": plan.loss.is_borne},
+        "loss": None if plan.loss is None else _loss(plan.loss),
         **({} if plan.loss else {"loss_reason": "nothing is spare, or the loss of the spares was not simulated"}),
         "purchase_mix": mix_document(plan.purchase_mix),
         "worth_measuring": [_worth_measuring(one) for one in plan.worth_measuring],
@@ -253,11 +264,20 @@ def plan_document(plan: Plan) -> Document:
         "overdispersed": overdispersed_document(plan.overdispersed),
         "outlook": outlook_document(plan.outlook),
         "peak_rps": plan.peak_rps,
-        "oldest_price_date": None if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),
+        **figure(
+            "oldest_price_date",
+            None if plan.oldest_price_date is None else plan.oldest_price_date.isoformat(),
+            "no offer has a price of a catalogue",
+        ),
         "catalog": plan.catalog_version,
         "assumptions": [asdict(assumption) for assumption in plan.assumptions],
-        "caveats": [asdict(caveat) for caveat in plan.caveats],
+        "caveats": caveats(plan.caveats),
     }
+
+
+def _loss(loss: LossOutcome) -> Document:
+    absent = {"recovered_after_s": f"not in the {loss.watched_s:g} s that were watched"}
+    return {**record(loss, absent), "is_borne": loss.is_borne}
 
 
 def _worth_measuring(one: WorthMeasuring) -> Document:
@@ -279,7 +299,7 @@ def verify_document(verdict: Verdict) -> Document:
         "n_failed": verdict.n_failed,
         "valid": verdict.valid,
         "invalid_reasons": list(verdict.invalid_reasons),
-        "prediction_held": verdict.prediction_held,
+        **figure("prediction_held", verdict.prediction_held, why),
         "predicted": {
             "p50_s": predicted.p50_s,
             **interval("p50_s", predicted.p50_interval),
@@ -299,25 +319,8 @@ def verify_document(verdict: Verdict) -> Document:
         "objectives": [objective_document(attained) for attained in verdict.attainments],
         **({"classes": [class_verdict_document(one) for one in verdict.classes]} if verdict.classes else {}),
         **verification_documents(verdict),
-        "caveats": [asdict(caveat) for caveat in verdict.caveats],
+        "caveats": caveats(verdict.caveats),
     }
-
-
-def machine_document(machine: Machine) -> Document:
-    """The machine and its fingerprint. Where the quota, the limit or a name is null, there is none."""
-    return {
-        **asdict(machine),
-        **_told(machine, _TOLD_BY_THE_MACHINE),
-        "gpus": [{**asdict(gpu), **_told(gpu, _TOLD_BY_A_GPU)} for gpu in machine.gpus],
-        "fingerprint": machine.fingerprint,
-    }
-
-
-def _told(record: Machine | Gpu, names: Sequence[str]) -> Document:
-    figures: Document = {}
-    for name in names:
-        figures.update(figure(name, getattr(record, name), "this machine doesn't tell"))
-    return figures
 
 
 def _cell(cell: CellSummary) -> Document:
@@ -325,6 +328,8 @@ def _cell(cell: CellSummary) -> Document:
     del figures["cell"]
     for name in ("copy_in_s", "copy_out_s"):
         figures.update(figure(name, figures[name], "the provider works on host memory, or the tensors hold text"))
+    for name, quantile in (("p90_s", 0.9), ("p99_s", 0.99)):
+        figures.update(figure(name, figures[name], f"needs {n_samples_needed(quantile)} samples"))
     return {**_axes(cell.cell), **figures}
 
 

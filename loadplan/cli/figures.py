@@ -1,11 +1,17 @@
 """Single figures as JSON: SI units, and `null` with its reason where one can't be had."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
+from loadplan.caveat import Caveat
 from loadplan.stats import Interval, Summary, n_samples_needed
 from loadplan.units import in_cents
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Document = dict[str, object]
 
@@ -32,6 +38,33 @@ def summary(name: str, found: Summary | None, why: str, *, timeout_s: float = ma
 def figure(name: str, value: float | str | None, why: str) -> Mapping[str, object]:
     """The figure, or why there is none."""
     return {name: value} if value is not None else {name: None, f"{name}_reason": why}
+
+
+def record(found: "DataclassInstance", why_absent: Mapping[str, str]) -> Document:
+    """A record field by field, at any depth; what is None in it with the reason that its name has."""
+    return _explained(asdict(found), why_absent)
+
+
+def caveats(found: Iterable[Caveat]) -> list[Document]:
+    """Doubts, as the figures that they are about have them."""
+    return [record(caveat, {"number": "this doubt has no size"}) for caveat in found]
+
+
+def _explained(found: Mapping[str, object], why_absent: Mapping[str, str]) -> Document:
+    document: Document = {}
+    for name, value in found.items():
+        document[name] = _explained_value(value, why_absent)
+        if value is None and name in why_absent:
+            document[f"{name}_reason"] = why_absent[name]
+    return document
+
+
+def _explained_value(value: object, why_absent: Mapping[str, str]) -> object:
+    if isinstance(value, dict):
+        return _explained(value, why_absent)
+    if isinstance(value, list | tuple):
+        return [_explained_value(one, why_absent) for one in value]
+    return value
 
 
 def interval(name: str, found: Interval | None) -> Document:

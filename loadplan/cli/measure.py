@@ -138,6 +138,8 @@ def bench(
                 exhaustive=exhaustive,
             )
             measured, failure = bench_model(target, grid, observer=observer), None
+    if measured is None and failure is not None:
+        raise failure
     if measured is not None:
         if out is not None:
             write_bench(out, measured)

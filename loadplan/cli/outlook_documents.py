@@ -3,9 +3,10 @@
 from dataclasses import asdict
 
 from loadplan.cli.around_documents import around_documents, choice_document
-from loadplan.cli.figures import Document, figure, usd
+from loadplan.cli.figures import Document, figure, record, usd
 from loadplan.plan.records.outlook import (
     Case,
+    Footprint,
     FrontPoint,
     GridPoint,
     Outlook,
@@ -42,9 +43,11 @@ def outlook_document(outlook: Outlook | None) -> Document | None:
         "mixed": None if outlook.mixed is None else choice_document(outlook.mixed),
         "cases": [_case(case) for case in outlook.cases],
         "grid": [_point(point) for point in outlook.grid],
-        "switches": [asdict(switch) for switch in outlook.switches],
+        "switches": [
+            record(switch, {"chance_ratio": "nothing tells how likely that is"}) for switch in outlook.switches
+        ],
         "front": [_front(point) for point in outlook.front],
-        "footprint": None if outlook.footprint is None else asdict(outlook.footprint),
+        "footprint": None if outlook.footprint is None else _footprint(outlook.footprint),
         "footprint_reason": outlook.footprint_reason,
         "per_request": [_per_request(one) for one in outlook.per_request],
         "per_request_reason": outlook.per_request_reason,
@@ -109,6 +112,10 @@ def _front(point: FrontPoint) -> Document:
     return {**asdict(point), "choice": choice_document(point.choice)}
 
 
+def _footprint(footprint: Footprint) -> Document:
+    return record(footprint, {"kg_co2e_per_month": footprint.kg_co2e_reason})
+
+
 def _today(today: Today) -> Document:
     less, committed, until = (
         None if amount is None else usd(amount)
@@ -130,8 +137,9 @@ def _relaxation(relaxation: Relaxation) -> Document:
 
 def _per_request(service: PerRequest) -> Document:
     money = ("usd_per_month", "usd_per_month_low", "usd_per_month_high", "usd_less_per_month")
+    absent = {"allowed_ratio": "no limit is about all requests"}
     return {
-        **asdict(service),
+        **record(service, absent),
         **{name: usd(getattr(service, name)) for name in money},
         **figure("break_even_requests_per_month", service.break_even_requests_per_month, "planned by an older version"),
     }

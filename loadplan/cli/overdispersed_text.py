@@ -1,10 +1,14 @@
 """The case of clusters as JSON and in one line of the summary."""
 
-from dataclasses import asdict
-
-from loadplan.cli.figures import Document, usd
+from loadplan.cli.figures import Document, record, usd
 from loadplan.plan.records.overdispersed import OverdispersedCase
 from loadplan.units import usd_text
+
+_THIS, _NOTHING = "this offer can't meet the objectives then, or there are too few", "nothing meets the objectives then"
+_ABSENT = {
+    **dict.fromkeys(("n_replicas", "usd_per_month"), _THIS),
+    **dict.fromkeys(("cheapest_n_replicas", "cheapest_usd_per_month"), _NOTHING),
+}
 
 
 def overdispersed_document(case: OverdispersedCase | None) -> Document | None:
@@ -15,7 +19,7 @@ def overdispersed_document(case: OverdispersedCase | None) -> Document | None:
         name: None if (amount := getattr(case, name)) is None else usd(amount)
         for name in ("usd_per_month", "cheapest_usd_per_month")
     }
-    return {**asdict(case), **money}
+    return {**record(case, _ABSENT), **money}
 
 
 def overdispersed_text(case: OverdispersedCase | None) -> str | None:

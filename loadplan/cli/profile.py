@@ -43,7 +43,7 @@ def profile(
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
+    debug: DebugOption = False,  # noqa: ARG001 -- read from the arguments by the error handler
 ) -> int:
     """Bench and server calibration of this machine in one file, for `loadplan plan --profiles` anywhere."""
     if on is not None:
@@ -63,7 +63,7 @@ def profile(
         with console.watching(quiet=quiet or as_json) as observer:
             end = run_road(target, results=output, fresh=fresh, until="fit", observer=observer)
         if end.failure is not None:
-            return console.exit_code(end.failure, debug=debug)
+            raise end.failure
         folder = end.folder
     path, written = write_profile_of(folder, out)
     console.result("\n".join(_lines(path, written)), profile_document(path, written), as_json=as_json)

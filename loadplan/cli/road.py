@@ -117,9 +117,13 @@ def export(
 
     with console.watching(quiet=quiet or as_json) as observer:
         end = run_road(scenario, results=output, fresh=fresh, until="export", observer=observer)
-    if end.findings.export is not None:
-        lines = export_lines(end.findings.export, end.folder)
-        console.result("\n".join(lines), export_document(end.findings.export, end.folder), as_json=as_json)
+    exported = end.findings.export
+    if exported is None and end.failure is not None:
+        raise end.failure
+    if exported is not None:
+        console.result(
+            "\n".join(export_lines(exported, end.folder)), export_document(exported, end.folder), as_json=as_json
+        )
     return console.exit_code(end.failure, debug=debug)
 
 
@@ -152,9 +156,17 @@ def plan(
     output: OutputOption = DEFAULT_OUTPUT,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
+    debug: DebugOption = False,  # noqa: ARG001 -- read from the arguments by the error handler
 ) -> int:
     """The cheapest fleet that meets every objective, and why each other one lost."""
+    prices, day, files = parse_prices(price or []), parse_date(as_of), parse_profiles(profiles or [])
+    running, proposed = parse_today(today or []), parse_fleet(proposal or [], "--proposal")
+    if capacities is not None and files:
+        raise InputError(
+            what="--capacities and --profiles are two ways to know a capacity",
+            where="the command line",
+            fix="give one of the two",
+        )
     from loadplan.cli.documents import plan_document
     from loadplan.cli.summary import plan_summary
     from loadplan.pipeline.question import Fleets
@@ -162,14 +174,7 @@ def plan(
     from loadplan.pipeline.road import plan_given
     from loadplan.pipeline.road import run as run_road
 
-    prices, day, files = parse_prices(price or []), parse_date(as_of), parse_profiles(profiles or [])
-    fleets = Fleets(today=parse_today(today or []), proposal=parse_fleet(proposal or [], "--proposal"))
-    if capacities is not None and files:
-        raise InputError(
-            what="--capacities and --profiles are two ways to know a capacity",
-            where="the command line",
-            fix="give one of the two",
-        )
+    fleets = Fleets(today=running, proposal=proposed)
     with console.watching(quiet=quiet or as_json) as observer:
         if capacities is not None:
             planned = plan_given(target, capacities, as_of=day, prices=prices, fleets=fleets)
@@ -178,7 +183,7 @@ def plan(
         else:
             end = run_road(target, results=output, until="fit", observer=observer)
             if end.failure is not None:
-                return console.exit_code(end.failure, debug=debug)
+                raise end.failure
             planned = plan_again(end.folder, as_of=day, prices=prices, profiles=files, fleets=fleets, observer=observer)
     console.result(plan_summary(planned), plan_document(planned), as_json=as_json)
     return 0 if planned.feasible else 1

@@ -9,6 +9,7 @@ from loadplan.bench.doubts import column_name, counted
 from loadplan.bench.records import BenchRun
 from loadplan.bench.resources import column_resources
 from loadplan.caveat import Caveat
+from loadplan.cli.lines import doubt_text
 from loadplan.cli.lines import line as _line
 from loadplan.cli.outlook_documents import outlook_lines
 from loadplan.cli.overdispersed_text import overdispersed_text
@@ -72,7 +73,7 @@ def _doubt_lines(caveats: Sequence[Caveat], *, n_rows: int, others: str) -> list
     """The first doubts, one at least and as many as there is room for, and where the others are."""
     shown: list[str] = []
     for caveat in caveats[:_N_CAVEATS]:
-        doubt = _line("" if shown else "doubts", caveat.what)
+        doubt = _line("" if shown else "doubts", doubt_text(caveat))
         if shown and _n_rows([*shown, doubt]) >= n_rows:
             break
         shown.append(doubt)
@@ -199,7 +200,7 @@ def bench_lines(run: BenchRun) -> list[str]:
             )
         )
     lines += [*_starts(run), *_attains(run)]
-    return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+    return [*lines, *(_line("doubt", doubt_text(caveat)) for caveat in run.caveats)]
 
 
 def _starts(run: BenchRun) -> list[str]:
@@ -261,7 +262,7 @@ def load_lines(
         lines += _server_lines(run.server)
     if kept is not None:
         lines.append(_line("kept in", str(kept)))
-    return [*lines, *(_line("doubt", caveat.what) for caveat in run.caveats)]
+    return [*lines, *(_line("doubt", doubt_text(caveat)) for caveat in run.caveats)]
 
 
 def _class_lines(run: LoadRun) -> list[str]:
@@ -344,7 +345,7 @@ def fit_lines(fit: CapacityFit) -> list[str]:
         )
     if fit.ledger is not None:
         lines += [_line("ledger", _ledger_figure(figure)) for figure in fit.ledger.figures]
-    return [*lines, *(_line("doubt", caveat.what) for caveat in fit.caveats)]
+    return [*lines, *(_line("doubt", doubt_text(caveat)) for caveat in fit.caveats)]
 
 
 def _ledger_figure(figure: LedgerFigure) -> str:

@@ -46,5 +46,5 @@ def _sharpness(one: Sharpness) -> Document:
         "said": sharpness_text(one),
         "n_replicas": one.n_replicas,
         **figure("n_replicas_would_do", one.n_would_do, why),
-        "usd_per_month_less": None if saved is None else usd(saved),
+        **figure("usd_per_month_less", None if saved is None else usd(saved), why),
     }

@@ -56,7 +56,7 @@ def run_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
     left_out = Caveat(
         code="fit.runs_left_out",
         what=f"{len(useless)} of {len(loads)} live runs were left out of the fit: {'; '.join(reasons_of(useless))}",
-        fix="run the same command again when the machine is quieter",
+        fix="measure again with `--fresh` when the machine is quieter",
         number=float(len(useless)),
     )
     return (*own.values(), left_out)

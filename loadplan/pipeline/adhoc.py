@@ -50,11 +50,11 @@ _ONE_ROW = Caveat(
 class LoadRequest:
     """What to offer, and from where."""
 
-    rate_rps: float | None  # None: the scenario's peak, or what was recorded
-    duration_s: float
-    arrivals: Arrivals | Callers | None  # None: the scenario's own, or Poisson
-    seed: int
-    max_rate_rps: float  # the most that may be offered
+    rate_rps: float | None = None  # None: the scenario's peak, or what was recorded
+    duration_s: float = 10.0
+    arrivals: Arrivals | Callers | None = None  # None: the scenario's own, or Poisson
+    seed: int = 0
+    max_rate_rps: float = 10_000.0  # the most that may be offered
     launch: Launch = ALONE
     warm_up_s: float = 0.0  # driven alike before, and not counted
 

@@ -273,22 +273,6 @@ def test_every_command_explains_itself(loadplan: "Loadplan", command: str, tmp_p
     assert f"loadplan {command}" in done.stdout
 
 
-def test_help_and_version_load_nothing_heavy(tmp_path: Path) -> None:
-    script = (
-        "import sys; from loadplan.cli.app import run_command_line; run_command_line(['--help']); "
-        "heavy = {'numpy', 'pandas', 'plotly', 'onnxruntime', 'locust', 'scipy', 'numba', 'duckdb', 'pydantic'}; "
-        "sys.exit(', '.join(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr.strip() == ""
-
-
 def test_the_schema_is_one_that_editors_take(loadplan: "Loadplan", tmp_path: Path) -> None:
     schema = json.loads(loadplan("schema", cwd=tmp_path).stdout)
     assert schema["type"] == "object"

@@ -1,0 +1,39 @@
+from loadplan.bench.records import BenchRun as BenchRun
+from loadplan.caveat import Caveat as Caveat
+from loadplan.comparison import RunComparison as RunComparison
+from loadplan.errors import EnvironmentFault as EnvironmentFault
+from loadplan.errors import InputError as InputError
+from loadplan.errors import Interrupted as Interrupted
+from loadplan.errors import InvalidMeasurement as InvalidMeasurement
+from loadplan.errors import LoadplanError as LoadplanError
+from loadplan.errors import ObjectiveMissed as ObjectiveMissed
+from loadplan.export.artifact import ExportRun as ExportRun
+from loadplan.fit.records import CapacityFit as CapacityFit
+from loadplan.load.records import LoadRun as LoadRun
+from loadplan.pipeline.adhoc import LoadRequest as LoadRequest
+from loadplan.pipeline.quick import QuickEnd as QuickEnd
+from loadplan.pipeline.road import RoadEnd as RoadEnd
+from loadplan.plan.records.fleet import Fleet as Fleet
+from loadplan.plan.records.fleet import Plan as Plan
+from loadplan.report.display import load_ipython_extension as load_ipython_extension
+from loadplan.report.findings import Findings as Findings
+from loadplan.report.notebook import as_html as as_html
+from loadplan.scenario.spec import Scenario as Scenario
+from loadplan.stages import bench_model as bench_model
+from loadplan.stages import compare_runs as compare_runs
+from loadplan.stages import fit_run as fit_run
+from loadplan.stages import load_scenario as load_scenario
+from loadplan.stages import load_url as load_url
+from loadplan.stages import plan_given as plan_given
+from loadplan.stages import plan_run as plan_run
+from loadplan.stages import quick as quick
+from loadplan.stages import read_run as read_run
+from loadplan.stages import read_scenario as read_scenario
+from loadplan.stages import report_run as report_run
+from loadplan.stages import run as run
+from loadplan.stages import to_frame as to_frame
+from loadplan.stages import verify_run as verify_run
+from loadplan.verify import Verdict as Verdict
+
+__version__: str
+__all__: list[str]
