@@ -58,7 +58,7 @@ _loadplan_command() {
             more=0 ;;
         'report')
             commands=''
-            options='-h --help --assets --json --quiet --debug'
+            options='-h --help --assets --audience --json --quiet --debug'
             arguments=('folders:')
             more=0 ;;
         'budget')
@@ -161,6 +161,7 @@ _loadplan_value() {
         'demand --stamps') value='words:start end' ;;
         'plan --capacities') value='files:csv' ;;
         'report --assets') value='words:inline split' ;;
+        'report --audience') value='words:engineer budget' ;;
         'serve --inference') value='words:inline thread auto' ;;
         'serve --log-format') value='words:text json' ;;
         'load --method') value='words:GET POST PUT PATCH DELETE' ;;

@@ -19,7 +19,7 @@ _loadplan() {
                 'fit:Fit the laws to a run'\''s bench and load runs, and say what one server carries with each setting'
                 'plan:The cheapest fleet that meets every objective, and why each other one lost'
                 'verify:Drive a run'\''s plan live: PASS or FAIL, and of what'
-                'report:Write the HTML page and the budget of a run, as far as it came'
+                'report:Write the HTML page and the budget of a run, as far as it came; or the page for whoever owns the budget'
                 'budget:The budget of a run'\''s plan: a workbook that computes, and its months as CSV on standard output'
                 'manifests:Kubernetes manifests, a compose file and a Dockerfile that run a run'\''s plan with its settings'
                 'bench:How long one batch takes on this machine, cell by cell'
@@ -141,6 +141,7 @@ _loadplan() {
                     _arguments \
                         '(-h --help)'{-h,--help}'[Show this message and exit.]' \
                         '--assets=[`split` writes RUN/report/ with style and scripts in files of their own, for viewers such as Jenkins that let nothing in a page run.]:WHERE:(inline split)' \
+                        '--audience=[engineer, or budget\: money first, no benchmarks, every term told.]:WHO:(engineer budget)' \
                         '--json[Print one JSON object and nothing else on standard output.]' \
                         '--quiet[No progress.]' \
                         '--debug[Show the traceback of an error.]' \
