@@ -1,10 +1,13 @@
 """The same hand-made run as the unit tests of the page, and the browser that opens it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from loadplan.report.findings import Findings, Provenance
+from loadplan.report.html import render_report
 from tests.live.report.browser import reset, started
 from tests.unit.report.conftest import (
     bench,
@@ -50,3 +53,22 @@ def browser(running: Any) -> Any:
     """As new for every test."""
     reset(running)
     return running
+
+
+@pytest.fixture(scope="session")
+def addresses(
+    findings: Findings, invalid: Findings, provenance: Provenance, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """A whole run, an invalid one and one that stopped at once."""
+    folder = tmp_path_factory.mktemp("pages")
+    pages = {
+        "whole": render_report(findings, provenance),
+        "invalid": render_report(invalid, replace(provenance, failure="the live verification is invalid")),
+        "stopped": render_report(
+            Findings(scenario=findings.scenario, machine=findings.machine),
+            replace(provenance, failure="the port is taken; free it"),
+        ),
+    }
+    for name, page in pages.items():
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    return {name: (folder / f"{name}.html").as_uri() for name in pages}

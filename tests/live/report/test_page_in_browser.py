@@ -4,40 +4,18 @@ Debian's Chromium is driven through its own driver; where either is missing the 
 LOADPLAN_REQUIRE_BROWSER=1 makes that a failure.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadplan.report.findings import Findings, Provenance
-from loadplan.report.html import render_report
 from tests.live.report.browser import asked_for, press, resize, run_scripts, show_scheme, wait_for_figures
 
 pytestmark = pytest.mark.browser
 
 _PAGES = ("whole", "invalid", "stopped")
 _SCHEMES = ("light", "dark")
-_WIDTHS = (390, 720, 1280, 1440)
-
-
-@pytest.fixture(scope="module")
-def addresses(
-    findings: Findings, invalid: Findings, provenance: Provenance, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
-    """A whole run, an invalid one and one that stopped at once."""
-    folder = tmp_path_factory.mktemp("pages")
-    pages = {
-        "whole": render_report(findings, provenance),
-        "invalid": render_report(invalid, replace(provenance, failure="the live verification is invalid")),
-        "stopped": render_report(
-            Findings(scenario=findings.scenario, machine=findings.machine),
-            replace(provenance, failure="the port is taken; free it"),
-        ),
-    }
-    for name, page in pages.items():
-        (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    return {name: (folder / f"{name}.html").as_uri() for name in pages}
+_WIDTHS = (390, 1440)
 
 
 @pytest.mark.parametrize("scheme", _SCHEMES)

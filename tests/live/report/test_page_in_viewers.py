@@ -102,7 +102,7 @@ def test_the_page_of_one_file_draws_nothing_in_such_a_viewer(
         assert "4 × h.xlarge" in browser.execute_script("return document.getElementById('answer').innerText")
 
 
-@pytest.mark.parametrize("may_run", [True, False], ids=["scripts on", "scripts off"])
+@pytest.mark.parametrize("may_run", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["scripts", "none"])
 def test_no_string_brings_an_element_or_a_script_into_a_browser(
     browser: Any, findings: Findings, provenance: Provenance, tmp_path: Path, may_run: bool
 ) -> None:
