@@ -160,6 +160,8 @@ def _price_texts(demand: Demand, prices: Sequence[Decimal | None]) -> list[str]:
 
 
 def _more(more: Decimal) -> str:
+    if not more:
+        return "nothing more"
     sign = "-" if more < 0 else "+"
     return f"{sign}{usd_text(abs(more))} a month"
 

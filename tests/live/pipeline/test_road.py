@@ -15,7 +15,9 @@ import pytest
 
 from loadplan.load.target.server_process import start_server
 from loadplan.pipeline.adhoc import served_by
+from loadplan.pipeline.resume import plans_at
 from loadplan.store.files import sha256_file
+from loadplan.units import in_cents
 
 from .conftest import Place, Said, make_place
 
@@ -107,6 +109,23 @@ def test_a_price_of_ones_own_wins_and_the_report_command_keeps_up(walked: tuple[
     page = (copy / "report.html").read_text()
     assert "c7i.4xlarge" in page
     assert "NOT VERIFIED" in page  # the live run was of another plan
+
+
+def test_a_doubt_about_the_peak_has_the_price_of_the_plan_that_it_would_take(walked: tuple[Place, Said]) -> None:
+    """At the scenario's own peak the plan is the one that was kept; twice the peak is the demand's one doubt."""
+    place, first = walked
+    run, kept = run_of(first), first.document["plan"]
+    planned, doubled = plans_at(run, [kept["peak_rps"], 2.0 * kept["peak_rps"]])
+    assert planned.recommended is not None
+    assert doubled.recommended is not None
+    assert in_cents(planned.recommended.usd_per_month) == Decimal(kept["recommended"]["usd_per_month"])
+    figures = ("--requests-per-user", "1", "--busiest-day", "1", "--daily-users", str(36_000 * kept["peak_rps"]))
+    said = place.loadplan("demand", *figures, "--run", run, "-o", place.folder / "traffic.yaml", "--json")
+    assert said.code == 0, said.err
+    (doubt,) = said.document["doubts"]
+    assert doubt["what"] == "the peak share is 20 % and not 10 %"
+    more = doubled.recommended.usd_per_month - planned.recommended.usd_per_month
+    assert Decimal(doubt["usd_per_month_more"]) == in_cents(more)
 
 
 def test_a_missed_objective_is_exit_1_with_a_report_that_says_so(walked: tuple[Place, Said]) -> None:
