@@ -110,6 +110,12 @@ def _understood(database: "DuckDBPyConnection", file: LogFile, chosen: LogColumn
         roles = find_roles(columns, chosen, first_is_time=time_text_of(first) is not None, where=str(file.path))
     texts = _samples(database, file, roles.time)
     time = time_text_of(texts)
+    if time is None and file.kind == "access":
+        raise InputError(
+            what="no line is one of an access log",
+            where=str(file.path),
+            fix='leave out --format; a format of your own needs the parts [time] "request" status bytes in this order',
+        )
     if time is None:
         shown = f"{texts[0]!r:.60}" if texts else "nothing"
         raise InputError(

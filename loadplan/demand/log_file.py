@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def _open(path: Path, stack: ExitStack, *, log_format: LogFormat | None) -> LogF
             compression = "gzip"
             with gzip.open(path) as unpacked:
                 head = unpacked.read(_HEAD_BYTES)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise _refusal(
             path, f"the file can't be read: {error}", "check its permissions, and that it is whole"
         ) from None

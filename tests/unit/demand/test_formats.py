@@ -174,6 +174,15 @@ def test_a_missing_file_a_folder_and_a_column_that_isnt_there_are_refused(tmp_pa
         read(WRITERS["csv"](tmp_path), columns=LogColumns(time="when"))
 
 
+def test_a_format_that_it_isnt_and_a_damaged_archive_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no line is one of an access log"):
+        read_demand([WRITERS["csv"](tmp_path)], log_format="nginx", now=NOW)
+    packed = WRITERS["nginx, packed"](tmp_path)
+    packed.write_bytes(packed.read_bytes()[:300])
+    with pytest.raises(InputError, match="the file can't be read"):
+        read(packed)
+
+
 def test_a_few_lines_that_cant_be_read_are_left_out_and_counted(tmp_path: Path) -> None:
     lines = [access_line(moment) for moment in moments(AT_S)]
     lines[7:7] = ["", "worker process 12 exited", '10.0.0.1 - - [x] "" 400 0 "-" "-"']
