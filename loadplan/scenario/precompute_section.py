@@ -30,7 +30,7 @@ class PrecomputeSection(Section):
     @model_validator(mode="after")
     def _ends_before_the_next_run(self) -> Self:
         if self.within_h is not None and self.within_h > self.every_h:
-            text = f"a run of {self.within_h:g} hours isn't done when the next begins, every {self.every_h:g} hours"
+            text = f"a run of {self.within_h:g} h isn't done when the next begins, every {self.every_h:g} h"
             raise contradiction((("within_h", "every_h"), text))
         return self
 

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 from loadplan.catalog.price import Catalog
 from loadplan.cli.outlook_documents import outlook_document, outlook_lines
@@ -16,6 +17,7 @@ from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
 from loadplan.scenario.spec import PrecomputeRules, Scenario
+from loadplan.store.codec import read_record, write_record
 from tests.unit.report.reading import read
 
 BREAKDOWN = Breakdown(
@@ -81,6 +83,15 @@ def test_the_screen_says_each_in_a_line_of_its_own(scenario: Scenario, fit: Capa
     assert time.startswith("p99 of ")
     # Of h.xlarge 1,440 each four are needed; with three times as much 3,000 / 4,320 -> 1 and one to lose.
     assert "halving the model saves 2 replicas: $146.00 a month; halving the web work saves none" in time
+
+
+def test_plan_and_fit_are_kept_whole(scenario: Scenario, fit: CapacityFit, catalog: Catalog, tmp_path: Path) -> None:
+    plan = planned(scenario, fit, catalog)
+    write_record(tmp_path / "plan.json", plan, schema="loadplan.plan/1")
+    assert read_record(tmp_path / "plan.json", Plan, schema="loadplan.plan/1") == plan
+    broken_down = replace(fit, capacities=tuple(replace(one, breakdown=BREAKDOWN) for one in fit.capacities))
+    write_record(tmp_path / "fit.json", broken_down, schema="loadplan.fit/1")
+    assert read_record(tmp_path / "fit.json", CapacityFit, schema="loadplan.fit/1") == broken_down
 
 
 def test_scripts_get_a_figure_or_a_reason(scenario: Scenario, fit: CapacityFit, catalog: Catalog) -> None:

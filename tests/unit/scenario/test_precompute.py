@@ -33,7 +33,7 @@ def test_what_is_proposed_is_read_as_what_runs_today(tmp_path: Path) -> None:
     [
         ("precompute: {}", "plan.precompute.entities: missing"),
         ("precompute: {entities: 0}", "plan.precompute.entities: expected a number of 1 or more"),
-        ("precompute: {entities: 1, every_h: 6, within_h: 7}", "a run of 7 hours isn't done when the next begins"),
+        ("precompute: {entities: 1, every_h: 6, within_h: 7}", "a run of 7 h isn't done when the next begins"),
         ("precompute: {entities: 1, every_min: 6}", "every_min"),
         ("proposal: {p3.8xlarge: 1}", "plan.proposal.'p3.8xlarge': expected provider/region/type/purchase, such as"),
         ("today: {p3.8xlarge: 1}", "plan.today.'p3.8xlarge': expected provider/region/type/purchase, such as"),
