@@ -26,7 +26,7 @@ from loadplan.load.verdict import answer_counts, latency_summary
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.reasons import how_it_runs, loss_text
 from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
-from loadplan.report.doubts import ranked_caveats
+from loadplan.report.doubts import by_reach, ranked_caveats
 from loadplan.report.next_step import next_step
 from loadplan.report.savings import saving_text
 from loadplan.report.sections.same_model import worst_segment_text
@@ -65,7 +65,7 @@ def road_summary(end: RoadEnd) -> str:
 def plan_summary(plan: Plan) -> str:
     """A plan by itself, with its doubts."""
     lines = plan_lines(plan)
-    doubts = _doubt_lines(plan.caveats, n_rows=_SCREEN_ROWS - _n_rows(lines), others="with --json")
+    doubts = _doubt_lines(by_reach(plan.caveats), n_rows=_SCREEN_ROWS - _n_rows(lines), others="with --json")
     return "\n".join([*lines, *doubts])
 
 

@@ -123,7 +123,7 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
             ("Predicted", _predicted(known, fleet)),
             ("Driven live", driven_text(known, known.verdict)),
             ("Proved", proved_text(known.verdict, fleet)),
-            *(() if chance is None else (("How sure", chance_text(chance)),)),
+            *(() if chance is None else (("How sure", f"that it holds: {chance_text(chance)}"),)),
             *(() if plan.loss is None else (("Survives", loss_text(plan.loss)),)),
             ("Next cheaper", _next_cheaper(plan, fleet)),
             *_runner_up(plan),

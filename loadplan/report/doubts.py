@@ -4,6 +4,8 @@ The decision a reader would question: the order is that of the stages from the a
 the hardware or a price moves the bill more than one noisy cell of the benchmark.
 """
 
+from collections.abc import Iterable
+
 from loadplan.caveat import Caveat
 from loadplan.report.findings import Findings
 from loadplan.report.page import Audience, Block, Doubt, Fold, Section, Text
@@ -23,8 +25,13 @@ def doubts_of(known: Findings) -> tuple[Doubt, ...]:
 
 
 def ranked_caveats(known: Findings) -> tuple[Caveat, ...]:
-    """Each once, by how far it reaches."""
-    return tuple(sorted(dict.fromkeys(_caveats(known)), key=_rank))
+    """All of a run, each once, by how far it reaches."""
+    return by_reach(_caveats(known))
+
+
+def by_reach(caveats: Iterable[Caveat]) -> tuple[Caveat, ...]:
+    """Each once, those that move the answer most first."""
+    return tuple(sorted(dict.fromkeys(caveats), key=_rank))
 
 
 def doubts_section(doubts: tuple[Doubt, ...], *, audience: Audience) -> Section:

@@ -3,7 +3,7 @@
 from loadplan.plan.records.fleet import NotOffered
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.glossary import GLOSSARY
-from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, text
+from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, Table, Text, number, reason, text
 from loadplan.report.sections.measured import machine_text
 from loadplan.report.view import counted, given_ms, gone_text, objectives_text, percent, rate, usd
 from loadplan.scenario.arrivals import described
@@ -45,15 +45,17 @@ def not_offered_section(known: Findings) -> Section | None:
     groups: dict[str, list[NotOffered]] = {}
     for one in known.plan.not_offered:
         groups.setdefault(one.reason, []).append(one)
-    folds: list[Block] = [
-        Fold(
-            title=f"{counted(len(group), 'offer')}: {reason}",
-            blocks=(Text(text=", ".join(one.offer_name for one in group)),),
-        )
-        for reason, group in sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0]))
-    ]
+    table = Table(
+        caption="Offers that were left out, those with the same reason together",
+        columns=(number("offers"), reason("why"), text("which")),
+        rows=tuple(
+            (f"{len(group):,}", why, ", ".join(one.offer_name for one in group))
+            for why, group in sorted(groups.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+        ),
+    )
     total = counted(len(known.plan.not_offered), "offer")
-    return Section(name="not-offered", title=f"What was not considered? ({total})", blocks=tuple(folds))
+    fold = Fold(title=f"{total} left out, and why", blocks=(table,))
+    return Section(name="not-offered", title="What was not considered?", blocks=(fold,))
 
 
 def assumptions_section(known: Findings) -> Section | None:

@@ -34,6 +34,7 @@ from loadplan.verify import Verdict
 _OUTCOMES = {"met": "✓ met", "missed": "✗ missed", "unclear": "? can't be told"}
 # Purposes whose runs offer a steady rate; bursts and overload have no place on a curve over the offered rate.
 _STEADY = ("idle", "steady", "verification")
+_APART_RATIO = 0.03  # of the usable capacity, that two marks must be apart to be drawn both
 
 
 def holding_section(known: Findings) -> Section | None:
@@ -136,7 +137,10 @@ def _operating(known: Findings, capacity: SettingCapacity) -> list[Mark]:
     if not gone:
         return [Mark(word="the peak", x=degraded)]
     with_all = degraded * fleet.utilisation_ratio / fleet.utilisation_ratio_degraded
-    return [Mark(word="the peak, all there", x=with_all), Mark(word=f"the peak, {gone} gone", x=degraded)]
+    worst = Mark(word=f"the peak, {gone} gone", x=degraded)
+    # Words of two lines that nearly coincide can't be read.
+    is_apart = degraded - with_all > _APART_RATIO * capacity.usable_capacity_rps
+    return [Mark(word="the peak, all there", x=with_all), worst] if is_apart else [worst]
 
 
 def _beside(verdict: Verdict | None) -> Series | None:
