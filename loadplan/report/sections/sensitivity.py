@@ -66,7 +66,7 @@ def _sentence(points: list[GridPoint]) -> str:
     n_none = sum(point.choice is None for point in points)
     others = f"another type of machine wins in {n_others} of {len(points)} cases"
     none = f", and nothing will do in {n_none}" if n_none else ""
-    text = f"{', '.join(said)}; {others}{none} (as far as the plan's capacities are right)."
+    text = f"{', '.join(said)}; {others}{none} (as far as the plan's capacities are right; the darker the dearer)."
     return text[:1].upper() + text[1:]
 
 
