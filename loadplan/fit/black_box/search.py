@@ -24,8 +24,8 @@ _CV_START, _CV_LEAST, _CV_MOST = 0.2, 0.02, 1.5
 _CV_PRIOR = 0.3  # standard deviation of what is believed of it beforehand
 _SHIFT_PRIOR = 0.2  # likewise of the shift, over the most that it may be
 _FIXED_START = 0.3
-# How far the CPU time that the system counted may be from that of a request: what else the processes do is in it.
-_COUNTED_SCATTER = 0.05
+# How far the CPU time that the system counted may be from that of a request: what else its processes do is in it.
+_COUNTED_SCATTER = 0.03
 # Costs that more than the simplest structure has to save before it is believed. Two cores with twice the work for each
 # request are hardly told from one, but by what the system counted.
 _COST_OF_CORES, _COST_OF_SLOTS = 10.0, 2.0
