@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loadplan.cli.figures import Document, figure, interval, usd
 from loadplan.cli.lines import line
-from loadplan.demand.doubts import span_text
+from loadplan.demand.doubts import rate_text, span_text
 from loadplan.demand.records import Absent, Contents, Demand, Dispersion, Growth, Peak, RowsSeen, WeekSeen
 from loadplan.demand.traffic_block import arrival_law
 from loadplan.scenario.arrivals import RequestTimes
@@ -86,19 +86,19 @@ def demand_document(demand: Demand, *, prices: Sequence[Decimal | None], files: 
 def _peak_text(demand: Demand) -> str:
     peak = demand.peak_hour
     if not demand.span_s:
-        return f"{peak.rate_rps:,.4g} requests/s in the busiest hour  [{demand.basis}]"
+        return f"{rate_text(peak.rate_rps)} requests/s in the busiest hour  [{demand.basis}]"
     at = "" if peak.at_s is None else f", from {_moment(peak.at_s)}"
     stretch = "hour" if peak.window_s == 3600 else span_text(peak.window_s)
-    text = f"{peak.rate_rps:,.4g} requests/s in the busiest {stretch}"
+    text = f"{rate_text(peak.rate_rps)} requests/s in the busiest {stretch}"
     if peak.interval is None:
         return f"{text}{at}  [{demand.basis}]; no interval: {peak.interval_reason}"
-    span = f"{peak.interval.low:,.4g} to {peak.interval.high:,.4g}"
+    span = f"{rate_text(peak.interval.low)} to {rate_text(peak.interval.high)}"
     return f"{text}{at}  [{demand.basis}]; {span} in as long again, a week at least"
 
 
 def _shorter_peaks(demand: Demand) -> list[str]:
     told = [
-        f"{peak.rate_rps:,.4g} requests/s in the busiest {name}"
+        f"{rate_text(peak.rate_rps)} requests/s in the busiest {name}"
         for name, peak in (("minute", demand.peak_minute), ("second", demand.peak_second))
         if isinstance(peak, Peak)
     ]
@@ -106,7 +106,7 @@ def _shorter_peaks(demand: Demand) -> list[str]:
 
 
 def _mean_text(demand: Demand) -> str:
-    text = f"{demand.mean_rps:,.4g} requests/s"
+    text = f"{rate_text(demand.mean_rps)} requests/s"
     if not demand.span_s:
         return f"{text}: {demand.n_requests:,.0f} requests a day"
     began = "" if demand.began_at_s is None else f" from {_moment(demand.began_at_s)}"

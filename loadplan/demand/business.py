@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from loadplan.caveat import Caveat
+from loadplan.demand.doubts import rate_text
 from loadplan.demand.records import Absent, Contents, Demand, Doubt, Peak
 from loadplan.errors import InputError
 
@@ -151,7 +152,7 @@ def _caveat(factor: _Factor, peak_rps: float) -> Caveat:
     return Caveat(
         code=factor.code,
         what=f"{factor.name} is assumed to be {factor.text(factor.used)}; were it {factor.text(factor.other)}, the "
-        f"peak would be {other_rps:,.4g} requests/s ({factor.why})",
+        f"peak would be {rate_text(other_rps)} requests/s ({factor.why})",
         fix=factor.fix,
         number=factor.used,
     )

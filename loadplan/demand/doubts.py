@@ -160,6 +160,11 @@ def holes_text(holes: Holes) -> tuple[str, ...]:
     return (f"{many} taken for a gap of the recording, since traffic stops and goes on at once; no mean counts it",)
 
 
+def rate_text(rate_rps: float) -> str:
+    """Four digits of a rate, and all of one that has more before its point."""
+    return f"{rate_rps:,.0f}" if rate_rps >= 1_000.0 else f"{rate_rps:.4g}"
+
+
 def span_text(span_s: float) -> str:
     """Such as `13 d 4 h`, `58 min` or `40 s`."""
     if span_s >= 86_400:

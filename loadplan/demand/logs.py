@@ -14,7 +14,15 @@ from loadplan.demand.columns import FOUND_BY_NAME, LogColumns
 from loadplan.demand.contents import read_contents, read_paths
 from loadplan.demand.counts import Holes, SecondCounts, busiest, daily_maxima, find_holes, step_of
 from loadplan.demand.dispersion import dispersion_within_hours, unthinned
-from loadplan.demand.doubts import content_doubts, holes_text, sampling_doubts, span_doubts, span_text, week_doubts
+from loadplan.demand.doubts import (
+    content_doubts,
+    holes_text,
+    rate_text,
+    sampling_doubts,
+    span_doubts,
+    span_text,
+    week_doubts,
+)
 from loadplan.demand.ingest import Ingested, ingest
 from loadplan.demand.log_file import open_logs
 from loadplan.demand.next_peak import DAYS_AT_LEAST, next_peak
@@ -233,7 +241,7 @@ def _upper_end(peak: Peak) -> tuple[Doubt, ...]:
     if peak.interval is None or peak.interval.high <= peak.rate_rps:
         return ()
     high_rps = peak.interval.high
-    what = f"the busiest hour to come brings {high_rps:,.4g} requests/s and not {peak.rate_rps:,.4g}"
+    what = f"the busiest hour to come brings {rate_text(high_rps)} requests/s and not {rate_text(peak.rate_rps)}"
     return (Doubt(code="demand.peak", what=what, peak_rps=high_rps),)
 
 

@@ -4,7 +4,7 @@ import math
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loadplan.demand.doubts import span_text
+from loadplan.demand.doubts import rate_text, span_text
 from loadplan.demand.records import Absent, Demand, Dispersion, Growth, RowsSeen, WeekSeen
 from loadplan.errors import InputError
 from loadplan.scenario.arrivals import IntervalCounts
@@ -116,7 +116,7 @@ def _peak_comment(demand: Demand) -> str:
         return f"measured: the busiest {span_text(peak.window_s)}{at}; no interval: {peak.interval_reason}"
     return (
         f"measured: the busiest {span_text(peak.window_s)}{at}; of as long again, a week at least, "
-        f"{interval.low:.4g} to {interval.high:.4g} ({interval.confidence_ratio:.0%})"
+        f"{rate_text(interval.low)} to {rate_text(interval.high)} ({interval.confidence_ratio:.0%})"
     )
 
 

@@ -28,6 +28,11 @@ def test_each_figure_that_is_missing_is_a_doubt_with_the_peak_it_may_make() -> N
     assert [caveat.code for caveat in demand.caveats] == [doubt.code for doubt in demand.doubts]
 
 
+def test_large_peaks_are_written_out() -> None:
+    caveat = demand_from_users(daily_users=86_400_000, requests_per_user=10, busiest_day_ratio=1).caveats[0]
+    assert "the peak would be 48,000 requests/s" in caveat.what
+
+
 @pytest.mark.parametrize(
     ("figures", "option"),
     [
