@@ -26,10 +26,11 @@ SHOWN: "Mapping[str, tuple[str, ...]]" = {
 
 def load_ipython_extension(ipython: Any) -> None:
     """What `%load_ext loadplan` calls, and `import loadplan` in a notebook by itself."""
-    formatter = ipython.display_formatter.formatters["text/html"]
+    formatters = ipython.display_formatter.formatters
     for module, names in SHOWN.items():
         for name in names:
-            formatter.for_type_by_name(module, name, _as_html)
+            formatters["text/html"].for_type_by_name(module, name, _as_html)
+            formatters["text/plain"].for_type_by_name(module, name, _as_line)
 
 
 def show_records() -> None:
@@ -39,6 +40,11 @@ def show_records() -> None:
     ipython = get_ipython()
     if ipython is not None:
         load_ipython_extension(ipython)
+
+
+def _as_line(record: Any, printer: Any, cycle: bool) -> None:  # noqa: ARG001 -- as IPython calls it
+    """What a record holds, by name: with all its samples it would fill a notebook's file and a terminal for minutes."""
+    printer.text(f"{type(record).__name__} of {', '.join(record.__dataclass_fields__)}")
 
 
 def _as_html(record: object) -> str:

@@ -1,5 +1,6 @@
 """Records as a notebook shows them."""
 
+import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -146,7 +147,20 @@ def test_ipython_shows_them_once_it_was_told(findings: Findings) -> None:
     shell.run_line_magic("load_ext", "loadplan")
     shown = shell.display_formatter.format(findings.plan)[0]
     assert shown["text/html"] == loadplan.as_html(findings.plan)
-    assert "Plan(" in shown["text/plain"]
+    assert shown["text/plain"].startswith("Plan of feasible, recommended, runners_up")
+    assert len(shown["text/plain"]) < 1000
+
+
+def test_ipython_itself_knows_of_them_after_an_import() -> None:
+    told = "get_ipython().display_formatter.formatters['text/html'].deferred_printers"
+    command = f"import loadplan; print(('loadplan.plan.records.fleet', 'Plan') in {told})"
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--quick", "--no-banner", "-c", command],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip().endswith("True")
 
 
 def test_an_import_in_ipython_is_enough(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
