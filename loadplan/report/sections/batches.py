@@ -63,7 +63,7 @@ def throughput_figure(bench: BenchRun) -> Figure:
         ),
         chart=Chart(
             x=_sizes(bench),
-            y=Axis(title="rows a second, single inferences without a server", scale="log"),
+            y=Axis(title="rows a second, no server", scale="log"),
             series=(
                 *(
                     Series(
