@@ -81,7 +81,7 @@ def verification_spec(plan: Plan, fit: CapacityFit, scenario: Scenario, *, repli
         purpose="verification",
         arrivals=busiest(scenario.traffic.arrivals),
         offered_rate_rps=rate,
-        duration_s=_duration_s(scenario, rate, is_far=_is_far(capacity, process_rps, scenario)),
+        duration_s=seconds_to_show(scenario, rate, is_far=_is_far(capacity, process_rps, scenario)),
         seed=scenario.load.seed + 1,  # not the arrivals that calibrated the law
         timeout_s=verification_timeout_s(scenario),
         setting=setting,
@@ -103,7 +103,8 @@ def planned_spec(plan: Plan, spec: LoadSpec) -> LoadSpec | None:
     )
 
 
-def _duration_s(scenario: Scenario, rate_rps: float, *, is_far: bool) -> float:
+def seconds_to_show(scenario: Scenario, rate_rps: float, *, is_far: bool = False) -> float:
+    """How long a run at a rate takes until its requests say whether the objectives hold; `is_far`: none is near."""
     n_for_bound = _REQUESTS_OF_FAR if is_far else _REQUESTS_WANTED
     n_wanted = max(float(n_for_bound), requests_to_show(busiest(scenario.traffic.arrivals), rate_rps=rate_rps))
     of_all_s = min(max(_SHORTEST_S, n_wanted / rate_rps), _LONGEST_S)

@@ -60,7 +60,7 @@ class Verdict:
 
     passed: bool
     subject: Subject  # what a pass is a proof of
-    setting: Setting
+    setting: Setting | None  # None: a service of the user's own, of which loadplan knows none
     offered_rate_rps: float
     utilisation_ratio: float  # share of this machine's usable capacity that was offered: as planned
     n_requests: int
@@ -87,31 +87,46 @@ class Verdict:
     measured_on: str | None = None  # whose profile that rests on, as in the plan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a verification run is held against, beside the objectives."""
+
+    usable_capacity_rps: float  # of the server that was driven
+    predicted: PredictedLatency
+
+
 def judge_verification(
     plan: Plan, fit: CapacityFit, scenario: Scenario, run: LoadRun, *, replica: Replica = HERE
 ) -> Verdict:
     """Hold a finished verification run against the objectives and against the prediction for the machine driven."""
-    fleet = recommended_fleet(plan)
     setting = run.spec.setting
     if setting is None:
         raise ValueError("a verification run says how its server ran")
-    verdict = run.verdict
+    capacity = setting_capacity(fit, setting)
+    expected = Expected(
+        usable_capacity_rps=replica.times_as_much * capacity.usable_capacity_rps,
+        predicted=_predicted(fit, run, capacity, replica),
+    )
+    return judge_run(recommended_fleet(plan), scenario, run, expected)
+
+
+def judge_run(fleet: Fleet, scenario: Scenario, run: LoadRun, expected: Expected) -> Verdict:
+    """Hold a finished run against the objectives and against what was expected of it; the fleet is the planned one."""
+    verdict, predicted = run.verdict, expected.predicted
     judged = seen_from(run, scenario.vantage)
     attainments = tuple(a for slo in scenario.objectives for a in judge_slo(judged, slo)) if verdict.valid else ()
     few_failed = all(failures_allowed(run, slo) for slo in scenario.objectives)
     times_s = response_times_s(run) if verdict.valid else None
     if times_s is not None and times_s.size == 0:
         times_s = None
-    capacity = setting_capacity(fit, setting)
-    predicted = _predicted(fit, run, capacity, replica)
     measured_p99_s = None if times_s is None else supported_percentile(times_s, 0.99)
     measured_p99_interval = None if times_s is None else quantile_interval(times_s, 0.99)
     return Verdict(
         passed=verdict.valid and few_failed and all(a.outcome == "met" for a in attainments),
         subject=_subject(fleet, run),
-        setting=setting,
+        setting=run.spec.setting,
         offered_rate_rps=run.spec.offered_rate_rps,
-        utilisation_ratio=run.spec.offered_rate_rps / (replica.times_as_much * capacity.usable_capacity_rps),
+        utilisation_ratio=run.spec.offered_rate_rps / expected.usable_capacity_rps,
         n_requests=run.requests.n_requests,
         n_failed=verdict.n_failed,
         few_failed=few_failed,
@@ -312,11 +327,17 @@ def failure_of(verdict: Verdict) -> LoadplanError | None:
             where="verify",
             fix="plan with more headroom; this close to the limit a run of a minute can't tell",
         )
+    smaller = " or a smaller batch" if verdict.setting else ""
     return ObjectiveMissed(
-        what="the planned setting missed the objective when driven live" + _missed_classes(verdict),
+        what=f"{what_was_driven(verdict)} missed the objective when driven live" + _missed_classes(verdict),
         where="verify",
-        fix="read the report's section on the live run; plan with more headroom or a smaller batch",
+        fix=f"read the report's section on the live run; plan with more headroom{smaller}",
     )
+
+
+def what_was_driven(verdict: Verdict) -> str:
+    """What was driven, in the middle of a sentence."""
+    return "the planned setting" if verdict.setting else "the service"
 
 
 def _invalid_beside(verdict: Verdict) -> list[str]:

@@ -19,6 +19,7 @@ from loadplan.cli.overdispersed_text import overdispersed_document
 from loadplan.cli.purchase_documents import mix_document
 from loadplan.cli.resource_documents import probe_document, resource_documents
 from loadplan.cli.scaling_documents import scaling_document
+from loadplan.cli.service_text import service_document
 from loadplan.cli.verification_documents import verification_documents
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
@@ -70,6 +71,7 @@ def run_document(end: RoadEnd) -> Document:
         "report": None if end.report is None else str(end.report),
         "plan": None if found.plan is None else plan_document(found.plan),
         "verify": None if found.verdict is None else verify_document(found.verdict),
+        **({} if found.service is None else {"service": service_document(found.service)}),
         "failure": None if end.failure is None else {"what": end.failure.what, "fix": end.failure.fix},
     }
 

@@ -15,6 +15,7 @@ from loadplan.cli.outlook_documents import outlook_lines
 from loadplan.cli.overdispersed_text import overdispersed_text
 from loadplan.cli.purchase_documents import mix_text
 from loadplan.cli.scaling_documents import scaling_text
+from loadplan.cli.service_text import service_lines
 from loadplan.cli.verdict_lines import verdict_lines
 from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
@@ -43,7 +44,7 @@ _METRICS = {"auc": "area under the ROC curve", "mae": "mean absolute error", "nd
 def road_summary(end: RoadEnd) -> str:
     """Everything that a finished or shortened walk found, in the order in which people ask."""
     found = end.findings
-    lines: list[str] = []
+    lines = service_lines(found)
     if found.plan is not None:
         lines += plan_lines(found.plan)
     if found.verdict is not None:

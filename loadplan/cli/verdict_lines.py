@@ -10,6 +10,7 @@ from loadplan.verify import (
     is_unclear,
     unclear_bounds,
     verdict_word,
+    what_was_driven,
     worst_class,
 )
 
@@ -23,9 +24,7 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     lines.append(
         line(
             "",
-            f"live here at {verdict.offered_rate_rps:,.0f} requests/s ({verdict.utilisation_ratio:.0%} of this "
-            f"machine's capacity, as planned): p99 {ms(verdict.measured_p99_s)}, "
-            f"predicted {with_interval(verdict.predicted)}",
+            f"live {_where(verdict)}: p99 {ms(verdict.measured_p99_s)}, predicted {with_interval(verdict.predicted)}",
         )
     )
     partial = next((one.what for one in verdict.caveats if one.code == SERVER_PART_ONLY), None)
@@ -39,6 +38,14 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     if verdict.sharpness is not None:
         lines.append(line("sharpness", sharpness_text(verdict.sharpness)))
     return lines
+
+
+def _where(verdict: Verdict) -> str:
+    """Which rate, as a share of what the server that was driven carries."""
+    at = f"at {verdict.offered_rate_rps:,.0f} requests/s ({verdict.utilisation_ratio:.0%} of"
+    if verdict.setting is None:
+        return f"{at} what one copy carries, no less than planned)"
+    return f"here {at} this machine's capacity, as planned)"
 
 
 def _share(one: ShareVerdict) -> str:
@@ -62,7 +69,7 @@ def _proof(verdict: Verdict) -> str:
     if is_unclear(verdict):
         return unclear_bounds(verdict)
     if not verdict.passed:
-        return "the planned setting missed the objective when driven live"
+        return f"{what_was_driven(verdict)} missed the objective when driven live"
     if verdict.subject == "plan":
         return "the objective held on the recommended machine type"
     if not verdict.prediction_held:

@@ -14,6 +14,7 @@ from loadplan.plan.records.fleet import Plan
 from loadplan.report.findings import Findings
 from loadplan.scenario.payload_file import load_payloads
 from loadplan.scenario.spec import Scenario
+from loadplan.service_check import FittedService
 from loadplan.store import codec
 from loadplan.store.codec import read_record
 from loadplan.store.run_folder import RunFolder, read_run_folder
@@ -28,6 +29,8 @@ PAYLOADS = "payloads/samples.npz"
 BENCH = "bench.parquet"
 LOAD = "load"
 FIT = "fit.json"
+SERVICE = "service.json"
+CHECK = "load/check.parquet"
 PLAN = "plan.json"
 VERDICT = "verify.json"
 VERIFICATION = "load/verification.parquet"
@@ -92,6 +95,7 @@ def read_findings(folder: RunFolder) -> Findings:
             fix="run `loadplan run` on the scenario again",
         )
     load = folder.entry("load")
+    is_service = (path / SERVICE).is_file()  # a running service has laws of its own kind
     measured = read_bench(path / BENCH) if "bench" in done else None
     return Findings(
         scenario=read_record(path / SCENARIO, Scenario, schema="loadplan.scenario/1"),
@@ -100,7 +104,10 @@ def read_findings(folder: RunFolder) -> Findings:
         export=read_record(path / EXPORT, ExportRun, schema="loadplan.export/1") if "export" in done else None,
         bench=measured,
         loads=tuple(read_load(path / artifact.path) for artifact in load.artifacts) if load else None,
-        fit=read_record(path / FIT, CapacityFit, schema="loadplan.fit/1") if "fit" in done else None,
+        fit=read_record(path / FIT, CapacityFit, schema="loadplan.fit/1") if "fit" in done and not is_service else None,
+        service=read_record(path / SERVICE, FittedService, schema="loadplan.service/1")
+        if "fit" in done and is_service
+        else None,
         plan=read_record(path / PLAN, Plan, schema="loadplan.plan/1") if "plan" in done else None,
         verdict=read_record(path / VERDICT, Verdict, schema="loadplan.verify/2") if "verify" in done else None,
         verification=read_load(path / VERIFICATION) if "verify" in done else None,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loadplan import clock
 from loadplan.errors import InputError
+from loadplan.execution import Setting
 from loadplan.fit.ledger import LedgerEntry, LedgerFindings, judge_ledger
 from loadplan.machine import Machine
 from loadplan.stats import Interval
@@ -31,6 +32,8 @@ def append_verification(
 ) -> None:
     """Add what a live run showed of its prediction; nothing where the run can't be believed or has too few answers.
 
+    Nor of a service of the user's own: the ledger is of how well the laws of loadplan's server predict.
+
     Args:
         run_folder: the run that was verified.
         verdict: what was predicted and measured.
@@ -41,8 +44,8 @@ def append_verification(
         InputError: when the ledger was written by another version.
         EnvironmentFault: when the disk is full or failing.
     """
-    if verdict.valid:
-        entries = _entries(run_folder.absolute(), verdict, machine, widened_by, clock.utc_now())
+    if verdict.valid and verdict.setting is not None:
+        entries = _entries(run_folder.absolute(), verdict, verdict.setting, machine, widened_by, clock.utc_now())
         append_rows(ledger_path(run_folder), _COLUMNS, [_cells(entry) for entry in entries])
 
 
@@ -66,7 +69,12 @@ def read_ledger(run_folder: Path) -> LedgerFindings:
 
 
 def _entries(
-    folder: Path, verdict: Verdict, machine: Machine, widened_by: LedgerFindings | None, now: datetime
+    folder: Path,
+    verdict: Verdict,
+    setting: Setting,
+    machine: Machine,
+    widened_by: LedgerFindings | None,
+    now: datetime,
 ) -> tuple[LedgerEntry, ...]:
     predicted = verdict.predicted
     figures = (
@@ -74,7 +82,7 @@ def _entries(
         (0.95, predicted.p95_s, predicted.p95_interval, verdict.measured_p95_s, verdict.measured_p95_interval),
         (0.99, predicted.p99_s, predicted.p99_interval, verdict.measured_p99_s, verdict.measured_p99_interval),
     )
-    execution, serving = verdict.setting.execution, verdict.setting.serving
+    execution, serving = setting.execution, setting.serving
     return tuple(
         LedgerEntry(
             written_at=now.isoformat(),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from loadplan.errors import InputError
 from loadplan.export import model_file, onnx_file
-from loadplan.scenario.spec import ModelSource, Scenario
+from loadplan.scenario.spec import ModelSource, Scenario, Service
 from loadplan.store import codec
 
 
@@ -29,6 +29,44 @@ def need_model(scenario: Scenario) -> ModelSource:
             fix="add a model, or plan on given capacities with `loadplan plan SCENARIO --capacities FILE.csv`",
         )
     return scenario.model
+
+
+def need_service(scenario: Scenario) -> Service:
+    """The running service that the scenario names. Raises InputError where it names none."""
+    if scenario.target is None:
+        raise InputError(
+            what="the scenario names no running service",
+            where=f"scenario {scenario.name}",
+            fix="add target.url, or run the model with loadplan's own server",
+        )
+    return scenario.target
+
+
+def is_of_service(scenario: Scenario) -> bool:
+    """Whether what is planned is a running service as it is, and not a model that loadplan serves."""
+    return scenario.target is not None and scenario.model is None
+
+
+def identity(scenario: Scenario) -> bytes:
+    """The bytes that decide what is planned: the model's, or the bodies that a running service is sent.
+
+    Raises:
+        InputError: when there is neither a model nor a service, or a file of either can't be read.
+    """
+    if not is_of_service(scenario):
+        return model_bytes(need_model(scenario))
+    service = need_service(scenario)
+    names = [service.request, *(one.body for one in scenario.traffic.classes)]
+    return b"\0".join(_body_bytes(Path(service.folder) / name) for name in names if name is not None)
+
+
+def _body_bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            what=f"the request can't be read: {error.strerror}", where=str(file), fix="check the path of the body"
+        ) from error
 
 
 def with_fleets(scenario: Scenario, fleets: Fleets) -> Scenario:

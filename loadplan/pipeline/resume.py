@@ -12,21 +12,23 @@ from loadplan import clock
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import read_machine
-from loadplan.pipeline import artifacts, question, steps
+from loadplan.pipeline import artifacts, question, service_steps, steps
 from loadplan.pipeline.artifacts import read_findings
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.elsewhere import graph_costs, measured_elsewhere
 from loadplan.pipeline.ledger import read_ledger
 from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.profiles import GivenProfile, ProfileFile, read_profiles
+from loadplan.pipeline.question import is_of_service
 from loadplan.pipeline.road import disappointment
+from loadplan.pipeline.service_resume import plan_service_again, verify_service
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.pipeline.verification import Known, VerificationRequest, verify_shares
 from loadplan.plan.answer import answer
 from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
 from loadplan.report.findings import Findings
-from loadplan.scenario.spec import StageName
+from loadplan.scenario.spec import Scenario, StageName
 from loadplan.store.run_folder import hold_run_folder
 from loadplan.verify import Verdict
 
@@ -40,6 +42,7 @@ def fit_again(run: Path, *, observer: Observer | None = None) -> CapacityFit:
         InputError: when the folder holds no bench or no load runs.
     """
     with _reopened(run, observer=observer) as (road, known):
+        _need_model(road.scenario, run)
         return steps.fit(road, _need(known.bench, "bench", run), _need(known.loads, "load", run))
 
 
@@ -50,6 +53,7 @@ def fit_with_ledger(run: Path, *, observer: Observer | None = None) -> CapacityF
         InputError: when the folder holds no bench or no load runs, or nothing was ever verified.
     """
     with _reopened(run, observer=observer) as (road, known):
+        _need_model(road.scenario, run)
         benched, loads = _need(known.bench, "bench", run), _need(known.loads, "load", run)
         return steps.fit(road, benched, loads, ledger=read_ledger(road.folder.path))
 
@@ -74,6 +78,8 @@ def plan_again(
     with _reopened(run, as_of=as_of, prices=prices, observer=observer) as (reopened, known):
         scenario = question.with_fleets(reopened.scenario, fleets)
         road = replace(reopened, profiles=_profiles_for(reopened, profiles), scenario=scenario)
+        if known.service is not None:
+            return plan_service_again(road, known, known.service)
         fitted = _need(known.fit, "fit", run)
         planned = steps.plan(road, fitted)
         steps.drop_other_verification(road, fitted, planned)
@@ -107,6 +113,8 @@ def verify_again(run: Path, *, request: VerificationRequest | None = None, obser
     """
     asked = request or VerificationRequest()
     with _reopened(run, observer=observer) as (road, known):
+        if is_of_service(road.scenario):
+            return _verify_service_again(road, known, run, asked)
         here = read_machine()
         if here.fingerprint != known.machine.fingerprint and asked.url is None:
             raise InvalidMeasurement(
@@ -124,6 +132,15 @@ def verify_again(run: Path, *, request: VerificationRequest | None = None, obser
         road.folder.forget("verify")
         steps.verify(road, exported, payloads, fitted, planned, already=verified)
         return verified.verdict
+
+
+def _verify_service_again(road: Road, known: Findings, run: Path, request: VerificationRequest) -> Verdict:
+    fitted, planned = _need(known.service, "fit", run), _need(known.plan, "plan", run)
+    verified = verify_service(road, fitted, planned, request)
+    is_spoiled = not (verified.verdict.valid and all(beside.verdict.valid for beside in verified.beside))
+    if not (is_spoiled and known.verdict is not None and known.verdict.valid):
+        service_steps.keep_verification(road, verified)
+    return verified.verdict
 
 
 def report_again(run: Path, *, observer: Observer | None = None) -> Path:
@@ -173,6 +190,15 @@ def _profiles_for(road: Road, files: Sequence[ProfileFile]) -> tuple[GivenProfil
         return ()
     file = Path(road.scenario_file)
     return read_profiles(files, catalog_for(road.scenario, scenario_file=file, as_of=road.as_of, prices=road.prices))
+
+
+def _need_model(scenario: Scenario, run: Path) -> None:
+    if is_of_service(scenario):
+        raise InputError(
+            what="this run is of a running service, whose fit belongs to its runs",
+            where=str(run),
+            fix="fit it again with `loadplan quick URL … --fresh`, or plan on it with `loadplan plan RUN`",
+        )
 
 
 def _need(found: T | None, stage: StageName, run: Path) -> T:

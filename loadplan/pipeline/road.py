@@ -15,6 +15,7 @@ from loadplan.machine import read_machine
 from loadplan.pipeline import question, steps
 from loadplan.pipeline.catalogue import catalog_for
 from loadplan.pipeline.observer import Nobody, Observer
+from loadplan.pipeline.service_road import walk_service
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.plan.around.named import check_named
 from loadplan.plan.buying.offers import check_places
@@ -90,8 +91,7 @@ def run(
         InputError, EnvironmentFault: nothing can be said. A missed objective or an invalid measurement is not raised
             but stands in the result's `failure`, beside the report that says so.
     """
-    if until not in _WITHOUT_LOAD:
-        _need_embedded(read_scenario(scenario), scenario)
+    _need_one_kind(read_scenario(scenario), scenario, until=until)
     with open_road(
         scenario, results=results, fresh=fresh, exhaustive=exhaustive, observer=observer or Nobody()
     ) as road:
@@ -102,7 +102,8 @@ def finish(road: Road, *, until: StageName) -> RoadEnd:
     """Walk an open road to the stage asked for, and write the report of whatever was found."""
     known, failure = Findings(scenario=road.scenario, machine=road.machine), None
     try:
-        for stage, known in walk(road):  # noqa: B007 -- the last one is what counts
+        stages = walk_service(road) if question.is_of_service(road.scenario) else walk(road)
+        for stage, known in stages:  # noqa: B007 -- the last one is what counts
             if stage == until:
                 break
         failure = disappointment(known)
@@ -123,9 +124,9 @@ def open_road(
     machine = read_machine()
     now = clock.utc_now()
     need_prices(scenario, scenario_file, as_of=now.date())
-    model = question.model_bytes(question.need_model(scenario))
+    planned = hashlib.sha256(question.identity(scenario)).hexdigest()
     digest = hashlib.sha256(
-        "\n".join((question.canonical(scenario), hashlib.sha256(model).hexdigest(), machine.fingerprint)).encode()
+        "\n".join((question.canonical(scenario), planned, machine.fingerprint)).encode()
     ).hexdigest()[:10]
     with open_run_folder(results, name=scenario.name, run_hash=digest, now=now, fresh=fresh) as folder:
         yield Road(
@@ -179,11 +180,20 @@ def disappointment(known: Findings) -> LoadplanError | None:
     return None if known.verdict is None else failure_of(known.verdict)
 
 
-def _need_embedded(scenario: Scenario, file: Path) -> None:
-    if scenario.target is not None:
+def _need_one_kind(scenario: Scenario, file: Path, *, until: StageName) -> None:
+    """A fleet runs a model as loadplan serves it, or a service as it is: of both nobody knows which is meant."""
+    if until in _WITHOUT_LOAD and scenario.model is not None:
+        return
+    if scenario.model is not None and scenario.target is not None:
         raise InputError(
-            what="a service of your own can be driven, but no fleet of it can be planned yet",
+            what="the scenario names a model and a running service, and a fleet runs one of them",
+            where=f"model and target.url in {file}",
+            fix="remove `model` to plan for the service as it is, with its bodies in target.request; or `target` to "
+            f"plan for the model as loadplan's own server runs it; `loadplan load {file}` compares both",
+        )
+    if until in {"export", "bench"} and question.is_of_service(scenario):
+        raise InputError(
+            what=f"a running service has no stage `{until}`: it is measured as it is",
             where=f"target.url in {file}",
-            fix=f"see how it answers with `loadplan load {file}`; or remove `target` to plan for the model as "
-            "loadplan's own server runs it",
+            fix=f"run `loadplan run {file}`",
         )

@@ -1,5 +1,6 @@
 """Drives a service of the user's own, which loadplan neither started nor may overload by driving it again."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from loadplan.caveat import Caveat
@@ -31,18 +32,39 @@ def drive_service(
     """
     rate = asked(spec)
     observer.begin("load", f"how does {service.url.partition('?')[0]} answer {rate}?")
-    run = run_load(
+    run = drive_in_stage(
+        service,
         spec,
-        url=_origin(service.url),
         requests=requests,
         machine=machine,
-        core=usable_cores()[-1] if len(usable_cores()) > 1 else None,
         on_progress=lambda ratio: observer.progress(ratio, rate),
-        allow_remote=service.allow_remote,
         launch=launch,
     )
     observer.end("load", f"{run.requests.n_requests:,} requests")
-    return replace(run, caveats=(*run.caveats, *_shared(_origin(service.url))))
+    return run
+
+
+def drive_in_stage(
+    service: Service,
+    spec: LoadSpec,
+    *,
+    requests: PreparedRequests,
+    machine: Machine,
+    on_progress: Callable[[float], None],
+    launch: Launch = ALONE,
+) -> LoadRun:
+    """The same as a part of a stage that tells its progress itself. Raises as `drive_service` does."""
+    run = run_load(
+        spec,
+        url=origin_of(service.url),
+        requests=requests,
+        machine=machine,
+        core=usable_cores()[-1] if len(usable_cores()) > 1 else None,
+        on_progress=on_progress,
+        allow_remote=service.allow_remote,
+        launch=launch,
+    )
+    return replace(run, caveats=(*run.caveats, *_shared(origin_of(service.url))))
 
 
 def _shared(url: str) -> tuple[Caveat, ...]:
@@ -60,6 +82,7 @@ def _shared(url: str) -> tuple[Caveat, ...]:
     )
 
 
-def _origin(url: str) -> str:
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"

@@ -24,6 +24,7 @@ from loadplan.pipeline import artifacts
 from loadplan.pipeline.artifacts import read_load
 from loadplan.pipeline.observer import Observer
 from loadplan.pipeline.profiles import GivenProfile
+from loadplan.pipeline.question import is_of_service
 from loadplan.scenario.spec import Scenario, StageName
 from loadplan.store import codec
 from loadplan.store.manifest import StageEntry, stage_key
@@ -39,6 +40,13 @@ PURPOSES: Mapping[StageName, str] = {
     "plan": "what is the cheapest fleet that meets every objective?",
     "verify": "does the planned setting hold when driven live?",
     "report": "what do the engineer and the budget owner look at?",
+}
+PURPOSES_OF_SERVICE: Mapping[StageName, str] = {
+    **PURPOSES,
+    "load": "how does the service answer, one by one, many at once, and at half of what it carries?",
+    "fit": "what is it made of, and what can one copy of it carry?",
+    "plan": "what is the cheapest fleet of machines that run it within every objective?",
+    "verify": "does what was planned hold when driven live?",
 }
 NO_PRICES: Mapping[str, Decimal] = MappingProxyType({})
 _PACKAGES = ("numpy", "scipy", "numba", "onnx", "skl2onnx", "scikit-learn", "locust", "uvicorn", "plotly")
@@ -73,7 +81,8 @@ def once(road: Road, stage: StageName, inputs: Mapping[str, str], make: Callable
     A verification that neighbours spoiled says nothing, so the same command, given again, drives it again.
     """
     key = stage_key(stage, inputs)
-    road.observer.begin(stage, PURPOSES[stage])
+    purposes = PURPOSES_OF_SERVICE if is_of_service(road.scenario) else PURPOSES
+    road.observer.begin(stage, purposes[stage])
     is_here = road.folder.is_done(stage, key)
     if is_here or road.folder.adopt(stage, key):
         if stage != "verify" or all(run.verdict.valid for run in kept_loads(road, stage)):

@@ -249,7 +249,7 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
         )
         planned = plan_with_outlook(search, scenario=scenario, catalog=catalog)
         write_record(path / artifacts.PLAN, planned, schema="loadplan.plan/1")
-        return Made(paths=[artifacts.PLAN], outcome=_plan_outcome(planned))
+        return Made(paths=[artifacts.PLAN], outcome=plan_outcome(planned))
 
     once(road, "plan", inputs, make)
     return read_record(path / artifacts.PLAN, Plan, schema="loadplan.plan/1")
@@ -394,7 +394,8 @@ def _export_outcome(exported: ExportRun, payloads: PayloadSet) -> str:
     return f"yes: {kept} on {payloads.n_rows} held-out rows" + (f"; refused: {refused}" if refused else "")
 
 
-def _plan_outcome(planned: Plan) -> str:
+def plan_outcome(planned: Plan) -> str:
+    """What a plan comes to, in one line."""
     if planned.recommended is None:
         return f"none will do: {planned.binding_constraint}"
     items = " + ".join(f"{item.n_replicas} × {item.offer.name}" for item in planned.recommended.items)

@@ -15,6 +15,7 @@ from loadplan.report.outlook_text import chance_text
 from loadplan.report.page import Tone
 from loadplan.report.verdict_text import driven_text, proved_text, verdict_words
 from loadplan.report.view import (
+    counted,
     fleet_name,
     given_ms,
     gone_text,
@@ -27,6 +28,7 @@ from loadplan.report.view import (
     span_ms,
     usd,
 )
+from loadplan.service_check import machines_needed, time_spent
 
 # What a run finds on its way, by its place in the findings.
 _STAGES = (
@@ -34,6 +36,12 @@ _STAGES = (
     ("bench", "the benchmark"),
     ("loads", "the live calibration runs"),
     ("fit", "the fit"),
+    ("plan", "the plan"),
+    ("verdict", "the live test of the plan"),
+)
+_STAGES_OF_SERVICE = (
+    ("loads", "the live runs"),
+    ("service", "the fit"),
     ("plan", "the plan"),
     ("verdict", "the live test of the plan"),
 )
@@ -65,8 +73,8 @@ def answer_of(known: Findings, provenance: Provenance) -> Answer:
 
 
 def _unfinished(known: Findings, provenance: Provenance) -> Answer:
-    reached = [name for name in ("export", "bench", "loads", "fit") if getattr(known, name) is not None]
-    last = {"loads": "load"}.get(reached[-1], reached[-1]) if reached else "scenario"
+    reached = [name for name in ("export", "bench", "loads", "fit", "service") if getattr(known, name) is not None]
+    last = {"loads": "load", "service": "fit"}.get(reached[-1], reached[-1]) if reached else "scenario"
     return Answer(
         tone="bad" if provenance.failure else "doubt",
         icon="■",
@@ -75,14 +83,26 @@ def _unfinished(known: Findings, provenance: Provenance) -> Answer:
         headline="No answer yet",
         bill=None,
         bill_said=None,
-        facts=(("Asked", _asked(known)), ("Missing", _missing(known, provenance))),
+        facts=(("Asked", _asked(known)), *_of_service(known), ("Missing", _missing(known, provenance))),
         happened=provenance.failure,
     )
 
 
+def _of_service(known: Findings) -> tuple[tuple[str, str], ...]:
+    """What a running service carries, where nobody knows what machine it runs on; nothing where no rate holds."""
+    service = known.service
+    if service is None or service.capacity.usable_capacity_rps <= 0.0:
+        return ()
+    carries = f"{rate(service.capacity.usable_capacity_rps)} by one copy of it, {service.capacity.basis}"
+    needed = counted(machines_needed(service.capacity, known.scenario), "machine")
+    return (("Carries", carries), ("Needed", f"{needed} like the one that it runs on, which nobody named"))
+
+
 def _missing(known: Findings, provenance: Provenance) -> str:
     """What was not reached, and how to go on."""
-    names = [name for field, name in _STAGES if getattr(known, field) is None]
+    is_service = known.scenario.target is not None and known.scenario.model is None
+    stages = _STAGES_OF_SERVICE if is_service else _STAGES
+    names = [name for field, name in stages if getattr(known, field) is None]
     return f"{', '.join(names[:-1])} and {names[-1]}; `{provenance.command}` goes on from there"
 
 
@@ -120,6 +140,7 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
             ("Asked", f"{_asked(known)}{_reserve(plan)}"),
             *(() if fleet.capacity.setting is None else (("Runs with", runs_with(fleet)),)),
             *(() if parts is None else (("The bill buys", parts_text(parts)),)),
+            *_running(known),
             ("Predicted", _predicted(known, fleet)),
             ("Driven live", driven_text(known, known.verdict)),
             ("Proved", proved_text(known.verdict, fleet)),
@@ -135,6 +156,15 @@ def _plan_answer(known: Findings, plan: Plan, fleet: Fleet, provenance: Provenan
 def headline(word: str, fleet: Fleet) -> str:
     """What to buy; a fleet that no live run stands behind is only planned."""
     return f"{'' if word == 'PASS' else 'Planned: '}{fleet_name(fleet)}"
+
+
+def _running(known: Findings) -> tuple[tuple[str, str], ...]:
+    """What a request does in a running service, and what one copy of it carries."""
+    service = known.service
+    if service is None:
+        return ()
+    carried = f"one copy of it carries {rate(service.capacity.usable_capacity_rps)}, {service.capacity.basis}"
+    return (("Service", f"{time_spent(service.fit)}; {carried}"),)
 
 
 def runs_with(fleet: Fleet) -> str:

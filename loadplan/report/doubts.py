@@ -48,6 +48,7 @@ def _caveats(known: Findings) -> list[Caveat]:
     caveats = [*known.plan.caveats] if known.plan else []
     caveats += known.verdict.caveats if known.verdict else ()
     caveats += known.fit.caveats if known.fit else ()
+    caveats += (*known.service.capacity.caveats, *known.service.fit.caveats) if known.service else ()
     for run in known.loads or ():
         caveats += run.caveats
     caveats += known.bench.caveats if known.bench else ()

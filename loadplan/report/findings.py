@@ -14,6 +14,7 @@ from loadplan.machine import Machine
 from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.payloads import PayloadSet
 from loadplan.scenario.spec import Scenario
+from loadplan.service_check import FittedService
 from loadplan.verify import Verdict
 
 
@@ -28,6 +29,7 @@ class Findings:
     bench: BenchRun | None = None
     loads: tuple[LoadRun, ...] | None = None
     fit: CapacityFit | None = None
+    service: FittedService | None = None  # in place of `fit` where a running service is planned
     plan: Plan | None = None
     verdict: Verdict | None = None
     verification: LoadRun | None = None  # the load run that the verdict judges

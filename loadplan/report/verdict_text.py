@@ -18,7 +18,7 @@ from loadplan.report.view import (
     rate,
     types_text,
 )
-from loadplan.verify import Verdict, is_unclear, unclear_bounds, verdict_word
+from loadplan.verify import Verdict, is_unclear, unclear_bounds, verdict_word, what_was_driven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def _words(  # noqa: PLR0911 -- one return per verdict
     verdict: Verdict | None, fleet: Fleet, *, is_explained: bool
 ) -> tuple[Tone, str, str, str]:
     if verdict is None:
-        why = " (its capacity was given)" if fleet.capacity.setting is None else ""
+        why = " (its capacity was given)" if fleet.capacity.basis == "given" else ""
         return "doubt", "?", "NOT VERIFIED", f"No live run has tested this plan{why}."
     if not verdict.valid:
         why = "" if is_explained else f": {'; '.join(verdict.invalid_reasons)}"
@@ -57,7 +57,9 @@ def _words(  # noqa: PLR0911 -- one return per verdict
             f"The live run can't tell whether the objective holds: {unclear_bounds(verdict)}.",
         )
     if not verdict.passed:
-        return "bad", "✗", "FAIL", f"The planned setting missed the objective when driven live{_missed(verdict)}."
+        driven = what_was_driven(verdict)
+        said = f"{driven[0].upper()}{driven[1:]} missed the objective when driven live{_missed(verdict)}."
+        return "bad", "✗", "FAIL", said
     if verdict.subject == "plan":
         return "good", "✓", "PASS", "The plan held when driven live on the recommended machine type."
     if not verdict.prediction_held:

@@ -65,42 +65,42 @@ def draft_scenario(question: QuickQuestion, inputs: Sequence[TensorSpec]) -> str
     model = question.model.parent.resolve() / question.model.name  # a link stays one: its data lies beside it
     largest = [1] if is_single else DEFAULT_MAX_BATCH_SIZES
     windows_ms = [0.0] if is_single else DEFAULT_BATCH_WINDOWS_MS
-    today = f"  today: {_flow(dict(question.today))}\n" if question.today else ""
+    today = f"  today: {flow(dict(question.today))}\n" if question.today else ""
     return f"""\
 # What `loadplan quick` asked. It was told the model, the peak and the limit, and assumed the rest. Correct what is
 # marked as assumed, then `loadplan run` this file. `loadplan schema` prints every key.
 schema: 1
-name: {_flow(name_of(question.model))}
+name: {flow(name_of(question.model))}
 
 model:
   source: onnx
-  file: {_flow(str(model))}
+  file: {flow(str(model))}
   # assumed: the rows. They are made up, so times may differ on real ones, and nothing is said about how good the
   # answers are. Write real ones beside this file, numpy.savez("rows.npz", …) with one array for each of these inputs:
 {_comments(inputs)}  # payload: rows.npz
 
 traffic:
-  peak_rps: {_number(question.peak_rps)}
+  peak_rps: {number(question.peak_rps)}
   rows_per_request: 1                  # assumed
   arrivals: {{process: poisson}}         # assumed: callers who know nothing of each other
   profile: office_hours                # assumed; also evening_peak, constant, or a CSV of a week
 
 objectives:
-  - p99_ms: {_number(question.p99_s / SECONDS_PER_MS)}
+  - p99_ms: {number(question.p99_s / SECONDS_PER_MS)}
     max_failed_ratio: 0.001            # assumed: this share may fail or time out
 
 serving:
-  threads: {_flow(DEFAULT_THREADS)}
-  max_batch_size: {_flow(largest)}
-  batch_window_ms: [{", ".join(map(_number, windows_ms))}]
+  threads: {flow(DEFAULT_THREADS)}
+  max_batch_size: {flow(largest)}
+  batch_window_ms: [{", ".join(map(number, windows_ms))}]
 
 # Short, so as to answer within a minute. Without these two lines more is measured, and the intervals are narrower.
-bench: {{batch_sizes: {_flow([1] if is_single else _BATCH_SIZES)}, budget_s: {_number(_BENCH_BUDGET_S)}}}
-load: {{duration_s: {_number(_LOAD_DURATION_S)}}}
+bench: {{batch_sizes: {flow([1] if is_single else _BATCH_SIZES)}, budget_s: {number(_BENCH_BUDGET_S)}}}
+load: {{duration_s: {number(_LOAD_DURATION_S)}}}
 
 plan:
-  providers: {_flow(question.providers or DEFAULT_PROVIDERS)}
-  regions: {_flow(question.regions or DEFAULT_REGIONS)}
+  providers: {flow(question.providers or DEFAULT_PROVIDERS)}
+  regions: {flow(question.regions or DEFAULT_REGIONS)}
 {today}  purchase: [on_demand]                # assumed
   spare_replicas: 1                    # assumed: the objectives hold with one machine gone
   headroom_ratio: 0.2                  # assumed: a fifth of the usable capacity stays free at the peak
@@ -123,11 +123,11 @@ def _shape(shape: Iterable[int | None]) -> str:
     return f"({', '.join(['rows', *('any' if axis is None else str(axis) for axis in others)])})"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """As a person writes it: 300, not 300.0, and without what the change of unit left in the last digits."""
     return f"{value:.12g}"
 
 
-def _flow(value: object) -> str:
-    """JSON is YAML, and quotes whatever would be read as something else."""
+def flow(value: object) -> str:
+    """A value in one line: JSON is YAML, and quotes whatever would be read as something else."""
     return json.dumps(value, ensure_ascii=False)

@@ -12,10 +12,9 @@ from loadplan.scenario.purchase_rules import (
     OwnedMachine,
     SpotRules,
 )
-from loadplan.scenario.section import Contradiction, Name, PositiveInt, Section, contradiction
+from loadplan.scenario.section import TYPE_PATTERN, Contradiction, Name, PositiveInt, Section, contradiction
 
 _Usd = Annotated[float, Field(ge=0, le=1e12)]
-_TYPE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class OwnedSection(Section):
@@ -25,7 +24,7 @@ class OwnedSection(Section):
     region: Name = Field(default="site", description="where it stands")
     like: str | None = Field(
         default=None,
-        pattern=_TYPE_PATTERN,
+        pattern=TYPE_PATTERN,
         description="type of the catalogue with the same processor, such as aws/c7i.4xlarge",
     )
     vcpus: PositiveInt | None = Field(default=None, description="by default as many as the type it is like")

@@ -248,6 +248,8 @@ def _target(document: Document, *, folder: Path, where: str, default_model: str)
         model=target.model or default_model,
         headers=tuple(target.headers.items()),
         allow_remote=tuple(target.allow_remote),
+        instance_type=target.instance_type,
+        may_check=target.check,
     )
 
 

@@ -14,6 +14,7 @@ MAX_COUNT = 100_000
 PositiveInt = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # safe as the name of a folder
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+TYPE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"  # provider/type
 OfferName = Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+/[^/\s]+/[^/\s]+$")]  # provider/region/type/purchase
 LimitMs = Annotated[float, Field(gt=0, le=MAX_MS)]
 

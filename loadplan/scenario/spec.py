@@ -226,6 +226,8 @@ class Service:
     # As written: they name variables of the environment, never their values.
     headers: tuple[tuple[str, str], ...]
     allow_remote: tuple[str, ...]  # hosts beside this machine that may be driven
+    instance_type: str | None = None  # `provider/type` of its machine; None: nobody said
+    may_check: bool | None = None  # whether it may be driven near its capacity; None: where it runs on this machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from loadplan.scenario.credentials import VARIABLE
-from loadplan.scenario.section import TAG_MARK, Contradiction, Section, contradiction
+from loadplan.scenario.section import TAG_MARK, TYPE_PATTERN, Contradiction, Section, contradiction
 from loadplan.scenario.spec import HttpMethod, TargetProtocol
 
 _POINTER_TAG, _POINTERS_TAG = TAG_MARK + "pointer", TAG_MARK + "pointers"
@@ -60,6 +60,15 @@ class ServiceSection(Section):
     )
     allow_remote: list[Annotated[str, Field(min_length=1)]] = Field(
         default=[], max_length=64, description="hosts beside this machine that may be driven"
+    )
+    instance_type: str | None = Field(
+        default=None,
+        pattern=TYPE_PATTERN,
+        description="what it runs on, such as aws/c7i.large; by default this machine, where it runs here",
+    )
+    check: bool | None = Field(
+        default=None,
+        description="whether a plan for it is checked by a live run near its capacity; by default where it runs here",
     )
 
     @model_validator(mode="after")

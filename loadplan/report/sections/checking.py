@@ -7,14 +7,14 @@ from loadplan.report.page import Block, Column, Command, Facts, Fold, Section, T
 from loadplan.report.sections.measured import machine_text
 from loadplan.report.view import counted, given_ms, gone_text, objectives_text, percent, rate, usd
 from loadplan.scenario.arrivals import described
-from loadplan.scenario.spec import RowsPerRequest, Traffic
+from loadplan.scenario.spec import RowsPerRequest, Service, Traffic
 
 
 def question_section(known: Findings) -> Section:
     """The scenario as it was understood."""
     traffic, rules = known.scenario.traffic, known.scenario.plan
     budget = "none" if rules.budget_usd_per_month is None else f"{usd(rules.budget_usd_per_month)} a month"
-    serving = known.scenario.serving
+    serving, target = known.scenario.serving, known.scenario.target
     growth = (
         f"growing {percent(traffic.growth_per_month_ratio)} a month" if traffic.growth_per_month_ratio else "no growth"
     )
@@ -30,10 +30,9 @@ def question_section(known: Findings) -> Section:
         ("may be gone at once", gone_text(rules) or "nothing"),
         ("reserve", f"{percent(rules.headroom_ratio)} kept free"),
         ("budget", budget),
-        (
-            "may be chosen",
-            f"threads {_list(serving.n_threads)}; batches {batches}; windows {windows}",
-        ),
+        ("planned", _running(target))
+        if target is not None and known.scenario.model is None
+        else ("may be chosen", f"threads {_list(serving.n_threads)}; batches {batches}; windows {windows}"),
     )
     return Section(name="asked", title="What was asked? (given)", blocks=(Facts(rows=rows),))
 
@@ -108,6 +107,12 @@ def words_section() -> Section:
 def glossary_section() -> Section:
     """The same, open: for a reader who plans money and no servers."""
     return Section(name="words", title="Every word of this page", blocks=(GLOSSARY,))
+
+
+def _running(target: Service) -> str:
+    """The service that is planned, without what may hold a key."""
+    body = "no body" if target.request is None else target.request
+    return f"the service at {target.url.partition('?')[0]} as it runs, sent {body}"
 
 
 def _rows(rows: RowsPerRequest) -> str:

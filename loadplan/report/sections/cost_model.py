@@ -5,6 +5,8 @@ factor, since a share of the measured value would never count a latency that was
 100 % off.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from loadplan.fit.ledger import N_ENTRIES_LEAST, WANTED_COVERAGE_RATIO, LedgerFindings
@@ -22,11 +24,21 @@ _GROUPS = (("up to p50", 0.0, 0.5, MIDDLE), ("above p50", 0.5, 0.98, 2), ("p99 a
 
 def cost_model_section(known: Findings) -> Section | None:
     """Predictions against measurements, and the parameters of the law."""
+    if known.service is not None:
+        blocks = _comparisons(known.service.fit.residuals, _held_out(known.verdict))
+        return Section(name="cost-model", title="How wrong is the cost model?", blocks=tuple(blocks))
     if known.fit is None:
         return None
+    blocks = _comparisons(known.fit.overhead.residuals, _held_out(known.verdict))
+    if known.fit.ledger is not None:
+        blocks.append(Fold(title="What became of earlier predictions", blocks=(_ledger(known.fit.ledger),)))
+    blocks.append(Fold(title="The parameters of the law", blocks=(_parameters(known.fit.overhead),)))
+    return Section(name="cost-model", title="How wrong is the cost model?", blocks=tuple(blocks))
+
+
+def _comparisons(every: Iterable[Residual], held_out: list[Residual]) -> list[Block]:
     # A figure of nothing can't be off by a share.
-    residuals = [one for one in known.fit.overhead.residuals if one.measured > 0.0 and one.predicted > 0.0]
-    held_out = _held_out(known.verdict)
+    residuals = [one for one in every if one.measured > 0.0 and one.predicted > 0.0]
     blocks: list[Block] = []
     latencies = [one for one in residuals if one.quantile is not None]
     if latencies:
@@ -35,10 +47,7 @@ def cost_model_section(known: Findings) -> Section | None:
         blocks.append(Text(text="No run was compared with the law, so its error is unknown.", tone="doubt"))
     if residuals or held_out:
         blocks.append(Fold(title="Every comparison", blocks=(_table([*residuals, *held_out]),)))
-    if known.fit.ledger is not None:
-        blocks.append(Fold(title="What became of earlier predictions", blocks=(_ledger(known.fit.ledger),)))
-    blocks.append(Fold(title="The parameters of the law", blocks=(_parameters(known.fit.overhead),)))
-    return Section(name="cost-model", title="How wrong is the cost model?", blocks=tuple(blocks))
+    return blocks
 
 
 def _held_out(verdict: Verdict | None) -> list[Residual]:

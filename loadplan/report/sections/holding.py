@@ -4,10 +4,15 @@ The decision a reader would question: the curve is drawn for the machine at hand
 measured to hold against it; what it says of other hardware stands in the answer, marked as extrapolated.
 """
 
+from collections.abc import Iterable
+
 from loadplan.execution import Setting
+from loadplan.fit.black_box.records import ServiceCapacity
+from loadplan.fit.black_box.structures import described
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s
+from loadplan.plan.records.fleet import Plan
 from loadplan.report.chart import MIDDLE, SLOWEST, Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
@@ -28,6 +33,7 @@ from loadplan.report.view import (
     setting_text,
     to_ms,
 )
+from loadplan.service_check import FittedService, time_spent
 from loadplan.stats import Interval, quantile_interval, supported_percentile
 from loadplan.verify import Verdict
 
@@ -42,6 +48,8 @@ def holding_section(known: Findings) -> Section | None:
     setting = _planned(known)
     if known.plan is None or known.plan.recommended is None:
         return None
+    if known.service is not None:
+        return _running(known, known.plan, known.service)
     if known.fit is None or setting is None:
         said = "The capacities of this plan were given, so loadplan knows no law to draw and no setting to drive."
         return Section(name="holds", title="", blocks=(Text(text=said, tone="doubt"),))
@@ -56,12 +64,33 @@ def holding_section(known: Findings) -> Section | None:
     ]
     capacity = _capacity(known.fit, setting)
     if capacity is not None and capacity.curve:
-        blocks.append(_figure(known, capacity))
+        blocks.append(_figure(known, capacity, [run for run in _runs(known) if run.spec.setting == setting]))
+    return Section(name="holds", title="", blocks=(*blocks, *_judged(known)))
+
+
+def _running(known: Findings, plan: Plan, service: FittedService) -> Section:
+    """Of a service as it runs: the law of one copy of it, where one suits."""
+    law = (
+        f"One copy of the service: {time_spent(service.fit)}; {described(service.fit.laws[0].structure)}. Rates are "
+        "those of the machine that it ran on; on other hardware the curve is stretched by its speed."
+    )
+    doubted = "No structure that was tried explains the check near its capacity, so only rates that were driven count."
+    said = Text(text=law) if service.is_by_law else Text(text=doubted, tone="doubt")
+    blocks: list[Block] = [*_outside(known), *cluster_blocks(plan), said]
+    if service.capacity.curve:
+        blocks.append(_figure(known, service.capacity, _runs(known)))
+    return Section(name="holds", title="", blocks=(*blocks, *_judged(known)))
+
+
+def _judged(known: Findings) -> Iterable[Block]:
+    """The live run against each objective, and class by class."""
     if known.verdict is not None:
-        blocks += [*share_blocks(known.plan, known.verdict), _counted(known, known.verdict)]
+        if known.plan is not None:
+            yield from share_blocks(known.plan, known.verdict)
+        yield _counted(known, known.verdict)
         by_class = class_verdicts(known.verdict)
-        blocks += [] if by_class is None else [by_class]
-    return Section(name="holds", title="", blocks=tuple(blocks))
+        if by_class is not None:
+            yield by_class
 
 
 def _outside(known: Findings) -> tuple[Text, ...]:
@@ -89,7 +118,7 @@ def _capacity(fit: CapacityFit, setting: Setting) -> SettingCapacity | None:
     return next((capacity for capacity in fit.capacities if capacity.setting == setting), None)
 
 
-def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
+def _figure(known: Findings, capacity: SettingCapacity | ServiceCapacity, runs: list[LoadRun]) -> Figure:
     points = capacity.curve
     rates = [point.offered_rate_rps for point in points]
     p99 = Series(
@@ -108,7 +137,6 @@ def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
         high=[to_ms(point.p50_interval.high) for point in points],
         hue=MIDDLE,
     )
-    runs = [run for run in _runs(known) if run.spec.setting == capacity.setting]
     found = (_measured(runs, 0.99, hue=SLOWEST), _measured(runs, 0.5, hue=MIDDLE), _beside(known.verdict))
     measured = [series for series in found if series is not None]
     marks = [*limit_marks(known.scenario), *_operating(known, capacity)]
@@ -126,11 +154,13 @@ def _figure(known: Findings, capacity: SettingCapacity) -> Figure:
     )
 
 
-def _operating(known: Findings, capacity: SettingCapacity) -> list[Mark]:
+def _operating(known: Findings, capacity: SettingCapacity | ServiceCapacity) -> list[Mark]:
     """What a server process is offered at the peak, as a share of its capacity: with the spares gone, and with all."""
     plan = known.plan
     if plan is None or plan.recommended is None:
         return []
+    if known.service is not None:  # which is driven near its capacity, whatever the plan asks of a copy
+        return [] if known.verdict is None else [Mark(word="the check", x=known.verdict.offered_rate_rps)]
     fleet, gone = plan.recommended, gone_text(plan)
     at_peak = capacity.usable_capacity_rps * fleet.utilisation_ratio_degraded
     degraded = at_peak if known.verdict is None else known.verdict.offered_rate_rps
@@ -165,7 +195,7 @@ def _beside(verdict: Verdict | None) -> Series | None:
     )
 
 
-def _sentence(known: Findings, capacity: SettingCapacity) -> str:
+def _sentence(known: Findings, capacity: SettingCapacity | ServiceCapacity) -> str:
     low, high = digits(capacity.usable_capacity_rps_low), digits(capacity.usable_capacity_rps_high)
     held = f"every objective holds up to {rate(capacity.usable_capacity_rps)} ({low} to {high}, simulated)"
     verdict = known.verdict

@@ -54,8 +54,14 @@ BAD = {
     "a host that nobody knows": (["load", "http://no-such-host.invalid/", "--rate", "5"], 4, "no-such-host.invalid"),
     "a port on which nobody listens": (["load", "http://127.0.0.1:9/", "--rate", "5"], 4, "no answer at all"),
     "a body for a scenario": (["load", "planning.yaml", "--body", "bad.jsonl"], 2, "target.request"),
-    "a fleet of a service": (["run", "service.yaml"], 2, "loadplan load"),
+    "a model and a service": (["run", "both.yaml"], 2, "target.request"),
+    "a benchmark of a service": (["bench", "service.yaml"], 2, "loadplan run service.yaml"),
     "a service elsewhere": (["load", "service.yaml"], 2, "--allow-remote"),
+    "a service elsewhere to plan for": (["quick", "http://192.0.2.1/", *ASKED], 2, "--allow-remote 192.0.2.1"),
+    "a service without traffic": (["quick", "http://127.0.0.1:9/", "--p99-ms", "50"], 2, "--log"),
+    "a service without a limit": (["quick", "http://127.0.0.1:9/", "--peak-rps", "50"], 2, "--p99-ms"),
+    "a service with two peaks": (["quick", "http://127.0.0.1:9/", *ASKED, "--log", "bad.jsonl"], 2, "one of the two"),
+    "a log of nothing": (["quick", "http://127.0.0.1:9/x", "--log", "empty.jsonl", "--p99-ms", "50"], 2, "is empty"),
     "a region that nobody has": (["run", "mars.yaml"], 2, "us-east-1"),
     "a provider that nobody is": (["run", "ibm.yaml"], 2, "ibm"),
     "a model that is none": (["bench", "broken.onnx"], 2, "broken.onnx"),
@@ -64,9 +70,9 @@ BAD = {
     "a provider of another machine": (["bench", "tiny.onnx", "--providers", "CPU,NoSuch"], 4, "NoSuch"),
     "a scenario for a model": (["quick", "planning.yaml", *ASKED], 2, "loadplan run planning.yaml"),
     "a pickle for a model": (["quick", "model.pkl", *ASKED], 2, "docs/models.md"),
-    "a service for a model": (["quick", "http://127.0.0.1:9/", *ASKED], 2, "loadplan load http://127.0.0.1:9/"),
+    "a service that nobody runs": (["quick", "http://127.0.0.1:9/", *ASKED], 4, "no answer at all"),
     "several models for one fleet": (["quick", "tiny.onnx", "tiny.onnx", *ASKED], 2, "2 models"),
-    "a log for a peak": (["quick", "tiny.onnx", "--log", "requests.csv", "--p99-ms", "50"], 2, "--log requests.csv"),
+    "a log for a peak": (["quick", "tiny.onnx", "--log", "requests.csv", "--p99-ms", "50"], 2, "loadplan demand"),
     "a model without a peak": (["quick", "tiny.onnx", "--p99-ms", "50"], 2, "--peak-rps"),
     "a peak of nothing": (["quick", "tiny.onnx", "--peak-rps", "0", "--p99-ms", "50"], 2, "error: traffic.peak_rps"),
     "rows of any length to make up": (["quick", "any.onnx", *ASKED], 2, "rows can't be made up for the input 'x'"),
@@ -99,6 +105,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "mars.yaml").write_text(PLANNING + model + "plan: {regions: [us-east-2x]}\n")
     (tmp_path / "ibm.yaml").write_text(PLANNING + model + "plan: {providers: [aws, ibm]}\n")
     (tmp_path / "service.yaml").write_text(PLANNING + "target: {url: 'http://192.0.2.1/'}\n")
+    (tmp_path / "both.yaml").write_text(PLANNING + model + "target: {url: 'http://127.0.0.1:9/'}\n")
     (tmp_path / "empty.jsonl").write_text("\n")
     (tmp_path / "bad.jsonl").write_text('{"a": 1}\n{"a":\n')
     (tmp_path / "broken.onnx").write_bytes(b"not a model")

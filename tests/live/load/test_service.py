@@ -129,10 +129,10 @@ def test_a_wrong_token_is_an_answer_that_is_an_error(scenario: Path) -> None:
     assert "wrong-canary" not in done.stdout + done.stderr
 
 
-def test_no_fleet_of_a_service_is_planned_yet(scenario: Path) -> None:
+def test_no_fleet_is_planned_of_a_model_and_a_service_at_once(scenario: Path) -> None:
     done = loadplan("run", scenario, cwd=scenario.parent)
     assert done.returncode == 2
-    assert "no fleet of it can be planned yet" in done.stderr
+    assert "a fleet runs one of them" in done.stderr
     assert f"loadplan load {scenario}" in done.stderr
     assert not (scenario.parent / "results").exists()
 
