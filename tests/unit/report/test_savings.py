@@ -98,5 +98,5 @@ def test_the_screen_names_the_worst_segment_the_weightiest_doubt_and_the_next_co
     said = road_summary(RoadEnd(findings=known, folder=Path("results/x"), report=Path("r.html"), failure=None))
     lines = dict(reversed([(line[:9].strip(), line[10:]) for line in said.splitlines()]))
     assert lines["segment"].startswith("fp32: it lost most, 2 % of its rows, in B: right in 94 %")
-    assert lines["doubts"] == "hardware is guessed"
+    assert lines["doubts"] == "hardware is guessed [plan.extrapolated]"
     assert lines["better"].startswith("`loadplan profile SCENARIO --on aws/h.xlarge`: ")
