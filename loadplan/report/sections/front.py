@@ -1,6 +1,7 @@
 """What does a faster answer cost? The fleets than which none is both cheaper and faster."""
 
 from loadplan.plan.around.pareto import N_MORE
+from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import FrontPoint
 from loadplan.report.chart import CHOSEN, OTHERS, Axis, Chart, Mark, Series
 from loadplan.report.findings import Findings
@@ -20,9 +21,8 @@ def front_figure(known: Findings) -> Figure | None:
         return None
     (first, first_s), (last, last_s) = shown[0], shown[-1]
     limit_s = p99_limit_s(known.scenario)
-    chosen = tuple((item.offer.name, item.n_replicas) for item in known.plan.recommended.items)
-    own = [one for one in shown if one[0].choice.offers == chosen]
-    others = [one for one in shown if one[0].choice.offers != chosen]
+    own = [one for one in shown if _is_of(known.plan.recommended, one[0])][:1]
+    others = [one for one in shown if one not in own]
     series = (("chosen", own, CHOSEN), ("others, dearer and faster", others, OTHERS))
     return Figure(
         name="cost-latency-front",
@@ -40,6 +40,12 @@ def front_figure(known: Findings) -> Figure | None:
             marks=() if limit_s is None else (Mark(word=f"limit {given_ms(limit_s)}", y=to_ms(limit_s)),),
         ),
     )
+
+
+def _is_of(fleet: Fleet, point: FrontPoint) -> bool:
+    """By its figures: a choice has but the names of its offers."""
+    choice = point.choice
+    return (choice.usd_per_month, choice.predicted_p99_s) == (fleet.usd_per_month, fleet.predicted_p99_s)
 
 
 def _series(name: str, points: list[tuple[FrontPoint, float]], hue: int) -> Series:

@@ -77,7 +77,7 @@ def page(findings: Findings, provenance: Provenance, brought: str) -> str:
     """Every string of the run begins with what was brought, so that equal ones stay equal and keep their order."""
 
     def change(text: str) -> str:
-        return brought + text
+        return brought + text if text else text  # an empty one says that there is nothing to say
 
     return render_report(rewritten(findings, change), rewritten(provenance, change))
 
