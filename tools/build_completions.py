@@ -102,7 +102,7 @@ def _node(command: Any, path: tuple[str, ...]) -> Node:
         else:
             options.append(
                 Option(
-                    names=tuple(param.opts),
+                    names=(*param.opts, *param.secondary_opts),  # such as --check and --no-check
                     help=param.help or "",
                     value=value,
                     label=label,

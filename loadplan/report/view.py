@@ -30,7 +30,7 @@ _TURNING = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x06
 
 def digits(value: float) -> str:
     """Such as `0.0412`, `41.2`, `50` or `41,200`."""
-    value = round(value, 12)
+    value = round(float(value), 12)  # whoever calls from Python may well write 50 for 50.0
     if abs(value) >= 100.0 or value.is_integer():
         return f"{value:,.0f}"
     text = f"{value:#.3g}".removesuffix(".")

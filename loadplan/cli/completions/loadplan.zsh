@@ -12,7 +12,7 @@ _loadplan() {
             local -a commands=(
                 'init:Write a scenario to begin with: every key, its default, and what it means'
                 'doctor:What this machine can do, and the command that mends what it lacks; listens for neighbours for 3 s'
-                'quick:A first answer without a scenario, in about a minute: it is written for you, with all that was assumed'
+                'quick:A first answer without a scenario, in a minute or two: it is written for you, with all that was assumed'
                 'demand:The traffic to plan for, from access logs or from business figures: peak, bursts, week, and what may be wrong'
                 'run:The whole road: from a model to a priced, verified plan. The same command again resumes'
                 'export:ONNX variants of the scenario'\''s model, with proof that they still answer like it'
@@ -52,18 +52,26 @@ _loadplan() {
                 quick)
                     _arguments \
                         '(-h --help)'{-h,--help}'[Show this message and exit.]' \
-                        '--peak-rps=[Requests per second in the busiest hour. Needed.]:R: ' \
+                        '--peak-rps=[Requests per second in the busiest hour.]:R: ' \
                         '--p99-ms=[All but 1 in 100 are answered within it. Needed.]:MS: ' \
+                        '*--log=[Of a URL\: its access log, which tells the peak; repeatable.]:FILE:_files' \
+                        '*--today=[What runs now, for the difference; repeatable.]:OFFER=N: ' \
+                        '--body=[Of a URL\: the body to send, or a .jsonl with one a line.]:FILE:_files' \
+                        '--method=[Of a URL\: by default POST with a body, GET without.]:METHOD:(GET POST PUT PATCH DELETE)' \
+                        '--answer=[Of a URL\: what a right answer holds.]:/POINTER: ' \
+                        '*--header=[May be repeated.]:'\''K\: $ENV'\'': ' \
+                        '*--allow-remote=[May be driven.]:HOST: ' \
+                        '--instance-type=[What the server runs on, where nothing tells.]:P/TYPE: ' \
+                        '(--check --no-check)'{--check,--no-check}'[Of a URL\: drive it near its capacity in the end; by default if local.]' \
                         '*--provider=[Such as aws; repeatable. By default all three.]:P: ' \
                         '*--region=[Such as us-east-1; repeatable.]:REGION: ' \
-                        '*--today=[What runs now, for the difference; repeatable.]:OFFER=N: ' \
                         '--until=[Stop after this stage.]:STAGE:(scenario export bench load fit plan verify report)' \
                         '--fresh[Start a new run folder and measure everything again.]' \
                         '(-o --output)'{-o+,--output=}'[Where run folders are kept.]:DIR:_files -/' \
                         '--json[Print one JSON object and nothing else on standard output.]' \
                         '--quiet[No progress.]' \
                         '--debug[Show the traceback of an error.]' \
-                        '*:MODEL.onnx:_files -g "*.(onnx)"' ;;
+                        '*:MODEL.onnx or URL:_files -g "*.(onnx)"' ;;
                 demand)
                     _arguments \
                         '(-h --help)'{-h,--help}'[Show this message and exit.]' \
