@@ -19,6 +19,7 @@ _FUNCTIONS = (
     "plan_given",
     "plan_run",
     "quick",
+    "read_demand",
     "read_run",
     "read_scenario",
     "report_run",
@@ -29,11 +30,13 @@ _FUNCTIONS = (
 # Where each name is at home. None of them is that of a package below this one: those would hide it.
 _HOMES = {
     **dict.fromkeys(_FUNCTIONS, "loadplan.stages"),
+    "demand_from_users": "loadplan.demand.business",
     "as_html": "loadplan.report.notebook",
     "load_ipython_extension": "loadplan.report.display",
     "BenchRun": "loadplan.bench.records",
     "CapacityFit": "loadplan.fit.records",
     "Caveat": "loadplan.caveat",
+    "Demand": "loadplan.demand.records",
     "ExportRun": "loadplan.export.artifact",
     "Findings": "loadplan.report.findings",
     "Fleet": "loadplan.plan.records.fleet",

@@ -1,6 +1,8 @@
 from loadplan.bench.records import BenchRun as BenchRun
 from loadplan.caveat import Caveat as Caveat
 from loadplan.comparison import RunComparison as RunComparison
+from loadplan.demand.business import demand_from_users as demand_from_users
+from loadplan.demand.records import Demand as Demand
 from loadplan.errors import EnvironmentFault as EnvironmentFault
 from loadplan.errors import InputError as InputError
 from loadplan.errors import Interrupted as Interrupted
@@ -27,6 +29,7 @@ from loadplan.stages import load_url as load_url
 from loadplan.stages import plan_given as plan_given
 from loadplan.stages import plan_run as plan_run
 from loadplan.stages import quick as quick
+from loadplan.stages import read_demand as read_demand
 from loadplan.stages import read_run as read_run
 from loadplan.stages import read_scenario as read_scenario
 from loadplan.stages import report_run as report_run

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from loadplan.bench.records import BenchRun
     from loadplan.comparison import RunComparison
+    from loadplan.demand.records import Demand
     from loadplan.fit.records import CapacityFit
     from loadplan.load.records import LoadRun
     from loadplan.pipeline.adhoc import LoadRequest
@@ -42,6 +43,25 @@ def read_scenario(file: Place) -> "Scenario":
     from loadplan.scenario.reader import read_scenario as read
 
     return read(Path(file))
+
+
+def read_demand(
+    *logs: Place, path: str | None = None, time_zone: str | None = None, sampled_ratio: float | None = None
+) -> "Demand":
+    """The traffic that access logs of one service show: `loadplan demand LOG…`.
+
+    Args:
+        logs: nginx, Apache, CSV, JSON lines or parquet, packed or not, in any order.
+        path: beginning of the paths that count; None: all.
+        time_zone: of times that name none, such as Europe/Berlin; None: UTC, with a doubt.
+        sampled_ratio: share of all requests that the logs hold; None: what they say themselves, or all.
+
+    Raises:
+        InputError: when a log can't be used, with what is wrong and what would do.
+    """
+    from loadplan.demand.logs import read_demand as read
+
+    return read([Path(log) for log in logs], path=path, time_zone=time_zone, sampled_ratio=sampled_ratio)
 
 
 def run(

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from loadplan.cli.figures import Document, figure, interval, usd
-from loadplan.cli.lines import line
+from loadplan.cli.figures import Document, caveats, figure, interval, usd
+from loadplan.cli.lines import doubt_text, line
 from loadplan.demand.doubts import rate_text, span_text
 from loadplan.demand.records import Absent, Contents, Demand, Dispersion, Growth, Peak, RowsSeen, WeekSeen
 from loadplan.demand.traffic_block import arrival_law
@@ -37,7 +37,7 @@ def demand_lines(demand: Demand, *, prices: Sequence[Decimal | None], files: Seq
         lines.append(line("growth", f"{growth.per_month_ratio:.1%} a month ({span}), of {growth.n_weeks} weeks"))
     lines.append(line("arrivals", _arrivals_text(demand)))
     lines += _labelled("corrected", demand.corrections)
-    lines += _labelled("doubts", [caveat.what for caveat in demand.caveats])
+    lines += _labelled("doubts", [doubt_text(caveat) for caveat in demand.caveats])
     lines += _labelled("price", _price_texts(demand, prices))
     lines.append(line("written", ", ".join(map(str, files))))
     lines.append(line("next", f"put {files[0]} in the place of `traffic` in a scenario beside it (`loadplan init`)"))
@@ -75,7 +75,7 @@ def demand_document(demand: Demand, *, prices: Sequence[Decimal | None], files: 
             }
             for doubt, more in zip(demand.doubts, missing, strict=True)
         ],
-        "caveats": [asdict(caveat) for caveat in demand.caveats],
+        "caveats": caveats(demand.caveats),
         "files": [str(file) for file in files],
     }
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # Records by the module that they are defined in.
 SHOWN: "Mapping[str, tuple[str, ...]]" = {
     "loadplan.caveat": ("Caveat",),
+    "loadplan.demand.records": ("Demand",),
     "loadplan.scenario.spec": ("Scenario",),
     "loadplan.export.artifact": ("ExportRun",),
     "loadplan.bench.records": ("BenchRun",),

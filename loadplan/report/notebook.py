@@ -4,15 +4,14 @@ Every text is escaped, since names come from scenario files, models and services
 the tables hold what a person looks for first; all of a record is its fields, a sample apiece is `loadplan.to_frame`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from markupsafe import Markup
-
 from loadplan.bench.records import BenchRun
 from loadplan.caveat import Caveat
+from loadplan.demand.records import Demand, Peak
 from loadplan.errors import LoadplanError
 from loadplan.export.artifact import ExportRun
 from loadplan.fit.records import CapacityFit
@@ -20,7 +19,8 @@ from loadplan.load.records import LoadRun
 from loadplan.load.verdict import answer_counts, latency_summary, send_delay_summary
 from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.report.findings import Findings
-from loadplan.report.page import Column, Facts, Table, Text, number, text
+from loadplan.report.page import Facts, Table, Text, number, text
+from loadplan.report.plain_html import Part, html_of
 from loadplan.report.view import (
     counted,
     digits,
@@ -30,7 +30,6 @@ from loadplan.report.view import (
     ms_with_interval,
     objectives_text,
     percent,
-    plain,
     price_each,
     rate,
     setting_text,
@@ -41,10 +40,6 @@ from loadplan.report.view import (
 from loadplan.scenario.arrivals import Callers, described
 from loadplan.scenario.spec import Scenario
 from loadplan.verify import Verdict, verdict_word
-
-Part = Text | Facts | Table
-
-_N_ROWS = 12  # of a table; a notebook is for a look
 
 
 @runtime_checkable
@@ -89,60 +84,65 @@ def as_html(record: object) -> str:
         TypeError: for anything else.
     """
     if isinstance(record, DraftedWalk):
-        return _html([*_findings(record.end.findings), *_whereabouts(record.end, scenario=record.scenario)])
+        return html_of([*_findings(record.end.findings), *_whereabouts(record.end, scenario=record.scenario)])
     if isinstance(record, Walk):
-        return _html([*_findings(record.findings), *_whereabouts(record)])
+        return html_of([*_findings(record.findings), *_whereabouts(record)])
     raise TypeError(f"nothing says how a {type(record).__name__} is shown")
 
 
 @as_html.register
 def _(record: Findings) -> str:
-    return _html(_findings(record))
+    return html_of(_findings(record))
+
+
+@as_html.register
+def _(record: Demand) -> str:
+    return html_of([*_demand(record), *_doubts(record.caveats)])
 
 
 @as_html.register
 def _(record: Scenario) -> str:
-    return _html([_scenario(record)])
+    return html_of([_scenario(record)])
 
 
 @as_html.register
 def _(record: ExportRun) -> str:
-    return _html([_export(record), *_doubts(record.caveats)])
+    return html_of([_export(record), *_doubts(record.caveats)])
 
 
 @as_html.register
 def _(record: BenchRun) -> str:
-    return _html([_bench(record), *_doubts(record.caveats)])
+    return html_of([_bench(record), *_doubts(record.caveats)])
 
 
 @as_html.register
 def _(record: LoadRun) -> str:
-    return _html([_load(record), *_doubts(record.caveats)])
+    return html_of([_load(record), *_doubts(record.caveats)])
 
 
 @as_html.register
 def _(record: CapacityFit) -> str:
-    return _html([_fit(record), *_doubts(record.caveats)])
+    return html_of([_fit(record), *_doubts(record.caveats)])
 
 
 @as_html.register
 def _(record: Fleet) -> str:
-    return _html([_fleet(record)])
+    return html_of([_fleet(record)])
 
 
 @as_html.register
 def _(record: Plan) -> str:
-    return _html([*_plan(record), *_doubts(record.caveats)])
+    return html_of([*_plan(record), *_doubts(record.caveats)])
 
 
 @as_html.register
 def _(record: Verdict) -> str:
-    return _html([*_verdict(record), *_doubts(record.caveats)])
+    return html_of([*_verdict(record), *_doubts(record.caveats)])
 
 
 @as_html.register
 def _(record: Caveat) -> str:
-    return _html(_doubts([record]))
+    return html_of(_doubts([record]))
 
 
 def _findings(known: Findings) -> list[Part]:
@@ -180,6 +180,20 @@ def _scenario(scenario: Scenario) -> Facts:
             ("reserve", f"{gone_text(rules) or 'nothing'} may be gone, {percent(rules.headroom_ratio)} kept free"),
         )
     )
+
+
+def _demand(demand: Demand) -> list[Part]:
+    """The peaks with their intervals, and by how much each doubt would move the first of them."""
+    rows = [("source", f"{demand.source} [{demand.basis}]")]
+    peaks = (("busiest hour", demand.peak_hour), ("minute", demand.peak_minute), ("second", demand.peak_second))
+    for name, peak in peaks:
+        if isinstance(peak, Peak):
+            span = "" if peak.interval is None else f" ({digits(peak.interval.low)} to {digits(peak.interval.high)})"
+            rows.append((name, f"{rate(peak.rate_rps)}{span}"))
+    rows.append(("on average", rate(demand.mean_rps)))
+    others = tuple((one.what, rate(one.peak_rps)) for one in demand.doubts)
+    table = Table(caption="", columns=(text("if"), number("the peak is")), rows=others)
+    return [Facts(rows=tuple(rows)), *([table] if others else [])]
 
 
 def _export(run: ExportRun) -> Table:
@@ -352,39 +366,3 @@ def _doubts(caveats: Sequence[Caveat]) -> list[Part]:
         return []
     columns = (text("doubt"), text("what removes it"), text("code"))
     return [Table(caption="", columns=columns, rows=tuple((one.what, one.fix, one.code) for one in caveats))]
-
-
-def _html(parts: Iterable[Part]) -> str:
-    return "\n".join(_part(part) for part in parts)
-
-
-def _part(part: Part) -> Markup:
-    match part:
-        case Text():
-            return Markup("<p>{}</p>").format(plain(part.text))
-        case Facts():
-            return _table(Table(caption="", columns=(text(""), text("")), rows=part.rows))
-        case Table():
-            return _table(part)
-
-
-def _table(table: Table) -> Markup:
-    body = [Markup("<tr>{}</tr>").format(_cells(table.columns, row)) for row in table.rows[:_N_ROWS]]
-    n_more = len(table.rows) - len(body)
-    if n_more:
-        body.append(Markup('<tr><td colspan="{}">and {:,} more</td></tr>').format(len(table.columns), n_more))
-    titles = [plain(column.title) for column in table.columns]
-    head = Markup("").join(Markup("<th>{}</th>").format(title) for title in titles)
-    return Markup("<table>{}{}<tbody>{}</tbody></table>").format(
-        Markup("<caption>{}</caption>").format(plain(table.caption)) if table.caption else "",
-        Markup("<thead><tr>{}</tr></thead>").format(head) if any(titles) else "",
-        Markup("").join(body),
-    )
-
-
-def _cells(columns: Sequence[Column], row: Sequence[str]) -> Markup:
-    """Notebooks set the cells of their tables flush right, which is for figures."""
-    cell = {True: Markup("<td>{}</td>"), False: Markup('<td style="text-align:left">{}</td>')}
-    return Markup("").join(
-        cell[column.kind == "number"].format(plain(value)) for column, value in zip(columns, row, strict=True)
-    )

@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import loadplan
 from loadplan.caveat import Caveat
+from loadplan.demand.business import demand_from_users
 from loadplan.errors import ObjectiveMissed
 from loadplan.pipeline.quick import QuickEnd
 from loadplan.pipeline.road import RoadEnd
@@ -62,6 +63,7 @@ def records(findings: Findings) -> list[object]:
     return [
         *(known, known.scenario, known.export, known.bench, known.loads[0], known.fit, known.plan, known.verdict),
         known.plan.recommended,
+        demand_from_users(daily_users=250_000),
         Caveat(code="bench.noisy", what="it was loud", fix="be quiet"),
         *ends(known),
     ]
@@ -84,6 +86,14 @@ def test_the_answer_is_what_a_plan_shows_first(findings: Findings) -> None:
     assert [texts[texts.index(fleet_name(other)) + 2] for other in plan.runners_up[:2]] == [
         other.reason for other in plan.runners_up[:2]
     ]
+
+
+def test_a_demand_shows_its_peak_and_what_its_doubts_would_make_of_it() -> None:
+    """250,000 a day, a tenth of them in an hour of 3,600 s: 6.94 a second; were it a fifth, twice as many."""
+    texts = Cells(as_html(demand_from_users(daily_users=250_000))).texts
+    assert texts[texts.index("busiest hour") + 1] == "6.94 requests/s"
+    (doubt,) = (text for text in texts if text.startswith("the peak share is 20 % and"))
+    assert texts[texts.index(doubt) + 1] == "13.9 requests/s"
 
 
 def test_an_invalid_run_shows_no_latency(invalid: Findings) -> None:
