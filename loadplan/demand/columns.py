@@ -76,6 +76,7 @@ _STATUS = ("status", "statuscode", "httpstatus", "httpstatuscode", "responsecode
 _METHOD = ("method", "requestmethod", "httpmethod", "verb")
 _PATH = ("path", "requestpath", "uri", "requesturi", "url", "route", "endpoint", "urlpath")
 _REQUEST = ("request", "requestline")
+_BODY = ("body", "requestbody", "payload", "requestpayload", "requestjson", "postdata")
 _CLASS = ("class", "classname", "requestclass", "trafficclass", "segment")
 _ROWS = (
     *("rows", "nrows", "numrows", "rowcount", "rowsperrequest", "batchsize", "instances", "ninstances"),
@@ -134,6 +135,17 @@ def find_roles(columns: Sequence[str], chosen: LogColumns, *, first_is_time: boo
         count=known.find(_COUNT),
         request_id=known.find(_ID),
     )
+
+
+def path_column(columns: Sequence[str]) -> str | None:
+    """Of what was asked for, alone or with its method; None where the log has none."""
+    known = _Names(columns)
+    return known.find(_PATH) or known.find(_REQUEST)
+
+
+def body_column(columns: Sequence[str]) -> str | None:
+    """Of what was sent; None where the log has none."""
+    return _Names(columns).find(_BODY)
 
 
 class _Names:

@@ -105,7 +105,7 @@ def _understood(database: "DuckDBPyConnection", file: LogFile, chosen: LogColumn
     if file.kind == "access":
         roles = _access_roles(database, file, chosen)
     else:
-        columns = _columns(database, file)
+        columns = columns_of(database, file)
         first = _samples(database, file, columns[0])
         roles = find_roles(columns, chosen, first_is_time=time_text_of(first) is not None, where=str(file.path))
     texts = _samples(database, file, roles.time)
@@ -145,7 +145,8 @@ def _access_roles(database: "DuckDBPyConnection", file: LogFile, chosen: LogColu
     return replace(roles, duration_unit_s=1e-6 if middle >= _WHOLE_MICROSECONDS else None)
 
 
-def _columns(database: "DuckDBPyConnection", file: LogFile) -> tuple[str, ...]:
+def columns_of(database: "DuckDBPyConnection", file: LogFile) -> tuple[str, ...]:
+    """As a log that is no access log calls them."""
     if file.kind != "parquet":
         return file.columns
     described = database.execute("SELECT * FROM read_parquet(?) LIMIT 0", [file.opened]).description

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from loadplan.demand.bodies import read_bodies, tells_paths
 from loadplan.demand.logs import read_demand
 from loadplan.demand.records import Demand, PathSeen
 from loadplan.demand.traffic_block import traffic_block, write_trace, write_week
@@ -24,6 +25,7 @@ from loadplan.pipeline.service_answers import require_answer
 from loadplan.pipeline.stage import digest
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.service_draft import (
+    BODIES_OF_LOG,
     ServiceQuestion,
     assumed_of_service,
     draft_service_scenario,
@@ -31,6 +33,7 @@ from loadplan.scenario.service_draft import (
     service_name,
 )
 from loadplan.scenario.spec import Service, StageName
+from loadplan.store.files import write_text
 
 _AS_GOOD_AS_ALL = 0.995  # of the requests in a log
 _N_DIGITS = 8  # of the hash that names the recording of a log
@@ -76,7 +79,7 @@ def quick_service(
     watcher = observer or Nobody()
     with compiled_meanwhile(SERVICES):  # nothing is driven yet
         demand = _read(logs, question, watcher) if logs else None
-        asked = question if demand is None else _with_path(question, demand)
+        asked = question if demand is None else _asked(question, demand, logs, results)
         _require_answer(asked)
         scenario = _drafted(asked, demand, peak_rps, results)
     end = run(scenario, results=results, fresh=fresh, until=until, observer=observer)
@@ -94,7 +97,8 @@ def _other_paths(question: ServiceQuestion, demand: Demand | None) -> tuple[str,
 
 
 def _read(logs: Sequence[Path], question: ServiceQuestion, observer: Observer) -> Demand:
-    path = _path_of(question.url)
+    # Of a log that tells no paths, all requests are taken to be for the one that is driven.
+    path = _path_of(question.url) if tells_paths(logs) else None
     observer.begin("demand", f"what do callers ask of {path or 'the service'}, by {', '.join(map(str, logs))}?")
     demand = read_demand(logs, path=path)
     observer.end(
@@ -108,6 +112,18 @@ def _path_of(url: str) -> str | None:
     """Of an address; None where it names nothing but the host."""
     path = urlsplit(url).path
     return None if path in {"", "/"} else path
+
+
+def _asked(question: ServiceQuestion, demand: Demand, logs: Sequence[Path], results: Path) -> ServiceQuestion:
+    """With the bodies of the log, where none was given and it has any, and its most frequent path."""
+    if question.request is None and question.method != "GET":
+        bodies = read_bodies(logs, path=_path_of(question.url))
+        if bodies:
+            text = "\n".join(bodies) + "\n"
+            name = f"{service_name(question.url)}-{digest(bodies)[:_N_DIGITS]}{BODIES_OF_LOG}"
+            write_text(results / name, text)
+            question = replace(question, request=str((results / name).absolute()))
+    return _with_path(question, demand)
 
 
 def _with_path(question: ServiceQuestion, demand: Demand) -> ServiceQuestion:

@@ -13,6 +13,7 @@ from loadplan.scenario.draft import flow, number
 from loadplan.scenario.spec import HttpMethod
 from loadplan.units import SECONDS_PER_MS
 
+BODIES_OF_LOG = ".bodies.jsonl"  # how the name of a file ends that holds bodies out of a log
 _NAME_CHARACTERS = 64
 
 
@@ -54,7 +55,8 @@ traffic:
 def assumed_of_service(question: ServiceQuestion, *, has_log: bool) -> tuple[str, ...]:
     """What a draft assumes, for whoever reads the answer before the file."""
     method = question.method or ("POST" if question.request else "GET")
-    body = "a body of those given" if question.request else "no body"
+    from_log = question.request is not None and question.request.endswith(BODIES_OF_LOG)
+    body = "a body out of the log" if from_log else "a body of those given" if question.request else "no body"
     said = [f"every request is a {method} of this one address with {body}: others may take longer"]
     if not has_log:
         said.append("callers know nothing of each other (Poisson) and keep office hours: a log would tell (--log)")
