@@ -85,6 +85,17 @@ def test_a_figure_that_cannot_be_had_says_why(name: str, request: pytest.Fixture
     assert n_null > 10  # else nothing was looked at
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["show", "t3.large"], ["show", "g5.xlarge"], ["list", "--provider", "nobody"], ["diff"]],
+    ids=["a burstable type", "a type with a GPU", "no offer at all", "nothing imported"],
+)
+def test_so_does_one_of_the_catalogue(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["catalog", *words, "--json"]) == 0
+    found = list(null_figures(json.loads(capsys.readouterr().out)))
+    assert [path for path, has_reason in found if not has_reason] == []
+
+
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
