@@ -101,9 +101,20 @@ def _usage_error(error: TyperException, *, as_json: bool, debug: bool) -> int:
     message = error.format_message()
     if not message:  # `loadplan` alone has just printed its help
         return InputError.exit_code
-    fault = InputError(what=message, where="the command line", fix="see `loadplan --help` or `loadplan COMMAND --help`")
+    # "Value error" is pydantic's, with which typer reads values.
+    what, command = message.replace("Value error, ", ""), _command_of(error)
+    fault = InputError(what=what, where="the command line", fix=f"see `{command} --help`")
     console.show_error(fault, as_json=as_json, debug=debug)
     return InputError.exit_code
+
+
+def _command_of(error: TyperException) -> str:
+    """The command that a mistake is in, such as `loadplan catalog list`."""
+    names, context = [], getattr(error, "ctx", None)
+    while context is not None and context.parent is not None:
+        names.append(context.info_name)
+        context = context.parent
+    return " ".join(["loadplan", *reversed(names)])
 
 
 def _interrupted() -> Interrupted:

@@ -63,7 +63,9 @@ def test_the_command_prints_the_file_of_each_shell(name: str, capsys: pytest.Cap
 
 def test_another_shell_is_a_mistake_that_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["completion", "csh"]) == 2
-    assert "bash" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "error: Invalid value for 'SHELL': 'csh' is not one of 'bash', 'zsh', 'fish'."
+    assert said[2] == "fix:   see `loadplan completion --help`"
 
 
 @pytest.mark.parametrize(
