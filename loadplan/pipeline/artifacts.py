@@ -31,6 +31,7 @@ LOAD = "load"
 FIT = "fit.json"
 SERVICE = "service.json"
 CHECK = "load/check.parquet"
+REFUTED = "load/check-refuted.parquet"  # a check that no structure explains, so that another one followed
 PLAN = "plan.json"
 VERDICT = "verify.json"
 VERIFICATION = "load/verification.parquet"
