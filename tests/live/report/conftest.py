@@ -59,10 +59,11 @@ def browser(running: Any) -> Any:
 def addresses(
     findings: Findings, invalid: Findings, provenance: Provenance, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, str]:
-    """A whole run, an invalid one and one that stopped at once."""
+    """A whole run for engineers and for its budget, an invalid one and one that stopped at once."""
     folder = tmp_path_factory.mktemp("pages")
     pages = {
         "whole": render_report(findings, provenance),
+        "budget": render_report(findings, provenance, audience="budget"),
         "invalid": render_report(invalid, replace(provenance, failure="the live verification is invalid")),
         "stopped": render_report(
             Findings(scenario=findings.scenario, machine=findings.machine),

@@ -13,7 +13,7 @@ from tests.live.report.browser import asked_for, press, resize, run_scripts, sho
 
 pytestmark = pytest.mark.browser
 
-_PAGES = ("whole", "invalid", "stopped")
+_PAGES = ("whole", "invalid", "stopped", "budget")
 _SCHEMES = ("light", "dark")
 _WIDTHS = (390, 1440)
 

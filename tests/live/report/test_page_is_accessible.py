@@ -35,7 +35,7 @@ def axe() -> str:
 # Of a whole run the rules are looked up for thousands of cells: seconds each.
 _ALL = [
     pytest.param(page, width, scheme, marks=[] if page == "stopped" else [pytest.mark.nightly])
-    for page in ("whole", "invalid", "stopped")
+    for page in ("whole", "invalid", "stopped", "budget")
     for width in (390, 1440)
     for scheme in ("light", "dark")
 ]

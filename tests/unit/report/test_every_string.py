@@ -68,7 +68,8 @@ PIECES = (
     "\ud800",
     "<svg onload=alert(7)>",
 )
-STRINGS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), min_size=1, max_size=5).map("".join)
+# Nothing at all brings nothing: the names are the known ones then, and a page says more of them.
+STRINGS = st.lists(st.sampled_from(PIECES) | st.text(min_size=1, max_size=4), min_size=1, max_size=5).map("".join)
 _SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 FEW = settings(max_examples=3, deadline=None, suppress_health_check=_SLOW)
 MANY = settings(max_examples=200, deadline=None, suppress_health_check=_SLOW)
@@ -175,6 +176,7 @@ def test_each_known_trick_stays_text(
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # of how long what failed would be
 @MANY
 @given(brought=STRINGS)
 def test_no_string_does_by_night_either(
