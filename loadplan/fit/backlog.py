@@ -1,12 +1,7 @@
-"""How fast a server works while requests pile up: its saturated throughput, read off any run that has bursts.
+"""How fast a server works while it never rests: what it carries, read off a run of callers who wait for their answers.
 
-Saturating a server by offering more than it can carry does not measure it: the backlog opens a new connection for each
-request that waits, and accepting those costs more than serving. A run of bursts at half the capacity shows the same
-thing on connections that are already open. What is read are busy periods, from the request that finds the server empty
-to the answer that leaves it empty, because a server reads a whole burst before it answers the first of it: the
-pace of its answers alone would leave the reading out. The decision a reader would question: of all such periods the
-median counts, because a neighbour who takes the server's core for a while is in some of them and says nothing about it.
-Seconds; requests.
+With enough of them more requests than a full batch wait whenever a batch is formed, and the pace of the answers is the
+server's own. Seconds; requests.
 """
 
 import math
@@ -15,16 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.execution import ServingConfig, Setting
-from loadplan.load.records import Outcome, RequestLog
+from loadplan.fit.useful_runs import right_and_clean
+from loadplan.load.records import LoadRun, Outcome, RequestLog
+from loadplan.scenario.arrivals import Callers
 
-# With two full batches waiting, the next batch is full whatever arrives.
-_BATCHES_WAITING = 2
-REQUESTS_WAITING_LEAST = 16
-# What comes in a few clusters of the bursts that are driven: where many of a burst are refused, the pace of the answers
-# says little about what the server carries, for it spends its time on reading what it refuses.
+# While a batch is computed, as many others wait as the next one takes, whatever the callers' own turn takes.
+_BATCHES_UNDER_WAY = 3
+_CALLERS_LEAST = 64  # as many connections as all other runs have
+# Callers whose turn comes later than this share of the timeout would wait in vain.
+_WAITING_RATIO = 0.5
+# Where many requests are refused, the pace of the answers says little about what the server carries, for it spends its
+# time on reading what it refuses.
 _BATCHES_QUEUED_LEAST = 4
 _REQUESTS_QUEUED_LEAST = 256
-N_DEPARTURES_LEAST = 100  # a pace from fewer is too uncertain
+_N_ANSWERS_LEAST = 100  # a pace from fewer is too uncertain
+_STRETCHES_LEAST = 3
 
 
 def requests_in_full_batch(max_batch_size: int, rows_per_request: float) -> int:
@@ -32,14 +32,18 @@ def requests_in_full_batch(max_batch_size: int, rows_per_request: float) -> int:
     return max(1, int(max_batch_size // rows_per_request))
 
 
-def backlog_of(setting: Setting, rows_per_request: float) -> int:
-    """Requests that must be under way for the server to be certainly saturated, with so many rows each on average."""
+def callers_for(setting: Setting, rows_per_request: float, *, rate_rps: float, timeout_s: float) -> int:
+    """How many callers never let a server rest, with so many rows each on average, at what it probably carries.
+
+    Fewer where the last of them would wait too long for an answer, but always so many that batches are full.
+    """
     n_requests = requests_in_full_batch(setting.serving.max_batch_size, rows_per_request)
-    return max(REQUESTS_WAITING_LEAST, _BATCHES_WAITING * n_requests)
+    wanted = max(_CALLERS_LEAST, _BATCHES_UNDER_WAY * n_requests)
+    return max(min(wanted, int(_WAITING_RATIO * timeout_s * rate_rps)), n_requests + 1)
 
 
 def queue_rows(max_batch_size: int, rows_per_request: float) -> int:
-    """Rows that the server lets wait: what it lets by itself, but enough for the bursts that are driven.
+    """Rows that the server lets wait: what it lets by itself, but enough for the callers who wait.
 
     The usual bound counts rows, so of requests of hundreds of rows it would hold a handful, and refuse the rest of what
     a server works off in a moment.
@@ -53,37 +57,17 @@ def right_answers_s(log: RequestLog) -> NDArray[np.float64]:
     return np.where(log.outcome == np.uint8(Outcome.OK), log.done_s, np.nan)
 
 
-def departure_gap_s(
-    sent_s: NDArray[np.float64], done_s: NDArray[np.float64], *, n_waiting: int, n_least: int = N_DEPARTURES_LEAST
-) -> float | None:
-    """Time per request in busy periods with at least `n_waiting` requests under way on average.
+def carried_gap_s(run: LoadRun) -> float | None:
+    """Time per request of a valid run that was to show it, whose callers never let the server rest; None otherwise.
 
-    The number under way is by Little's law: the sum of the response times over the length of the period. Of the
-    periods' times per request the median, each weighted by its requests. None where such periods hold fewer than
-    `n_least` requests: there was no backlog to speak of. Requests never answered (NaN) are left out.
-
-    Args:
-        sent_s: (n,) ascending.
-        done_s: (n,) of the same requests.
-        n_waiting: see `backlog_of`.
-        n_least: requests that such periods must hold.
+    The median over stretches of as many right answers in undisturbed time as there are callers: pauses and neighbours,
+    who take the server for a moment, say nothing about its pace. None also of a run with too few.
     """
-    is_answered = ~np.isnan(done_s)
-    sent, done = sent_s[is_answered], np.sort(done_s[is_answered])
-    if sent.size == 0:
+    if run.spec.purpose != "saturation" or not run.verdict.valid or not isinstance(run.spec.arrivals, Callers):
         return None
-    # The server is empty after its k-th answer when the next request is sent later than that.
-    ends = np.append(np.flatnonzero(sent[1:] > done[:-1]), sent.size - 1)
-    n_requests = np.diff(ends, prepend=-1)
-    lengths_s = done[ends] - sent[np.append(0, ends[:-1] + 1)]
-    waited_s = np.diff(np.cumsum(done - sent)[ends], prepend=0.0)
-    is_backlog = waited_s >= n_waiting * lengths_s
-    if n_requests[is_backlog].sum() < n_least:
+    done_s = np.sort(run.requests.done_s[right_and_clean(run)])
+    n = run.spec.arrivals.n_callers
+    stretches_s = np.diff(done_s[::n])
+    if done_s.size < _N_ANSWERS_LEAST or stretches_s.size < _STRETCHES_LEAST:
         return None
-    return _weighted_median((lengths_s / n_requests)[is_backlog], n_requests[is_backlog])
-
-
-def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(reached, reached[-1] / 2.0)])
+    return float(np.median(stretches_s)) / n

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
-from loadplan.fit.calibration import backlog_gap_s
+from loadplan.fit.backlog import carried_gap_s
 from loadplan.fit.records import Residual, ServiceTimeFit
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadRun
@@ -19,7 +19,7 @@ def reasons_of(loads: Sequence[LoadRun]) -> list[str]:
 
 def backlog_caveats(loads: Sequence[LoadRun]) -> tuple[Caveat, ...]:
     """No run shows what the server carries while requests wait."""
-    if any(backlog_gap_s(run) is not None for run in loads):
+    if any(carried_gap_s(run) is not None for run in loads):
         return ()
     return (
         Caveat(

@@ -6,7 +6,7 @@ compared are logarithms of the p10 to p99, so a tenth too long weighs the same a
 
 The decision a reader would question: the costs are not all identifiable one by one (a longer wake is much like a longer
 transfer), so each is held near its start value by a mild prior. Start values of the two that decide on capacity, the
-costs per request and per batch, come in closed form from the runs in which a backlog formed: while batches of b
+costs per request and per batch, come in closed form from the runs in which the server never rests: while batches of b
 requests wait, one request leaves every (S(b) + b c + H) / b. What a row costs beside its inference is asked only where
 the requests of a run differ in their rows, for otherwise it is part of what a request costs: how much longer the third
 with the most rows took than that with the fewest, beyond the difference in S, is its start value. Of the pauses the
@@ -23,10 +23,19 @@ from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
+from loadplan.fit.backlog import carried_gap_s, right_answers_s
 from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_s
-from loadplan.fit.simulate import Draws, Rows, draw, full_batches, scale, simulate
+from loadplan.fit.simulate import (
+    Draws,
+    Rows,
+    draw,
+    full_batches,
+    paused_ratio,
+    saturated_rps,
+    scale,
+    simulate,
+)
 from loadplan.fit.useful_runs import reasons_against, right_and_clean
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import invalid_run
@@ -39,6 +48,7 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 # 20 % at p99 on a shared virtual machine, and more where few slow requests decide.
 SCATTER = np.array([0.04, 0.04, 0.04, 0.05, 0.07, 0.10, 0.20])
 _THROUGHPUT_SCATTER = 0.03
+_THIRDS_SCATTER = 0.05  # of the ratio of two medians, of a third of the requests each
 # The costs that are searched for, each with one standard deviation of it from its start value, in logarithms: a factor
 # of e, so hardly a constraint. Nobody can tell beforehand how long pauses are.
 _PRIORS = {
@@ -61,9 +71,9 @@ _PAUSED_AT_MOST_RATIO = 0.1  # of the time; more, and a simulated server hardly 
 _ROW_S_LEAST = 1e-6  # the start value where the runs show less: the time to look at a dozen numbers
 _THIRDS = (1.0 / 3.0, 2.0 / 3.0)
 _IN_THIRD_LEAST = 10
-# Batches of the runs that show backlogs must differ by this many requests to tell the two costs apart.
+# Batches of the runs that show what it carries must differ by this many requests to tell the two costs apart.
 _REQUESTS_APART_LEAST = 0.5
-# Start values for what backlogs don't tell; costs of a small request on one core of a virtual machine.
+# Start values for what those don't tell; costs of a small request on one core of a virtual machine.
 _START = OverheadFit(
     request_s=30e-6,
     response_s=10e-6,
@@ -91,7 +101,7 @@ class _Replay:
     done_s: Times  # measured; NaN: no answer
     counts: Mask  # of the requests that were sent: those that are compared
     quantiles_s: Times  # measured
-    gap_s: float | None  # measured time between departures under backlog; None: this run has none to speak of
+    gap_s: float | None  # measured time per request of a server that never rests; None: this run doesn't show it
     thirds: tuple[Mask, ...]  # of those that are compared: with the fewest and the most rows; none where all are alike
 
 
@@ -247,15 +257,9 @@ def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun) -> _Replay:
         service_spread_ratio=float(np.median(law.spread_ratio)),
         counts=counts,
         quantiles_s=np.quantile((done_s - sent_s)[counts], QUANTILES),
-        gap_s=_measured_gap_s(run, sent_s, done_s, n_waiting=backlog_of(setting, float(n_rows.mean()))),
+        gap_s=carried_gap_s(run),
         thirds=_thirds(n_rows[counts]),
     )
-
-
-def _measured_gap_s(run: LoadRun, sent_s: Times, done_s: Times, *, n_waiting: int) -> float | None:
-    if run.spec.purpose != "saturation":
-        return None
-    return departure_gap_s(sent_s, done_s, n_waiting=n_waiting)
 
 
 def _thirds(n_rows: Rows) -> tuple[Mask, ...]:
@@ -274,10 +278,10 @@ def _thirds(n_rows: Rows) -> tuple[Mask, ...]:
 def _row_start_s(replays: Sequence[_Replay]) -> float:
     """What a row costs beside its inference, by how much longer large requests took than small ones; 0: all are alike.
 
-    The middle one of what the runs say that show no backlog.
+    The middle one of what the runs say in which the server rests.
     """
     varied = [replay for replay in replays if replay.thirds]
-    slopes_s = [_slope_s(replay) for replay in varied if replay.gap_s is None]
+    slopes_s = [_slope_s(replay) for replay in varied if replay.run.spec.purpose != "saturation"]
     return max(float(np.median(slopes_s)) if slopes_s else 0.0, _ROW_S_LEAST) if varied else 0.0
 
 
@@ -289,12 +293,12 @@ def _slope_s(replay: _Replay) -> float:
 
 
 def _start(replays: Sequence[_Replay]) -> OverheadFit:
-    """Costs per request and per batch from the backlogs: H + b c = b gap - S(b), least squares over the runs.
+    """Costs per request and per batch from what the server carried: H + b c = b gap - S(b), least squares over runs.
 
     Where the rows vary, b is the mean of the full batches that they form, and S(b) that of their times, with what the
     rows cost beside.
 
-    With one batch size among them the two can't be told apart, and are split as elsewhere. Without any backlog the fit
+    With one batch size among them the two can't be told apart, and are split as elsewhere. Without any such run the fit
     starts from elsewhere's costs, and only the latencies tell what the server carries.
     """
     usual = replace(_START, row_s=_row_start_s(replays))
@@ -319,7 +323,7 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
         if solved[0] > 0.0:
             per_request_s, per_batch_s = float(solved[0]), max(float(solved[1]), 1e-6)
     if usual.row_s > 0.0:
-        # The requests of a burst are few and their rows stray, so what is left beside the inference is uncertain, and
+        # The rows of a batch stray, so what is left beside the inference is uncertain, and
         # the search would not come back from a start far too low.
         per_request_s = max(per_request_s, _START.request_s + _START.response_s)
         per_batch_s = max(per_batch_s, _START.batch_s)
@@ -330,17 +334,34 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
 
 
 def _misfit(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
-    times_s, gap_s = _predict(replay, overhead, draws)
+    """Of a server that never rests its pace alone, for how long its callers wait is a matter of how many they are."""
+    if replay.run.spec.purpose == "saturation":
+        if replay.gap_s is None:
+            return np.empty(0)
+        return np.log([_carried_gap_s(replay, overhead) / replay.gap_s]) / _THROUGHPUT_SCATTER
+    times_s = _predict(replay, overhead, draws)
     misfit: Times = np.log(_quantiles_s(times_s) / replay.quantiles_s) / SCATTER
-    if replay.gap_s is None:
+    if not replay.thirds:
         return misfit
-    # A replay without any backlog is of a server that is far too fast.
-    too_fast = -1.0 if gap_s is None else float(np.log(gap_s / replay.gap_s))
-    return np.append(misfit, too_fast / _THROUGHPUT_SCATTER)
+    measured_s = (replay.done_s - replay.sent_s)[replay.counts]
+    of_rows = np.log(_larger_ratio(replay, times_s) / _larger_ratio(replay, measured_s))
+    return np.append(misfit, of_rows / _THIRDS_SCATTER)
 
 
-def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> tuple[Times, float | None]:
-    """Response times of the requests that are compared, NaN for one that is refused; and their pace."""
+def _larger_ratio(replay: _Replay, times_s: Times) -> float:
+    """How many times as long requests with the most rows took as those with the fewest, each by their middle one."""
+    small, large = (times_s[third][~np.isnan(times_s[third])] for third in replay.thirds)
+    return float(np.median(large) / np.median(small)) if small.size and large.size else 1.0  # all of them refused
+
+
+def _carried_gap_s(replay: _Replay, overhead: OverheadFit) -> float:
+    """Time per request of a server that never rests, between its pauses."""
+    carried_rps = saturated_rps(replay.setting, overhead, service_s=replay.service_s, n_rows=replay.n_rows)
+    return (1.0 - paused_ratio(overhead)) / carried_rps
+
+
+def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
+    """Response times of the requests that are compared, NaN for one that is refused."""
     done_s = simulate(
         replay.sent_s,
         replay.n_rows,
@@ -349,11 +370,8 @@ def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> tuple[Time
         serving=replay.setting.serving,
         noise=scale(draws, overhead, service_spread_ratio=replay.service_spread_ratio),
     )
-    times_s = (done_s - replay.sent_s)[replay.counts]
-    if replay.gap_s is None:
-        return times_s, None
-    n_waiting = backlog_of(replay.setting, float(replay.n_rows.mean()))
-    return times_s, departure_gap_s(replay.sent_s, done_s, n_waiting=n_waiting, n_least=1)
+    times_s: Times = (done_s - replay.sent_s)[replay.counts]
+    return times_s
 
 
 def _quantiles_s(times_s: Times) -> Times:
@@ -363,19 +381,21 @@ def _quantiles_s(times_s: Times) -> Times:
 
 
 def _residuals(replay: _Replay, overhead: OverheadFit, draws: Draws) -> list[Residual]:
-    times_s, gap_s = _predict(replay, overhead, draws)
-    name, rate_rps = replay.run.spec.name, replay.run.spec.offered_rate_rps
-    residuals = [
-        Residual(run=name, offered_rate_rps=rate_rps, quantile=q, measured=float(measured), predicted=float(predicted))
-        for q, measured, predicted in zip(QUANTILES, replay.quantiles_s, _quantiles_s(times_s), strict=True)
-    ]
-    if gap_s is not None and replay.gap_s is not None:
-        residuals.append(
-            Residual(
-                run=name, offered_rate_rps=rate_rps, quantile=None, measured=1.0 / replay.gap_s, predicted=1.0 / gap_s
-            )
+    def residual(quantile: float | None, measured: float, predicted: float) -> Residual:
+        return Residual(
+            run=replay.run.spec.name,
+            offered_rate_rps=replay.run.spec.offered_rate_rps,
+            quantile=quantile,
+            measured=float(measured),
+            predicted=float(predicted),
         )
-    return residuals
+
+    if replay.run.spec.purpose == "saturation":
+        if replay.gap_s is None:
+            return []
+        return [residual(None, 1.0 / replay.gap_s, 1.0 / _carried_gap_s(replay, overhead))]
+    found_s = _quantiles_s(_predict(replay, overhead, draws))
+    return [residual(*each) for each in zip(QUANTILES, replay.quantiles_s, found_s, strict=True)]
 
 
 def _names(start: OverheadFit) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ _MANY_ALIKE = 100
 def doubts_of(spec: LoadSpec, result: LoopResult, requests: PreparedRequests) -> tuple[Caveat, ...]:
     """Every doubt about a run that its records and its requests raise."""
     outcomes = result.requests.outcome
-    caveats = [_CLOSED] if isinstance(spec.arrivals, Callers) else []
+    is_asked_for_latency = spec.purpose != "saturation"
+    caveats = [_CLOSED] if isinstance(spec.arrivals, Callers) and is_asked_for_latency else []
     n_timed_out = int(np.count_nonzero(outcomes == Outcome.TIMED_OUT))
     if n_timed_out:
         caveats.append(

@@ -15,7 +15,7 @@ from loadplan.bench.records import BenchRun
 from loadplan.errors import EnvironmentFault
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.export.artifact import ExportRun
-from loadplan.fit.backlog import backlog_of, queue_rows
+from loadplan.fit.backlog import queue_rows, requests_in_full_batch
 from loadplan.fit.calibration import next_run
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.pipeline.artifacts import read_load, write_load
@@ -254,7 +254,7 @@ class Runs:
                 setting = setting_of(prepared.scenario, one.max_batch_size)
                 rows = prepared.scenario.traffic.rows_per_request.mean
                 # While a batch is computed enough others wait that the next is full whatever the callers do.
-                n_callers = max(backlog_of(setting, rows) * 3 // 2, _CONNECTIONS_USUAL)
+                n_callers = max(3 * requests_in_full_batch(one.max_batch_size, rows), _CONNECTIONS_USUAL)
                 callers = Callers(n_callers=n_callers, think_time_s=0.0)
                 spec = _spec(one.name, callers, 0.0, self.design.saturated_s, i_round, setting, purpose="ad_hoc")
                 self.once(_saturation_name(one, i_round), prepared.drive, spec)

@@ -16,7 +16,7 @@ from loadplan.load.records import Outcome
 
 
 class ClosedLoop(OpenLoop):
-    """One run of callers; the order's due times are their first requests, and payloads go round from there on."""
+    """One run of callers; the order's due times are their first requests, and the payloads it holds go round."""
 
     def _decide(self, i: int, outcome: Outcome) -> None:
         super()._decide(i, outcome)
@@ -30,7 +30,7 @@ class ClosedLoop(OpenLoop):
 
     def _ask_at(self, due: float) -> None:
         self._due.append(due)
-        self._payload.append(self._n % len(self._order.messages))
+        self._payload.append(int(self._order.payload[self._n % self._order.payload.size]))
         for times in (self._sent, self._first_byte, self._done):
             times.append(np.nan)
         self._outcome.append(UNDECIDED)

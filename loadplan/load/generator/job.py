@@ -38,6 +38,7 @@ _TOGETHER_S = 2e-3  # what a recording has within this time is under way at once
 _WARM_SHARED_CONNECTIONS = 8
 _WARM_CONNECTIONS_PER_CLUSTER = 4.0
 _WARM_CONNECTIONS_OF_CLUSTERS_MOST = 512
+_ASKED_BY_CALLERS = 1 << 14  # how many of their requests are drawn; after those they ask the same again
 _RESERVE_S = 0.1  # the stall whose backlog finds its connections open
 _RESERVE_CONNECTIONS_MOST = 1024
 # The backlog of a stall this long must fit into the files this process may open, beside those it has; where a longer
@@ -58,27 +59,22 @@ def prepare_job(
 
     Raises:
         InputError: when the target is not loopback and not in `allow_remote`, or the URL, the rate
-            or the core can't be used, or callers who wait are of several classes.
+            or the core can't be used.
         EnvironmentFault: when nobody listens there, or this machine can't open enough connections.
     """
     arrival_rng, payload_rng, class_rng = np.random.default_rng(spec.seed).spawn(3)
     due_s = _due_s(spec, arrival_rng)
-    if isinstance(spec.arrivals, Callers) and requests.classes is not None:
-        raise InputError(
-            what="callers who wait for their answers ask in turns, so they keep to no class's share",
-            where="the callers",
-            fix="offer a rate, or leave out traffic.classes",
-        )
     target = find_target(url, allow_remote=allow_remote)
     _check_core(core)
     _check_files(spec, n_requests=due_s.size)
+    n_drawn = max(due_s.size, _ASKED_BY_CALLERS) if isinstance(spec.arrivals, Callers) else due_s.size
     is_alone, n_warm = requests.wire == "http/1.1", _n_warm_connections(spec, due_s)  # one request a connection
     return GeneratorJob(
         order=LoopOrder(
             family=target.family,
             address=target.address,
             due_s=due_s,
-            payload=_payloads(requests, due_s.size, rng=payload_rng, class_rng=class_rng),
+            payload=_payloads(requests, n_drawn, rng=payload_rng, class_rng=class_rng),
             messages=wire_messages(requests, host=target.host),
             timeout_s=spec.timeout_s,
             n_warm_connections=n_warm if is_alone else _WARM_SHARED_CONNECTIONS,

@@ -16,7 +16,7 @@ class LoopOrder:
     family: int  # address family of the target, such as AF_INET
     address: tuple[str, int]  # resolved, numeric
     due_s: NDArray[np.float64]  # ascending, from the start of the run
-    payload: NDArray[np.int32]  # which message each request sends
+    payload: NDArray[np.int32]  # which message each request sends; of callers also those that they ask for later
     messages: tuple[bytes, ...] = field(repr=False)  # what the wire is asked to send; they may hold credentials
     timeout_s: float
     n_warm_connections: int  # opened before the start, and asked in turn

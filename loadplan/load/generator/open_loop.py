@@ -79,7 +79,7 @@ class OpenLoop:
         self._reserve: list[Connection] = []
         self._n_regular = 0  # open connections that are none of the reserve
         self._due = array("d", bytes(8 * n))
-        self._payload = array("i", order.payload.astype(np.int32).tobytes())
+        self._payload = array("i", order.payload[:n].astype(np.int32).tobytes())
         self._sent, self._first_byte, self._done = (array("d", [np.nan]) * n for _ in range(3))
         self._outcome = array("B", [UNDECIDED]) * n
         self._status = array("h", [0]) * n

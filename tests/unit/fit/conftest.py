@@ -1,5 +1,6 @@
 """A machine whose laws are known: its bench, its live runs (by the simulator, into the real records) and a scenario."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -240,6 +241,42 @@ def make_run() -> MakeRun:
     return make
 
 
+def asked_without_rest(
+    spec: LoadSpec, law: OverheadFit, *, rows: RowsPerRequest, service_s: Times, rng: np.random.Generator
+) -> tuple[Times, Times, Rows]:
+    """When callers who never think ask and are answered, and their rows: the server's turns in plain Python.
+
+    As `simulate` tells of them, but that costs don't stray: over a turn of many callers that averages out.
+    """
+    assert isinstance(spec.arrivals, Callers)
+    assert spec.setting is not None
+    n_rows = draw_rows(rows, int(20.0 * spec.duration_s / float(service_s[1])), rng)
+    arrived_s = [(law.transfer_s, 0.0)] * spec.arrivals.n_callers  # at the server, and when they were sent
+    sent_s, done_s, queue = [], [], deque[int]()
+    pause_s = rng.exponential(1.0 / law.stall_rate_per_s) if law.stall_s else np.inf
+    now_s, i, head = 0.0, 0, 0
+    while now_s < spec.duration_s:
+        polled_s = now_s = max(now_s, arrived_s[head][0] if not queue else now_s)
+        while head < len(arrived_s) and arrived_s[head][0] <= polled_s:
+            sent_s.append(arrived_s[head][1])
+            now_s += law.request_s + law.row_s * n_rows[i]
+            queue.append(i)
+            i, head = i + 1, head + 1
+        batch = [queue.popleft()]
+        while queue and n_rows[[*batch, queue[0]]].sum() <= spec.setting.serving.max_batch_size:
+            batch.append(queue.popleft())
+        now_s += law.batch_s + service_s[int(n_rows[batch].sum())]
+        while pause_s <= now_s:
+            now_s += law.stall_s * min(rng.exponential(), 4.0)
+            pause_s += rng.exponential(1.0 / law.stall_rate_per_s)
+        for _ in batch:
+            now_s += law.response_s
+            done_s.append(now_s)
+            arrived_s.append((now_s + law.transfer_s, now_s))
+    n = len(done_s)
+    return np.array(sent_s[:n]), np.array(done_s), n_rows[:n]
+
+
 @pytest.fixture(scope="session")
 def calibrate(make_run: MakeRun) -> Calibrate:
     """All the runs that calibration asks for, as a server with a known law would have answered them."""
@@ -257,7 +294,12 @@ def calibrate(make_run: MakeRun) -> Calibrate:
         runs: list[LoadRun] = []
         while (spec := next_run(benched, scenario, runs)) is not None:
             assert spec.setting is not None
-            assert not isinstance(spec.arrivals, Callers)
+            if isinstance(spec.arrivals, Callers):
+                sent_s, done_s, n_rows = asked_without_rest(
+                    spec, truth, rows=scenario.traffic.rows_per_request, service_s=service_s, rng=rng
+                )
+                runs.append(make_run(spec, sent_s, done_s, n_rows=n_rows))
+                continue
             sent_s = schedule(spec.arrivals, rate_rps=spec.offered_rate_rps, duration_s=spec.duration_s, rng=rng)
             n_rows = draw_rows(scenario.traffic.rows_per_request, sent_s.size, rng)
             done_s = simulate(

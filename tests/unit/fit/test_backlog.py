@@ -1,108 +1,101 @@
-"""The saturated throughput, read off the busy periods of a run with bursts."""
+"""What a server carries, read off a run of callers who wait for their answers."""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.backlog import backlog_of, departure_gap_s, right_answers_s
-from loadplan.load.records import Outcome, RequestLog
+from loadplan.fit.backlog import callers_for, carried_gap_s, queue_rows, right_answers_s
+from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome, RequestLog
+from loadplan.scenario.arrivals import Callers
 
 Times = NDArray[np.float64]
+Drive = Callable[..., LoadRun]
 
-
-def burst(at_s: float, n: int, gap_s: float) -> tuple[Times, Times]:
-    """n requests sent at once, answered one every `gap_s`."""
-    return np.full(n, at_s), at_s + gap_s * np.arange(1, n + 1, dtype=np.float64)
-
-
-def bursts(*parts: tuple[Times, Times]) -> tuple[Times, Times]:
-    sent_s, done_s = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return sent_s, done_s
+GAP_S = 0.004
 
 
 def setting(max_batch_size: int) -> Setting:
     return Setting(execution=ExecutionConfig(variant="fp32"), serving=ServingConfig(max_batch_size=max_batch_size))
 
 
+@pytest.fixture
+def drive(make_run: Callable[..., LoadRun], make_spec: Callable[..., LoadSpec]) -> Drive:
+    """Ten callers who ask again at once and are answered one every 4 ms, at `done_s` instead where it is given."""
+
+    def run(n: int = 1000, *, done_s: Times | None = None, purpose: str = "saturation", **options: object) -> LoadRun:
+        answered_s = GAP_S * np.arange(1, n + 1, dtype=np.float64) if done_s is None else done_s
+        spec = make_spec(purpose=purpose, duration_s=float(np.nanmax(answered_s, initial=0.0)) + 0.1)
+        spec = replace(spec, arrivals=Callers(n_callers=10, think_time_s=0.0))
+        asked_again_s = np.nan_to_num(np.sort(answered_s), nan=float(np.nanmax(answered_s)))
+        sent_s = np.append(np.zeros(10), asked_again_s)[: answered_s.size]
+        return make_run(spec, sent_s, answered_s, **options)
+
+    return run
+
+
+def test_requests_leave_at_the_servers_own_pace(drive: Drive) -> None:
+    assert carried_gap_s(drive()) == pytest.approx(GAP_S)
+
+
+def test_answers_that_leave_in_batches_of_another_size_leave_the_pace_alone(drive: Drive) -> None:
+    """Eight at a time every 32 ms: of ten in a row two batches are, or one and the begin of the next."""
+    done_s = 0.032 * np.repeat(np.arange(1.0, 126.0), 8)
+    assert carried_gap_s(drive(done_s=done_s)) == pytest.approx(GAP_S, rel=0.25)
+
+
+def test_stops_now_and_then_say_nothing_about_the_pace(drive: Drive) -> None:
+    done_s = GAP_S * np.arange(1.0, 1001.0)
+    done_s[300:] += 1.0
+    done_s[700:] += 0.2
+    assert carried_gap_s(drive(done_s=done_s)) == pytest.approx(GAP_S)
+
+
+def test_answers_that_come_in_another_order_leave_the_pace_alone(drive: Drive) -> None:
+    done_s = GAP_S * np.arange(1.0, 1001.0)
+    assert carried_gap_s(drive(done_s=done_s.reshape(-1, 10)[:, ::-1].ravel())) == pytest.approx(GAP_S)
+
+
+def test_what_fell_due_while_the_generator_was_robbed_is_left_out(drive: Drive) -> None:
+    """A second in which the answers came half as often, as a stolen core's do."""
+    done_s = np.cumsum(np.where(np.arange(1000) // 250 == 1, 2.0, 1.0) * GAP_S)
+    run = replace(drive(done_s=done_s), lost=LostTime(start_s=np.array([1.0]), length_s=np.array([1.0])))
+    assert carried_gap_s(run) == pytest.approx(GAP_S)
+
+
+@pytest.mark.parametrize(("n", "is_enough"), [(99, False), (100, True)])
+def test_too_few_answers_say_nothing(drive: Drive, n: int, is_enough: bool) -> None:
+    assert (carried_gap_s(drive(n)) is not None) is is_enough
+
+
+def test_refusals_and_requests_never_answered_are_left_out(drive: Drive) -> None:
+    done_s = GAP_S * np.arange(1.0, 1001.0)
+    done_s[500:] = np.nan
+    assert carried_gap_s(drive(done_s=done_s)) == pytest.approx(GAP_S)
+
+
+def test_runs_that_were_to_show_something_else_say_nothing(drive: Drive) -> None:
+    assert carried_gap_s(drive(purpose="steady")) is None
+    assert carried_gap_s(drive(invalid_reasons=("the cat sat on it",))) is None
+
+
 @pytest.mark.parametrize(
-    ("max_batch_size", "n_rows", "n_waiting"),
-    [(1, 1, 16), (8, 1, 16), (9, 1, 18), (32, 1, 64), (32, 10, 16), (100, 5, 40), (4, 100, 16)],
+    ("max_batch_size", "n_rows", "n_callers"),
+    [(1, 1, 64), (8, 1, 64), (22, 1, 66), (32, 1, 96), (32, 10, 64), (100, 4, 75), (4, 100, 64)],
 )
-def test_two_full_batches_must_wait_and_never_fewer_than_sixteen_requests(
-    max_batch_size: int, n_rows: int, n_waiting: int
+def test_three_full_batches_are_under_way_and_never_fewer_than_sixty_four_requests(
+    max_batch_size: int, n_rows: int, n_callers: int
 ) -> None:
-    assert backlog_of(setting(max_batch_size), n_rows) == n_waiting
+    assert callers_for(setting(max_batch_size), n_rows, rate_rps=1000.0, timeout_s=5.0) == n_callers
 
 
-def test_requests_leave_a_backlog_at_the_servers_own_pace() -> None:
-    sent_s, done_s = burst(1.0, 300, 0.004)
-    assert departure_gap_s(sent_s, done_s, n_waiting=20) == pytest.approx(0.004)
-
-
-def test_the_reading_of_a_burst_before_its_first_answer_is_part_of_the_pace() -> None:
-    """Reading 100 requests takes 0.1 s, then one is answered every millisecond: 2 ms each."""
-    sent_s, done_s = burst(0.0, 100, 0.001)
-    assert departure_gap_s(sent_s, done_s + 0.1, n_waiting=20) == pytest.approx(0.002)
-
-
-def test_the_rest_between_two_bursts_is_no_service() -> None:
-    sent_s, done_s = bursts(burst(0.0, 200, 0.002), burst(100.0, 200, 0.002))
-    assert departure_gap_s(sent_s, done_s, n_waiting=10) == pytest.approx(0.002)
-
-
-def test_the_number_under_way_is_the_average_of_the_period() -> None:
-    """Of 199 that leave one by one, 100 are under way on average: (199 + … + 1) / 199."""
-    sent_s, done_s = burst(0.0, 199, 0.001)
-    assert departure_gap_s(sent_s, done_s, n_waiting=99) == pytest.approx(0.001)
-    assert departure_gap_s(sent_s, done_s, n_waiting=101) is None
-
-
-def test_a_server_that_keeps_up_shows_no_backlog() -> None:
-    sent_s = 0.01 * np.arange(1000.0)
-    assert departure_gap_s(sent_s, sent_s + 0.005, n_waiting=16) is None
-
-
-def test_quiet_stretches_between_bursts_say_nothing() -> None:
-    quiet = 10.0 + 0.1 * np.arange(500.0)
-    sent_s, done_s = bursts(burst(0.0, 200, 0.002), (quiet, quiet + 0.05))
-    assert departure_gap_s(sent_s, done_s, n_waiting=10) == pytest.approx(0.002)
-
-
-def test_too_few_departures_say_nothing() -> None:
-    assert departure_gap_s(*burst(0.0, 100, 0.001), n_waiting=16) == pytest.approx(0.001)
-    assert departure_gap_s(*burst(0.0, 99, 0.001), n_waiting=16) is None
-    assert departure_gap_s(*burst(0.0, 99, 0.001), n_waiting=16, n_least=99) == pytest.approx(0.001)
-
-
-def test_a_stop_in_one_burst_says_nothing_about_the_others() -> None:
-    """A neighbour had the core for a second in the longest of three bursts."""
-    sent_s, done_s = bursts(burst(0.0, 120, 0.004), burst(10.0, 140, 0.004), burst(20.0, 100, 0.004))
-    done_s[200:260] += 1.0
-    assert departure_gap_s(sent_s, done_s, n_waiting=20) == pytest.approx(0.004)
-
-
-def test_each_burst_weighs_as_many_requests_as_it_has() -> None:
-    sent_s, done_s = bursts(burst(0.0, 50, 0.001), burst(10.0, 50, 0.002), burst(20.0, 200, 0.004))
-    assert departure_gap_s(sent_s, done_s, n_waiting=20) == pytest.approx(0.004)
-
-
-def test_answers_that_come_in_another_order_leave_the_pace_alone() -> None:
-    sent_s, done_s = burst(0.0, 300, 0.004)
-    assert departure_gap_s(sent_s, done_s[::-1], n_waiting=20) == pytest.approx(0.004)
-
-
-def test_requests_never_answered_are_left_out() -> None:
-    sent_s, done_s = burst(0.0, 300, 0.004)
-    done_s[250:] = np.nan
-    assert departure_gap_s(sent_s, done_s, n_waiting=50) == pytest.approx(0.004)
-
-
-@pytest.mark.parametrize("n_answered", [0, 1])
-def test_next_to_no_answer_is_no_pace(n_answered: int) -> None:
-    done_s = np.full(5, np.nan)
-    done_s[:n_answered] = 1.0
-    assert departure_gap_s(np.zeros(5), done_s, n_waiting=2, n_least=1) is None
+def test_their_requests_find_room_in_the_queue() -> None:
+    for size, rows in ((1, 1.0), (512, 120.0), (1, 400.0), (4096, 1.0)):
+        n = callers_for(setting(size), rows, rate_rps=1e6, timeout_s=5.0)
+        assert queue_rows(size, rows) >= n * rows
 
 
 def test_a_refusal_is_no_answer() -> None:

@@ -16,6 +16,7 @@ from loadplan.fit.latency import predict
 from loadplan.fit.overhead import OverheadLaws
 from loadplan.fit.records import CapacityFit, OverheadFit, Residual
 from loadplan.load.records import LoadRun, LoadSpec
+from loadplan.scenario.arrivals import Callers
 from loadplan.scenario.reader import read_scenario
 from loadplan.scenario.spec import Scenario
 
@@ -59,9 +60,9 @@ def test_a_saturation_that_left_no_backlog_is_said_not_to_have_saturated(fit: Ca
 
 
 def test_a_saturation_that_did_is_not_doubted(make_run: MakeRun, make_spec: MakeSpec) -> None:
-    sent_s = 1e-4 * np.arange(4000.0)
-    run = make_run(make_spec(purpose="saturation", rate_rps=10_000.0), sent_s, 1e-3 * np.arange(1.0, 4001.0))
-    assert backlog_caveats([run]) == ()
+    done_s = 1e-3 * np.arange(1.0, 4001.0)
+    spec = replace(make_spec(purpose="saturation"), arrivals=Callers(n_callers=64, think_time_s=0.0))
+    assert backlog_caveats([make_run(spec, np.append(np.zeros(64), done_s)[:4000], done_s)]) == ()
 
 
 @pytest.mark.parametrize("rate_rps", [1000.0, 5000.0])
@@ -114,13 +115,13 @@ def test_runs_that_no_law_explains_are_said_to_contradict_each_other() -> None:
             residual("idle-1", 0.5, 1e-3, 1.4e-3),
             residual("idle-1", 0.99, 1e-3, 9e-3),  # a tail may be off
             residual("steady-50-1", 0.5, 3e-3, 1e-3),
-            residual("bursts-1", None, 1000.0, 1600.0),
+            residual("saturated-1", None, 1000.0, 1600.0),
         ]
     )
     assert doubt.code == "fit.contradictory"
     assert doubt.what == (
         "the live runs contradict each other: the costs that explain all of them best miss the p50 of steady-50-1 by a "
-        "factor of 3 (far off: steady-50-1, bursts-1)"
+        "factor of 3 (far off: steady-50-1, saturated-1)"
     )
 
 

@@ -79,7 +79,7 @@ def two_runs(server: Server) -> tuple[LoadRun, ...]:
 def test_the_saturated_rate_is_recovered_at_every_batch_size(
     server: Server, laws: OverheadLaws, max_batch_size: int
 ) -> None:
-    """Bursts were driven at 1 and 32 only."""
+    """Callers asked without rest at 1 and 32 only."""
     expected_rps = carried_rps(server, server.overhead, max_batch_size)
     assert carried_rps(server, laws.best, max_batch_size) == pytest.approx(expected_rps, rel=0.03)
 
@@ -204,22 +204,21 @@ def test_residuals_set_every_run_beside_what_the_law_says_of_it(server: Server, 
     assert list(residuals) == [run.spec.name for run in server.runs]
     for run in server.runs:
         own = residuals[run.spec.name]
-        bursts = [None] if run.spec.purpose == "saturation" else []
-        assert set(own) == {*QUANTILES, *bursts}
+        assert set(own) == ({None} if run.spec.purpose == "saturation" else set(QUANTILES))
         assert {each.offered_rate_rps for each in own.values()} == {run.spec.offered_rate_rps}
-        for q in (0.5, 0.99):
+        for q in (0.5, 0.99) if None not in own else ():
             times_s = run.requests.done_s - run.requests.sent_s
-            assert own[q].measured == pytest.approx(percentile(times_s, q), rel=0.02)
+            # Of the few requests of an idle run it matters whether a quantile is one of them or lies between two.
+            assert own[q].measured == pytest.approx(percentile(times_s, q), rel=0.05)
             assert own[q].predicted == pytest.approx(own[q].measured, rel=0.07 if q == 0.5 else 0.20)
 
 
-def test_the_throughput_measured_in_bursts_is_that_of_the_server(server: Server, laws: OverheadLaws) -> None:
-    """A little below it where batches are large, for at the end of a busy period they are not full."""
+def test_the_pace_without_rest_is_that_of_the_server(server: Server, laws: OverheadLaws) -> None:
     residuals = by_run(laws.best)
-    for size, tolerance in ((1, 0.03), (32, 0.06)):
-        throughput = residuals[f"bursts-{size}"][None]
-        assert throughput.measured == pytest.approx(carried_rps(server, server.overhead, size), rel=tolerance)
-        assert throughput.predicted == pytest.approx(throughput.measured, rel=0.03)
+    for size in (1, 32):
+        pace = residuals[f"saturated-{size}"][None]
+        assert pace.measured == pytest.approx(carried_rps(server, server.overhead, size), rel=0.02)
+        assert pace.predicted == pytest.approx(pace.measured, rel=0.02)
 
 
 def test_plausible_laws_scatter_around_the_best_and_the_truth_is_among_them(server: Server, laws: OverheadLaws) -> None:
@@ -244,7 +243,7 @@ def test_the_best_law_does_not_depend_on_what_else_is_drawn(server: Server, two_
     assert (len(drawn.plausible), alone.plausible) == (2, ())
 
 
-def test_without_any_backlog_the_latencies_alone_tell_the_law(server: Server) -> None:
+def test_where_the_server_always_rests_the_latencies_alone_tell_the_law(server: Server) -> None:
     runs = [run for run in server.runs if run.spec.purpose != "saturation"]
     law = fitted(server, runs).best
     assert None not in {residual.quantile for residual in law.residuals}
@@ -256,7 +255,7 @@ def test_compared_are_right_answers_of_clean_windows_from_their_actual_send(
     server: Server, two_runs: tuple[LoadRun, ...]
 ) -> None:
     """A quarter is wrong, a second is robbed, a few were never sent, and all were due one second before."""
-    bursts, steady = two_runs
+    saturated, steady = two_runs
     log = steady.requests
     i = np.arange(log.n_requests)
     is_wrong, is_never_sent = i % 4 == 0, i % 200 == 1
@@ -273,7 +272,7 @@ def test_compared_are_right_answers_of_clean_windows_from_their_actual_send(
     )
     # What was lost counts twice, for the time to catch up.
     lost = LostTime(start_s=np.array([1.0]), length_s=np.array([0.499]))
-    law = fitted(server, (bursts, replace(steady, requests=changed, lost=lost))).best
+    law = fitted(server, (saturated, replace(steady, requests=changed, lost=lost))).best
     times_s = (log.done_s - log.sent_s)[~(is_wrong | is_robbed | is_never_sent)]
     for q in (0.5, 0.95, 0.99):
         assert by_run(law)[steady.spec.name][q].measured == pytest.approx(percentile(times_s, q), rel=0.02)

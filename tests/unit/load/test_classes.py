@@ -137,11 +137,14 @@ def test_requests_of_one_kind_are_drawn_as_ever(url: str) -> None:
     assert np.array_equal(order.payload, expected)
 
 
-def test_callers_who_wait_keep_to_no_share(url: str) -> None:
+def test_callers_who_wait_ask_by_the_shares_too(url: str) -> None:
     made = v2_requests(PAYLOADS, model="m", rows_per_request=always(1), classes=(WEB, KIOSK))
     spec = replace(spec_of(), arrivals=Callers(n_callers=2, think_time_s=0.1))
-    with pytest.raises(InputError, match="ask in turns"):
-        prepare_job(spec, url=url, requests=made)
+    order = prepare_job(spec, url=url, requests=made).order
+    assert order.due_s.size == 2
+    assert made.classes is not None
+    is_kiosk = made.classes.of_payload[order.payload] == 1
+    assert np.mean(is_kiosk) == pytest.approx(KIOSK.share / (WEB.share + KIOSK.share), rel=0.25)
 
 
 def test_every_due_request_is_of_exactly_one_class_and_the_denominator_of_its_own() -> None:
