@@ -267,13 +267,14 @@ class Runs:
                     self._calibrate(slot.subject, i_round)
                 else:
                     self._drive_held_out(slot.configuration, i_round)
-            for subject in self.design.subjects:  # bursts that left no backlog are driven again, louder
-                while self._calibrate(subject.name, i_round):
-                    pass
         for i_round in range(self.design.n_rounds, self.design.n_rounds + self.design.n_more_rounds):
             for slot in round_order(self.design, i_round):
-                if slot.configuration is not None and self.truth(slot.configuration).clean_s < self.design.clean_s:
+                if slot.configuration is not None and self._says_too_little(slot.configuration):
                     self._drive_held_out(slot.configuration, i_round)
+
+    def _says_too_little(self, one: Configuration) -> bool:
+        truth = self.truth(one)
+        return truth.n_repeats < self.design.n_rounds or truth.clean_s < self.design.clean_s
 
     def drive_capacities(self) -> None:
         """The live searches of the capacities at an objective."""
@@ -328,7 +329,7 @@ class Runs:
 
 
 def setting_of(scenario: Scenario, max_batch_size: int, batch_window_s: float = 0.0) -> Setting:
-    """As the fit sets a server up: one thread, and a queue that holds the bursts of the calibration."""
+    """As the fit sets a server up: one thread, and a queue that holds the callers of the calibration."""
     bound = queue_rows(max_batch_size, scenario.traffic.rows_per_request.mean)
     return Setting(
         execution=ExecutionConfig(variant="fp32"),
