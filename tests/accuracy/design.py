@@ -7,7 +7,7 @@ they are held against. The decisions a reader would question:
   50 %, where a calibration run is driven, is held out nowhere. Loads above 72 % are told apart: there a few percent of
   capacity are a fifth of a p50.
 - One configuration in six has gamma arrivals of CV 2, one in six a batch window of 2 ms.
-- Saturation is held out for two batch sizes that the calibration doesn't saturate, one of which it has in no run at all.
+- Saturation is held out for two batch sizes that no calibration run saturates, one of which is in no run at all.
 - Two replicas are driven with an inference that is a timer (`timed`): real ones would need a core each, and the
   generator a third. Their law is fitted on runs of one of them.
 - The decisions are drawn once, from a seed that was never changed to make them come out otherwise.
