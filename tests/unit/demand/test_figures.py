@@ -1,13 +1,14 @@
 """The figures of counts: hand-computed cases, streams of known laws, and intervals that hold as often as they say."""
 
 import math
+import tracemalloc
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from loadplan.demand.counts import NO_HOLES, SecondCounts, busiest, daily_maxima, find_holes, step_of
+from loadplan.demand.counts import NO_HOLES, Holes, SecondCounts, busiest, daily_maxima, find_holes, step_of
 from loadplan.demand.dispersion import dispersion_within_hours, unthinned
 from loadplan.demand.next_peak import next_peak
 from loadplan.demand.records import Absent, Dispersion, Growth, WeekSeen
@@ -174,3 +175,40 @@ def test_a_night_that_falls_silent_slowly_has_no_gap() -> None:
     counts = counted(np.concatenate(due_s))
     assert np.diff(counts.second).max() > 2 * HOUR_S
     assert find_holes(counts).begin.size == 0
+
+
+def test_a_line_of_twenty_years_before_moves_no_index_and_takes_no_memory() -> None:
+    """It is one more whole window, alone in its hour: 3,601 of them for the mean, 3,599 degrees of freedom."""
+    rng = np.random.default_rng(4)
+    per_second = rng.poisson(3.0, size=HOUR_S).astype(np.float64)
+    second = MONDAY_S + np.arange(HOUR_S)[per_second > 0.0]
+    stray = MONDAY_S - 20 * 365 * DAY_S
+    counts = SecondCounts(
+        second=np.concatenate([[stray], second]), count=np.concatenate([[1.0], per_second[per_second > 0.0]]), step_s=1
+    )
+    holes = Holes(begin=np.array([stray + 1]), end=np.array([second[0]]))
+    n_told = counts.end - int(second[0])
+    told = per_second[int(second[0]) - MONDAY_S :][:n_told]
+    tracemalloc.start()
+    found = dispersion_within_hours(counts, 1, holes=holes)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert isinstance(found, Dispersion)
+    squares = float(((told - told.mean()) ** 2).sum())
+    assert found.n_windows == n_told + 1
+    assert found.index == pytest.approx(squares / (n_told - 1) / ((told.sum() + 1.0) / (n_told + 1)))
+    assert most_bytes < 64 << 20  # its 630 million windows one by one would be 5 GB for each array of them
+
+
+def test_windows_that_a_hole_touches_are_left_out_once() -> None:
+    """Two holes meet within one of 60 windows."""
+    second = np.arange(3600)
+    is_there = ~((second >= 480) & (second < 610)) & ~((second >= 620) & (second < 730))
+    counts = SecondCounts(second=second[is_there], count=np.where(second[is_there] // 60 % 2, 2.0, 1.0), step_s=1)
+    holes = Holes(begin=np.array([480, 620]), end=np.array([610, 730]))
+    found = dispersion_within_hours(counts, 60, holes=holes)
+    # Windows 8 to 12 are gone: of the even ones 8, 10 and 12, of the odd ones 9 and 11.
+    told = np.array([60.0] * 27 + [120.0] * 28)
+    assert isinstance(found, Dispersion)
+    assert found.n_windows == 55
+    assert found.index == pytest.approx(told.var(ddof=1) / told.mean())
