@@ -8,9 +8,9 @@ from pathlib import Path
 
 from loadplan.cli.figures import Document, caveats, figure, interval, usd
 from loadplan.cli.lines import doubt_text, line
-from loadplan.demand.doubts import rate_text, span_text
 from loadplan.demand.records import Absent, Contents, Demand, Dispersion, Growth, Peak, RowsSeen, WeekSeen
 from loadplan.demand.traffic_block import arrival_law
+from loadplan.demand.words import moment_text, rate_text, span_text
 from loadplan.scenario.arrivals import RequestTimes
 from loadplan.units import usd_text
 
@@ -87,7 +87,7 @@ def _peak_text(demand: Demand) -> str:
     peak = demand.peak_hour
     if not demand.span_s:
         return f"{rate_text(peak.rate_rps)} requests/s in the busiest hour  [{demand.basis}]"
-    at = "" if peak.at_s is None else f", from {_moment(peak.at_s)}"
+    at = "" if peak.at_s is None else f", from {moment_text(peak.at_s)}"
     stretch = "hour" if peak.window_s == 3600 else span_text(peak.window_s)
     text = f"{rate_text(peak.rate_rps)} requests/s in the busiest {stretch}"
     if peak.interval is None:
@@ -109,7 +109,7 @@ def _mean_text(demand: Demand) -> str:
     text = f"{rate_text(demand.mean_rps)} requests/s"
     if not demand.span_s:
         return f"{text}: {demand.n_requests:,.0f} requests a day"
-    began = "" if demand.began_at_s is None else f" from {_moment(demand.began_at_s)}"
+    began = "" if demand.began_at_s is None else f" from {moment_text(demand.began_at_s)}"
     return f"{text}: {demand.n_requests:,.0f} requests in {span_text(demand.span_s)}{began}"
 
 
@@ -234,7 +234,3 @@ def _recording_document(demand: Demand) -> Document:
 
 def _iso(at_s: float | None) -> str | None:
     return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat()
-
-
-def _moment(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%a %Y-%m-%d %H:%M UTC")

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 
 from loadplan.caveat import Caveat
-from loadplan.demand.doubts import rate_text
 from loadplan.demand.records import Absent, Contents, Demand, Doubt, Peak
+from loadplan.demand.words import rate_text
 from loadplan.errors import InputError
 
 _SECONDS_PER_HOUR = 3600.0

@@ -7,6 +7,7 @@ from loadplan.caveat import Caveat
 from loadplan.demand.counts import Holes, SecondCounts
 from loadplan.demand.records import Absent, Contents, Doubt, Peak, WeekSeen
 from loadplan.demand.week import hour_of_week, times_the_recorded_hours
+from loadplan.demand.words import span_text
 from loadplan.scenario.profiles import WEEK_PROFILES
 from loadplan.units import HOURS_PER_WEEK
 
@@ -158,19 +159,3 @@ def holes_text(holes: Holes) -> tuple[str, ...]:
         else (f"a silence of {span_text(int(lengths[0]))} is")
     )
     return (f"{many} taken for a gap of the recording, since traffic stops and goes on at once; no mean counts it",)
-
-
-def rate_text(rate_rps: float) -> str:
-    """Four digits of a rate, and all of one that has more before its point."""
-    return f"{rate_rps:,.0f}" if rate_rps >= 1_000.0 else f"{rate_rps:.4g}"
-
-
-def span_text(span_s: float) -> str:
-    """Such as `13 d 4 h`, `58 min` or `40 s`."""
-    if span_s >= 86_400:
-        days, rest = divmod(round(span_s / 3600), 24)
-        return f"{days} d {rest} h" if rest else f"{days} d"
-    if span_s >= 3600:
-        hours, rest = divmod(round(span_s / 60), 60)
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{round(span_s / 60)} min" if span_s >= 120 else f"{span_s:.0f} s"

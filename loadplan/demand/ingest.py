@@ -4,20 +4,22 @@ Each file is read once. The data base spills to disk what doesn't fit into its s
 larger than that; nothing here makes a Python object of each request.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
+from loadplan import sysfs
 from loadplan.demand.columns import LogColumns, Roles, find_roles
 from loadplan.demand.log_file import LogFile
 from loadplan.demand.source import ACCESS_COLUMNS, WHOLE_LINE, relation
 from loadplan.demand.sql import number, quoted
 from loadplan.demand.time_text import TimeText, seconds_sql, time_text_of
 from loadplan.errors import InputError, first_line
+from loadplan.machine import usable_cores
 from loadplan.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -55,15 +57,15 @@ def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | 
 
     Raises:
         InputError: when no column holds the time, or the log can't be read.
+        EnvironmentFault: anywhere but on Linux.
     """
     import duckdb
 
-    free = psutil.virtual_memory().available
-    limit = memory_bytes or max(int(_MEMORY_RATIO * free), _LEAST_MEMORY_BYTES)
+    limit = memory_bytes or max(int(_MEMORY_RATIO * _free_bytes()), _LEAST_MEMORY_BYTES)
     with scratch_folder() as folder:
         options: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{limit >> 20}MiB",
-            "threads": str(len(os.sched_getaffinity(0))),
+            "threads": str(len(usable_cores())),
             "temp_directory": str(folder),
         }
         try:
@@ -77,6 +79,12 @@ def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | 
                 where=", ".join(str(file.path) for file in files),
                 fix="see that the files are whole and of one kind, and that the disk for temporary files has room",
             ) from error
+
+
+def _free_bytes() -> int:
+    """What the system has to give and the limit of a container allows: the system alone doesn't see that one."""
+    free, limit = int(psutil.virtual_memory().available), sysfs.read_memory_limit_bytes(Path("/"))
+    return free if limit is None else min(free, limit)
 
 
 def _filled(database: "DuckDBPyConnection", files: Sequence[LogFile], chosen: LogColumns) -> Ingested:

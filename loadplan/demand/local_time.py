@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loadplan.caveat import Caveat
 from loadplan.demand.ingest import Ingested
-from loadplan.demand.sql import moment, number
+from loadplan.demand.sql import number
+from loadplan.demand.words import moment_text
 from loadplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _from_zone(database: "DuckDBPyConnection", name: str) -> tuple[list[str], li
             caveats.append(
                 Caveat(
                     code="demand.repeated_hour",
-                    what=f"{n_unclear:,} lines lie in the hour before {moment(change.at_s)}, which summer time "
+                    what=f"{n_unclear:,} lines lie in the hour before {moment_text(change.at_s)}, which summer time "
                     "repeats, and the log's order doesn't tell its two passes apart: they are left out, or the hour "
                     "would count twice",
                     fix="read the log in the order in which it was written, or log in UTC",

@@ -14,15 +14,7 @@ from loadplan.demand.columns import FOUND_BY_NAME, LogColumns
 from loadplan.demand.contents import read_contents, read_paths
 from loadplan.demand.counts import Holes, SecondCounts, busiest, daily_maxima, find_holes, step_of
 from loadplan.demand.dispersion import dispersion_within_hours, unthinned
-from loadplan.demand.doubts import (
-    content_doubts,
-    holes_text,
-    rate_text,
-    sampling_doubts,
-    span_doubts,
-    span_text,
-    week_doubts,
-)
+from loadplan.demand.doubts import content_doubts, holes_text, sampling_doubts, span_doubts, week_doubts
 from loadplan.demand.ingest import Ingested, ingest
 from loadplan.demand.log_file import open_logs
 from loadplan.demand.next_peak import DAYS_AT_LEAST, next_peak
@@ -31,6 +23,7 @@ from loadplan.demand.records import Absent, Demand, Dispersion, Doubt, LogFormat
 from loadplan.demand.repairs import Repaired, repair
 from loadplan.demand.sql import number
 from loadplan.demand.week import growth_seen, week_seen
+from loadplan.demand.words import rate_text, span_text
 from loadplan.errors import InputError
 from loadplan.scenario.arrivals import Recording
 

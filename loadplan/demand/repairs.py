@@ -3,6 +3,7 @@
 Each repair works on the table `requests` and tells what it did; the order matters, and `repair` holds it.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from loadplan.demand.ingest import Ingested
 from loadplan.demand.local_time import into_utc
 from loadplan.demand.once import count_once
 from loadplan.demand.records import Stamps
-from loadplan.demand.sql import moment, number, text
+from loadplan.demand.sql import number, text
+from loadplan.demand.words import moment_text
 from loadplan.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def _drop_unreadable(log: Ingested, *, now: datetime) -> list[str]:
     absurd = f"at_s > {latest.timestamp()!r} OR at_s < {earliest.timestamp()!r}"
     n_absurd = int(number(database, f"SELECT count(*) FROM requests WHERE {absurd}"))
     if n_absurd > UNREADABLE_AT_MOST_RATIO * log.n_lines:
-        example = moment(number(database, f"SELECT max(at_s) FROM requests WHERE {absurd}"))
+        example = moment_text(number(database, f"SELECT max(at_s) FROM requests WHERE {absurd}"))
         raise InputError(
             what=f"{n_absurd:,} of {log.n_lines:,} requests lie in the future or more than {_OLDEST_YEARS} years ago, "
             f"such as at {example}",
@@ -102,6 +104,13 @@ def _drop_unreadable(log: Ingested, *, now: datetime) -> list[str]:
 
 # Start or end
 
+_OF_THE_END = Caveat(
+    code="demand.stamped_at_the_end",
+    what="the log's times are of the end of requests, and it doesn't tell how long they took: busy seconds are those "
+    "of the answers",
+    fix="log the duration of each request as well",
+)
+
 
 def _to_the_start(log: Ingested, stamps: Stamps | None, *, has_whole_seconds: bool) -> tuple[list[str], list[Caveat]]:
     """Where times are of the end of requests, put each back by how long the request took.
@@ -111,24 +120,19 @@ def _to_the_start(log: Ingested, stamps: Stamps | None, *, has_whole_seconds: bo
     """
     database, roles = log.database, log.roles
     known = stamps or roles.stamps
-    if roles.duration is None or roles.count is not None:
-        if known != "end":
-            return [], []
-        return [], [
-            Caveat(
-                code="demand.stamped_at_the_end",
-                what="the log's times are of the end of requests, and it doesn't tell how long they took: busy seconds "
-                "are those of the answers",
-                fix="log the duration of each request as well",
-            )
-        ]
-    if roles.duration_unit_s is None:
-        return [f"{roles.duration} tells no unit in its name, such as {roles.duration}_ms, and is not used"], []
+    mean_s = number(database, "SELECT avg(duration_s) FROM requests")
+    if roles.count is not None or math.isnan(mean_s):
+        has_unit = roles.duration is None or roles.duration_unit_s is not None
+        said = (
+            []
+            if has_unit
+            else [f"{roles.duration} tells no unit in its name, such as {roles.duration}_ms, and is not used"]
+        )
+        return said, [_OF_THE_END] if known == "end" else []
     if known is None:
         known = _read_from_order(database, has_whole_seconds=has_whole_seconds)
     if known != "end":
         return [], []
-    mean_s = number(database, "SELECT avg(duration_s) FROM requests")
     # A time that was cut to the second is half a second too early on average.
     middle_s = 0.5 if has_whole_seconds else 0.0
     database.execute(f"UPDATE requests SET at_s = at_s + {middle_s!r} - duration_s WHERE duration_s IS NOT NULL")

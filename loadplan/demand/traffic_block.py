@@ -1,11 +1,10 @@
 """A demand as the section `traffic` of a scenario, with where each figure comes from, and the files that it names."""
 
 import math
-from datetime import UTC, datetime
 from pathlib import Path
 
-from loadplan.demand.doubts import rate_text, span_text
 from loadplan.demand.records import Absent, Demand, Dispersion, Growth, RowsSeen, WeekSeen
+from loadplan.demand.words import moment_text, rate_text, span_text
 from loadplan.errors import InputError
 from loadplan.scenario.arrivals import IntervalCounts
 from loadplan.scenario.rows_law import P95_OF_MEAN_AT_MOST
@@ -101,7 +100,7 @@ def write_traffic(demand: Demand, path: Path, *, may_replace: bool) -> tuple[Pat
 def _head(demand: Demand) -> str:
     if not demand.span_s:
         return f"By `loadplan demand` from {demand.source}: {demand.n_requests:,.0f} requests a day."
-    began = "" if demand.began_at_s is None else f" from {_moment(demand.began_at_s)}"
+    began = "" if demand.began_at_s is None else f" from {moment_text(demand.began_at_s)}"
     span = f"{span_text(demand.span_s)}{began}"
     return f"By `loadplan demand` from {demand.source}: {demand.n_requests:,.0f} requests in {span}"
 
@@ -110,7 +109,7 @@ def _peak_comment(demand: Demand) -> str:
     peak = demand.peak_hour
     if not demand.span_s:
         return f"{demand.basis}: requests per second in the busiest hour"
-    at = "" if peak.at_s is None else f", from {_moment(peak.at_s)}"
+    at = "" if peak.at_s is None else f", from {moment_text(peak.at_s)}"
     interval = peak.interval
     if interval is None:
         return f"measured: the busiest {span_text(peak.window_s)}{at}; no interval: {peak.interval_reason}"
@@ -209,7 +208,3 @@ def _plain(text: str) -> str:
 def _one_line(text: str) -> str:
     """Without line breaks and whatever else a log may have brought that a scenario doesn't take."""
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
-
-
-def _moment(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%a %Y-%m-%d %H:%M UTC")

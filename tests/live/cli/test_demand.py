@@ -68,4 +68,5 @@ def test_business_figures_need_no_log(loadplan: "Loadplan", tmp_path: Path) -> N
     )
     assert said.returncode == 0, said.stderr
     assert said.stdout.startswith("peak      200 requests/s in the busiest hour  [assumed]")
+    assert "[demand.busiest_day]\n" in said.stdout
     assert "peak_rps: 200" in (tmp_path / "traffic.yaml").read_text()

@@ -43,6 +43,18 @@ def test_times_of_the_end_are_put_back_to_the_start(tmp_path: Path) -> None:
     assert not left.corrections
 
 
+@pytest.mark.parametrize(
+    ("column", "told"), [("duration_ms", ""), ("duration", "tells no unit")], ids=["empty", "without a unit"]
+)
+def test_times_of_the_end_without_a_duration_are_a_doubt(tmp_path: Path, column: str, told: str) -> None:
+    rows = ((moment.isoformat(), "" if column == "duration_ms" else 7) for moment in moments(range(4000)))
+    log = write_csv(tmp_path / "a.csv", f"end_time,{column}", rows)
+    demand = read_demand([log], now=NOW)
+    assert "demand.stamped_at_the_end" in [caveat.code for caveat in demand.caveats]
+    assert not any("put back" in line or "nan" in line for line in demand.corrections)
+    assert told in " ".join(demand.corrections)
+
+
 def test_times_of_the_start_stay_where_the_order_of_the_log_says_so(tmp_path: Path) -> None:
     order = np.argsort(STARTS_S + TOOK_S)
     rows = [{"ts": moments([STARTS_S[i]])[0].isoformat(), "duration_ms": TOOK_S[i] * 1e3} for i in order]
