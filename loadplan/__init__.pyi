@@ -14,12 +14,14 @@ from loadplan.fit.records import CapacityFit as CapacityFit
 from loadplan.load.records import LoadRun as LoadRun
 from loadplan.pipeline.adhoc import LoadRequest as LoadRequest
 from loadplan.pipeline.quick import QuickEnd as QuickEnd
+from loadplan.pipeline.quick_service import QuickServiceEnd as QuickServiceEnd
 from loadplan.pipeline.road import RoadEnd as RoadEnd
 from loadplan.plan.records.fleet import Fleet as Fleet
 from loadplan.plan.records.fleet import Plan as Plan
 from loadplan.report.display import load_ipython_extension as load_ipython_extension
 from loadplan.report.findings import Findings as Findings
 from loadplan.report.notebook import as_html as as_html
+from loadplan.scenario.service_draft import ServiceQuestion as ServiceQuestion
 from loadplan.scenario.spec import Scenario as Scenario
 from loadplan.stages import bench_model as bench_model
 from loadplan.stages import compare_runs as compare_runs
@@ -29,6 +31,7 @@ from loadplan.stages import load_url as load_url
 from loadplan.stages import plan_given as plan_given
 from loadplan.stages import plan_run as plan_run
 from loadplan.stages import quick as quick
+from loadplan.stages import quick_service as quick_service
 from loadplan.stages import read_demand as read_demand
 from loadplan.stages import read_run as read_run
 from loadplan.stages import read_scenario as read_scenario

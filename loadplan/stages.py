@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from loadplan.pipeline.adhoc import LoadRequest
     from loadplan.pipeline.observer import Observer
     from loadplan.pipeline.quick import QuickEnd
+    from loadplan.pipeline.quick_service import QuickServiceEnd
     from loadplan.pipeline.road import RoadEnd
     from loadplan.plan.records.fleet import Plan
     from loadplan.report.findings import Findings
+    from loadplan.scenario.service_draft import ServiceQuestion
     from loadplan.scenario.spec import HttpMethod, Scenario, StageName
     from loadplan.verify import Verdict
 
@@ -121,6 +123,34 @@ def quick(
         today=tuple(today.items()),
     )
     return answer(question, results=Path(results), observer=observer)
+
+
+def quick_service(
+    question: "ServiceQuestion",
+    *,
+    logs: Sequence[Place] = (),
+    peak_rps: float | None = None,
+    results: Place = "results",
+    observer: "Observer | None" = None,
+) -> "QuickServiceEnd":
+    """A first answer for a service that runs already: `loadplan quick URL`.
+
+    Args:
+        question: its address, the limit, and what it is sent.
+        logs: of its requests; none: `peak_rps` is all that is known of its traffic.
+        peak_rps: requests per second in the busiest hour, where there is no log.
+        results: where the run and the drafted scenario are kept.
+        observer: hears of the progress.
+
+    Raises:
+        InputError: when what was told can't be used, or the service doesn't take what it is sent.
+        EnvironmentFault: as `run`.
+    """
+    from loadplan.pipeline.quick_service import quick_service as answer
+
+    return answer(
+        question, logs=[Path(log) for log in logs], peak_rps=peak_rps, results=Path(results), observer=observer
+    )
 
 
 def bench_model(

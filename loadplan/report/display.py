@@ -22,6 +22,7 @@ SHOWN: "Mapping[str, tuple[str, ...]]" = {
     "loadplan.report.findings": ("Findings",),
     "loadplan.pipeline.road": ("RoadEnd",),
     "loadplan.pipeline.quick": ("QuickEnd",),
+    "loadplan.pipeline.quick_service": ("QuickServiceEnd",),
 }
 
 

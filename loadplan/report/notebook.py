@@ -38,6 +38,7 @@ from loadplan.report.view import (
     usd,
 )
 from loadplan.scenario.arrivals import Callers, described
+from loadplan.scenario.draft import ASSUMED
 from loadplan.scenario.spec import Scenario
 from loadplan.verify import Verdict, verdict_word
 
@@ -84,7 +85,11 @@ def as_html(record: object) -> str:
         TypeError: for anything else.
     """
     if isinstance(record, DraftedWalk):
-        return html_of([*_findings(record.end.findings), *_whereabouts(record.end, scenario=record.scenario)])
+        # What was assumed before what was found: nobody should take the one without the other.
+        assumed = getattr(record, "assumed", ASSUMED)
+        table = Table(caption="", columns=(text("assumed"),), rows=tuple((one,) for one in assumed))
+        found = _findings(record.end.findings)
+        return html_of([table, *found, *_whereabouts(record.end, scenario=record.scenario)])
     if isinstance(record, Walk):
         return html_of([*_findings(record.findings), *_whereabouts(record)])
     raise TypeError(f"nothing says how a {type(record).__name__} is shown")

@@ -15,11 +15,13 @@ from loadplan.caveat import Caveat
 from loadplan.demand.business import demand_from_users
 from loadplan.errors import ObjectiveMissed
 from loadplan.pipeline.quick import QuickEnd
+from loadplan.pipeline.quick_service import QuickServiceEnd
 from loadplan.pipeline.road import RoadEnd
 from loadplan.report.display import SHOWN, show_records
 from loadplan.report.findings import Findings
 from loadplan.report.notebook import as_html
 from loadplan.report.view import fleet_name, usd
+from loadplan.scenario.draft import ASSUMED
 
 HOSTILE = "<script>alert(1)</script>\"'&amp; \u202egnp.exe"
 
@@ -66,6 +68,7 @@ def records(findings: Findings) -> list[object]:
         demand_from_users(daily_users=250_000),
         Caveat(code="bench.noisy", what="it was loud", fix="be quiet"),
         *ends(known),
+        QuickServiceEnd(scenario=Path("results/x.yaml"), end=ends(known)[0], demand=None, assumed=()),
     ]
 
 
@@ -115,6 +118,9 @@ def test_the_end_of_a_walk_says_what_it_ended_in_and_where_it_is_kept(findings: 
     assert texts[texts.index("ended in") + 1] == "too slow (here); buy more"
     assert texts[texts.index("report") + 1] == "results/x/y/report.html"
     assert [text for text in Cells(as_html(drafted)).texts if text.startswith("results/x.yaml: ")] != []
+    assert Cells(as_html(drafted)).texts[: len(ASSUMED) + 1] == ["assumed", *ASSUMED]
+    service = QuickServiceEnd(scenario=Path("x.yaml"), end=end, demand=None, assumed=("the moon is full",))
+    assert Cells(as_html(service)).texts[1] == "the moon is full"
 
 
 def test_hostile_names_stay_text(findings: Findings) -> None:
