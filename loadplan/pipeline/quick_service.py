@@ -5,6 +5,7 @@ each is taken to cost as much as the most frequent one; an address with a path c
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -77,7 +78,8 @@ def quick_service(
         LoadplanError: as `road.run`.
     """
     watcher = observer or Nobody()
-    with compiled_meanwhile(SERVICES):  # nothing is driven yet
+    # Nothing is driven yet, so that a core may compile what the fit needs.
+    with nullcontext() if until == "scenario" else compiled_meanwhile(SERVICES):
         demand = _read(logs, question, watcher) if logs else None
         asked = question if demand is None else _asked(question, demand, logs, results)
         _require_answer(asked)
@@ -100,12 +102,26 @@ def _read(logs: Sequence[Path], question: ServiceQuestion, observer: Observer) -
     # Of a log that tells no paths, all requests are taken to be for the one that is driven.
     path = _path_of(question.url) if tells_paths(logs) else None
     observer.begin("demand", f"what do callers ask of {path or 'the service'}, by {', '.join(map(str, logs))}?")
-    demand = read_demand(logs, path=path)
+    demand = _demand_of(logs, path)
     observer.end(
         "demand",
         f"{demand.n_requests:,.0f} requests, {demand.peak_hour.rate_rps:,.3g} a second in the busiest hour",
     )
     return demand
+
+
+def _demand_of(logs: Sequence[Path], path: str | None) -> Demand:
+    """Raises InputError in the words of an address where the log is of another service."""
+    try:
+        return read_demand(logs, path=path)
+    except InputError as error:
+        if error.where != "--path":
+            raise
+        raise InputError(
+            what=error.what,
+            where=", ".join(map(str, logs)),
+            fix="name a path that the log has; where none of these is the service's, it is another service's log",
+        ) from error
 
 
 def _path_of(url: str) -> str | None:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from loadplan.errors import InvalidMeasurement
+from loadplan.errors import InputError, InvalidMeasurement
+from loadplan.pipeline.quick_service import QuickServiceEnd, quick_service
+from loadplan.scenario.reader import read_scenario
+from loadplan.scenario.service_draft import ServiceQuestion
 from tests.services.made_log import write_log
 
 from .conftest import N_TRIES, Place, Said
@@ -48,31 +51,47 @@ def asked(place: Place, *arguments: str) -> Said:
     pytest.skip(f"neighbours spoiled the live runs {N_TRIES} times: {said.err}")
 
 
-def test_the_log_gives_the_peak_and_the_path_and_the_draft_is_a_scenario(tmp_path: Path) -> None:
-    place = Place(folder=tmp_path)
+@pytest.fixture(scope="module")
+def recommender() -> Iterator[str]:
+    """Address of one that all short tests ask."""
+    with running("recommender") as url:
+        yield url
+
+
+def drafted(url: str, log: Path) -> QuickServiceEnd:
+    """As far as a scenario goes, which drives nothing."""
+    question = ServiceQuestion(url=url, p99_s=0.08)
+    return quick_service(question, logs=[log], peak_rps=None, results=log.parent / "results", until="scenario")
+
+
+def test_the_log_gives_the_peak_and_the_path_and_the_draft_is_a_scenario(recommender: str, tmp_path: Path) -> None:
     write_log(tmp_path / "access.log", request="GET /recommend", rates_rps=(1.0, 3.0, 2.0))
-    with running("recommender") as url:
-        said = place.loadplan("quick", url, "--log", "access.log", "--p99-ms", "80", "--until", "scenario", "--json")
-        assert said.code == 0, said.err
-    (draft,) = (tmp_path / "results").glob("*.yaml")
-    assert said.document["scenario"] == f"results/{draft.name}"
-    scenario = json.loads((tmp_path / said.document["run"] / "scenario.json").read_text())["record"]
-    assert scenario["target"]["url"] == f"{url}/recommend"
+    done = drafted(recommender, tmp_path / "access.log")
+    scenario = read_scenario(done.scenario)
+    assert scenario.target is not None
+    assert scenario.target.url == f"{recommender}/recommend"
     # Health checks, one a minute, are in the log too; an hour of another alignment may hold a few more by chance.
-    assert scenario["traffic"]["peak_rps"] == pytest.approx(3.0, rel=0.02)
+    assert scenario.traffic.peak_rps == pytest.approx(3.0, rel=0.02)
+    assert done.end.findings.scenario == scenario
+    assert drafted(recommender, tmp_path / "access.log").scenario == done.scenario  # whoever asks again resumes
 
 
-def test_the_log_of_another_service_is_found_out_before_anything_is_driven(tmp_path: Path) -> None:
-    place = Place(folder=tmp_path)
-    write_log(tmp_path / "access.log", request="GET /checkout", rates_rps=(1.0, 1.0))
-    with running("recommender") as url:
-        by_log = place.loadplan("quick", url, "--log", "access.log", "--p99-ms", "80")
-        by_path = place.loadplan("quick", f"{url}/recommend", "--log", "access.log", "--p99-ms", "80")
-    assert (by_log.code, by_path.code) == (2, 2)
-    assert "404" in by_log.err
-    assert "/checkout" in by_log.err
-    assert "/recommend" in by_path.err
+def test_the_log_of_another_service_is_found_out_before_anything_is_driven(recommender: str, tmp_path: Path) -> None:
+    write_log(tmp_path / "access.log", request="GET /checkout", rates_rps=(0.2, 0.2))
+    with pytest.raises(InputError, match="404") as by_log:
+        drafted(recommender, tmp_path / "access.log")
+    assert "/checkout" in by_log.value.where
+    with pytest.raises(InputError, match=r"/recommend.*/checkout") as by_path:
+        drafted(f"{recommender}/recommend", tmp_path / "access.log")
+    assert "another service's log" in by_path.value.fix
     assert not (tmp_path / "results").exists()
+
+
+def test_a_log_without_paths_counts_for_the_address_that_is_named(recommender: str, tmp_path: Path) -> None:
+    log = tmp_path / "times.csv"
+    log.write_text("timestamp\n" + "".join(f"{1_700_000_000 + i / 2}\n" for i in range(7201)))
+    scenario = read_scenario(drafted(f"{recommender}/recommend", log).scenario)
+    assert scenario.traffic.peak_rps == pytest.approx(2.0, rel=0.01)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
