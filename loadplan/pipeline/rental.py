@@ -90,7 +90,7 @@ def rental(type_name: str, *, scenario: Scenario, folder: Path, file: str, catal
         commands=(
             shlex.join(["scp", "-r", str(folder), "HOST:measured"]),
             f"ssh HOST \"python3 -m pip install '{requirement}'\"",
-            shlex.join(["ssh", "HOST", "loadplan", "profile", f"measured/{file}", "--out", profile]),
+            _on_host("loadplan", "profile", f"measured/{file}", "--out", profile),
             shlex.join(["scp", f"HOST:{profile}", "."]),
             shlex.join(["loadplan", "plan", str(folder / file), "--profiles", f"{profile}={offer.type_name}"]),
         ),
@@ -107,6 +107,12 @@ def rental_for(target: Path, type_name: str) -> Rental:
     scenario = read_scenario(file)
     catalog = catalog_for(scenario, scenario_file=file, as_of=clock.utc_now().date())
     return rental(type_name, scenario=scenario, folder=file.absolute().parent, file=file.name, catalog=catalog)
+
+
+def _on_host(*words: str) -> str:
+    """A shell over there reads the words as one text, so a name in them is quoted for that one and for this one."""
+    plain, quoted = " ".join(words), shlex.join(words)
+    return f"ssh HOST {plain if quoted == plain else shlex.quote(quoted)}"
 
 
 def _extras(scenario: Scenario, offer: Offer) -> tuple[str, ...]:

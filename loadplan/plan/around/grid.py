@@ -8,15 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from loadplan.plan.answer import Considered
-from loadplan.plan.around.sensitivity import Asked, choice_of, priced, times
+from loadplan.plan.around.sensitivity import Asked, able_to_win, choice_of, priced, times
 from loadplan.plan.fleets.candidate import Candidate
-from loadplan.plan.fleets.mixed import undominated
 from loadplan.plan.fleets.ranking import best_of_each_type
 from loadplan.plan.records.outlook import GridPoint
 
 TRAFFIC_FACTORS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 PRICE_FACTORS = (Decimal("0.8"), Decimal(1), Decimal("1.2"))
-_N_NEAR = 11  # the winner and ten rivals
 
 
 def sensitivity_grid(asked: Asked, at_limits: Mapping[float, Considered]) -> tuple[GridPoint, ...]:
@@ -56,8 +54,6 @@ def _row(asked: Asked, able: Sequence[Candidate], *, limit_factor: float, price_
 
 
 def _able(asked: Asked, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The nearest rivals at the peak as asked, and all that can win at another."""
     rules = asked.scenario.plan
     ranked = best_of_each_type(candidates, peak_rps=asked.scenario.traffic.peak_rps, rules=rules)
-    near = [one.candidate for one in ranked[:_N_NEAR]]
-    return [*near, *(one for one in undominated(candidates, rules=rules) if one not in near)]
+    return able_to_win(ranked, candidates, rules=rules)

@@ -18,7 +18,7 @@ from loadplan.plan.fleets.sizing import as_written, multiple_of, n_gone
 from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.fleet import Fleet
 from loadplan.plan.records.outlook import Case, CaseKind, Switch
-from loadplan.scenario.spec import Scenario
+from loadplan.scenario.spec import PlanRules, Scenario
 
 _TRAFFIC_FACTORS = (0.8, 1.2)
 _PRICE_FACTORS = (Decimal("0.8"), Decimal("1.2"))
@@ -26,6 +26,7 @@ _LIMIT_FACTORS = (0.5, 2.0)
 # How far the peak is moved to find where another machine wins, in steps of 2 %.
 _STEPS_UP = tuple(round(1 + 0.02 * i, 2) for i in range(1, 51))
 _STEPS_DOWN = tuple(round(1 - 0.02 * i, 2) for i in range(1, 26))
+_N_NEAR = 11  # the winner and ten rivals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +134,8 @@ def switches(asked: Asked) -> tuple[Switch, ...]:
 
 
 def _traffic_switches(asked: Asked) -> Iterable[Switch]:
-    """Up and down from the peak, among the offers that can win at any peak and the nearest rivals."""
-    near = [one.candidate for one in asked.ranked[:11]]
-    able = [
-        *near,
-        *(one for one in undominated(asked.considered.candidates, rules=asked.scenario.plan) if one not in near),
-    ]
+    """Up and down from the peak."""
+    able = able_to_win(asked.ranked, asked.considered.candidates, rules=asked.scenario.plan)
     name, peak_rps = asked.winner.candidate.offer.type_name, asked.scenario.traffic.peak_rps
     for factors in (_STEPS_UP, _STEPS_DOWN):
         for factor in factors:
@@ -205,6 +202,12 @@ def _capacity_switch(asked: Asked) -> Iterable[Switch]:
         winner=rival.candidate.offer.name,
         chance_ratio=None if capacity.basis == "given" else 1.0 - chance_of_at_least(capacity, float(then)),
     )
+
+
+def able_to_win(ranked: Sequence[Ranked], candidates: Sequence[Candidate], *, rules: PlanRules) -> list[Candidate]:
+    """The first of a ranking with its nearest rivals, and all that can win at another peak; no others matter."""
+    near = [one.candidate for one in ranked[:_N_NEAR]]
+    return [*near, *(one for one in undominated(candidates, rules=rules) if one not in near)]
 
 
 def priced(candidate: Candidate, factor: Decimal) -> Candidate:

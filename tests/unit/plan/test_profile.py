@@ -1,6 +1,7 @@
 """Profiles as files, and what keeps one from being planned on."""
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -253,6 +254,16 @@ def test_minutes_of_a_rented_machine_are_paid_to_the_cent(asked: Scenario, offer
     assert found.is_free_when_off
     assert found.commands[0] == "scp -r '/some where' HOST:measured"
     assert found.commands[-1].endswith("--profiles test-h.xlarge.parquet=aws/h.xlarge")
+
+
+def test_a_file_name_reaches_the_rented_machine_as_one_word(asked: Scenario, offer: Offer, catalog: Catalog) -> None:
+    """This shell takes off one layer of quotes, the one that ssh starts over there another."""
+    known = replace(catalog, offers=(offer,))
+    for name in ("s.yaml", "my shop.yaml", "$(touch gone);'s.yaml"):
+        found = rental("h.xlarge", scenario=asked, folder=Path("x"), file=name, catalog=known)
+        ssh, host, *words = shlex.split(found.commands[2])
+        assert (ssh, host) == ("ssh", "HOST")
+        assert shlex.split(" ".join(words)) == ["loadplan", "profile", f"measured/{name}", "--out", found.profile]
 
 
 def test_a_type_to_rent_must_be_known_and_one(asked: Scenario, offer: Offer, catalog: Catalog) -> None:
