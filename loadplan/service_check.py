@@ -13,9 +13,9 @@ from loadplan.fit.black_box.calibration import check_run
 from loadplan.fit.black_box.predict import predict_service_run
 from loadplan.fit.black_box.records import ServiceCapacity, ServiceFit, asked_of
 from loadplan.fit.black_box.structures import cpu_s, delay_s
-from loadplan.fit.records import PredictedLatency
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.plan.fleets.sizing import n_replicas_needed
+from loadplan.plan.hardware.transfer import quantile_s
 from loadplan.plan.records.fleet import Plan
 from loadplan.scenario.spec import Scenario
 from loadplan.trial import recommended_fleet, seconds_to_show, verification_timeout_s
@@ -104,7 +104,7 @@ def too_slow_alone(known: FittedService, scenario: Scenario) -> ObjectiveMissed 
         return None
     idle = capacity.curve[0]
     limits = [limit for slo in scenario.objectives for limit in slo.limits]
-    strictest = min(limits, key=lambda limit: limit.limit_s / _quantile_s(idle, limit.quantile))
+    strictest = min(limits, key=lambda limit: limit.limit_s / quantile_s(idle, limit.quantile))
     return ObjectiveMissed(
         what=f"the service is too slow alone: nearly idle its p99 is {_ms(idle.p99_s)}, and p"
         f"{100 * strictest.quantile:g} may be {_ms(strictest.limit_s)}; no number of machines mends that. On average "
@@ -121,13 +121,11 @@ def time_spent(fit: ServiceFit) -> str:
     return f"it waits {_ms(delay_s(law))} without CPU and works {_ms(work_s)}"
 
 
-def machines_needed(capacity: ServiceCapacity, scenario: Scenario) -> int:
-    """Machines like the one that the service runs on, spares and headroom included."""
+def machines_needed(capacity: ServiceCapacity, scenario: Scenario) -> int | None:
+    """Machines like the one that the service runs on, spares and headroom included; None: one may carry nothing."""
+    if capacity.usable_capacity_rps_low <= 0.0:
+        return None
     return n_replicas_needed(scenario.traffic.peak_rps, capacity.usable_capacity_rps_low, rules=scenario.plan)
-
-
-def _quantile_s(point: PredictedLatency, quantile: float) -> float:
-    return point.p50_s if quantile <= 0.5 else point.p95_s if quantile <= 0.95 else point.p99_s
 
 
 def _ms(time_s: float) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from loadplan.cli.figures import Document
+from loadplan.cli.figures import Document, caveats, figure
 from loadplan.cli.lines import line
 from loadplan.fit.black_box.structures import described
 from loadplan.report.findings import Findings
@@ -25,7 +25,8 @@ def service_lines(found: Findings) -> list[str]:
     if found.plan is None:
         n = machines_needed(capacity, found.scenario)
         peak = rate(found.scenario.traffic.peak_rps)
-        lines.append(line("needs", f"{counted(n, 'machine')} like the one that it runs on, for {peak} at the peak"))
+        needed = "nobody knows how many machines" if n is None else counted(n, "machine")
+        lines.append(line("needs", f"{needed} like the one that it runs on, for {peak} at the peak"))
         lines.append(
             line("", "for prices and other types say which one that is: --instance-type, such as aws/c7i.large")
         )
@@ -44,12 +45,13 @@ def service_document(known: FittedService | None) -> Document | None:
         "n_laws": len(known.fit.laws),
         "capacity": {
             "evidence": capacity.basis,
-            "n_cores": capacity.n_cores,
+            **figure("n_cores", capacity.n_cores, "nobody counted its CPU time"),
             "usable_capacity_rps": capacity.usable_capacity_rps,
             "usable_capacity_rps_low": capacity.usable_capacity_rps_low,
             "usable_capacity_rps_high": capacity.usable_capacity_rps_high,
             "saturated_rps": capacity.saturated_rps,
         },
         "curve": [asdict(point) for point in capacity.curve],
-        "caveats": [asdict(caveat) for caveat in (*known.fit.caveats, *capacity.caveats)],
+        # A capacity by the law has the doubts of the fit among its own.
+        "caveats": caveats(dict.fromkeys((*known.fit.caveats, *capacity.caveats))),
     }

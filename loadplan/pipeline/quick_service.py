@@ -14,6 +14,7 @@ from loadplan.demand.bodies import read_bodies, tells_paths
 from loadplan.demand.logs import read_demand
 from loadplan.demand.records import Demand, PathSeen
 from loadplan.demand.traffic_block import traffic_block, write_trace, write_week
+from loadplan.demand.words import rate_text
 from loadplan.errors import InputError
 from loadplan.fit.compiling import SERVICES, compiled_meanwhile
 from loadplan.load.first_answer import ask_once
@@ -105,7 +106,7 @@ def _read(logs: Sequence[Path], question: ServiceQuestion, observer: Observer) -
     demand = _demand_of(logs, path)
     observer.end(
         "demand",
-        f"{demand.n_requests:,.0f} requests, {demand.peak_hour.rate_rps:,.3g} a second in the busiest hour",
+        f"{demand.n_requests:,.0f} requests, {rate_text(demand.peak_hour.rate_rps)} a second in the busiest hour",
     )
     return demand
 

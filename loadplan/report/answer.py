@@ -94,7 +94,8 @@ def _of_service(known: Findings) -> tuple[tuple[str, str], ...]:
     if service is None or service.capacity.usable_capacity_rps <= 0.0:
         return ()
     carries = f"{rate(service.capacity.usable_capacity_rps)} by one copy of it, {service.capacity.basis}"
-    needed = counted(machines_needed(service.capacity, known.scenario), "machine")
+    n = machines_needed(service.capacity, known.scenario)
+    needed = "Nobody knows how many machines" if n is None else counted(n, "machine")
     return (("Carries", carries), ("Needed", f"{needed} like the one that it runs on, which nobody named"))
 
 

@@ -110,3 +110,4 @@ def test_machines_are_counted_by_the_low_end_with_the_spare_and_the_headroom() -
     assert machines_needed(known.capacity, asked()) == 3 + 1
     more = replace(known.capacity, usable_capacity_rps_low=375.0)  # 375 × 0.8 = 300
     assert machines_needed(more, asked()) == 1 + 1
+    assert machines_needed(replace(known.capacity, usable_capacity_rps_low=0.0), asked()) is None
