@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from loadplan.errors import EnvironmentFault
+from loadplan.errors import EnvironmentFault, InputError
 
 # Unfinished files begin with this, so that what a kill left behind can be told and removed.
 UNFINISHED = ".unfinished-"
@@ -59,10 +59,12 @@ def replacing(path: Path, *, n_bytes: int) -> Iterator[int]:
 
     Raises:
         EnvironmentFault: as `write_bytes`.
+        InputError: when the name is a device's, or that of something else that a file must not take the place of.
     """
     temporary = _temporary(path)
     with disk_errors(path, n_bytes=n_bytes):
         make_folder(path.parent)
+        _require_no_device(path)
         # O_EXCL and O_NOFOLLOW: a link that somebody planted at this name is refused, not written through.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, 0o644)
@@ -77,6 +79,17 @@ def replacing(path: Path, *, n_bytes: int) -> Iterator[int]:
             _discard(temporary)
             raise
         sync_folder(path.parent)
+
+
+def _require_no_device(path: Path) -> None:
+    """Root may rename a file over /dev/null, and then nothing on the machine works that writes there."""
+    is_there = path.exists()
+    if path.parent.resolve() == Path("/dev") or (is_there and not (path.is_file() or path.is_dir())):
+        raise InputError(
+            what="a file would take the place of a device or a pipe",
+            where=str(path),
+            fix="name a file; what a command answers is on standard output",
+        )
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadplan.errors import EnvironmentFault
+from loadplan.errors import EnvironmentFault, InputError
 from loadplan.store import files
 
 # Imported by a process of its own: a limit on file sizes would hit the tests' own files.
@@ -16,7 +16,7 @@ BIG_WRITE = """
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
-from loadplan.errors import EnvironmentFault
+from loadplan.errors import EnvironmentFault, InputError
 from loadplan.store import codec, files
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -39,6 +39,18 @@ def test_the_file_holds_the_bytes_and_nothing_else_is_left(tmp_path: Path) -> No
     files.write_bytes(tmp_path / "new" / "deep" / "a.bin", b"\x00\xff")
     assert (tmp_path / "new" / "deep" / "a.bin").read_bytes() == b"\x00\xff"
     assert names(tmp_path / "new" / "deep") == ["a.bin"]
+
+
+def test_a_file_takes_the_place_of_no_device_and_no_pipe(tmp_path: Path) -> None:
+    """As root a rename over /dev/null would succeed; a pipe stands for it here."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, Path("/dev/no-such-device-of-loadplan")):
+        with pytest.raises(InputError, match="a device or a pipe"):
+            files.write_text(path, "x")
+    assert (pipe.is_fifo(), link.is_symlink()) == (True, True)
+    assert names(tmp_path) == ["link", "pipe"]
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.bin"])
