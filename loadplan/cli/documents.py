@@ -71,7 +71,7 @@ def run_document(end: RoadEnd) -> Document:
         "report": None if end.report is None else str(end.report),
         "plan": None if found.plan is None else plan_document(found.plan),
         "verify": None if found.verdict is None else verify_document(found.verdict),
-        **({} if found.service is None else {"service": service_document(found.service)}),
+        **({} if found.service is None else {"service": service_document(found, found.service)}),
         "failure": None if end.failure is None else {"what": end.failure.what, "fix": end.failure.fix},
     }
 

@@ -33,10 +33,9 @@ def service_lines(found: Findings) -> list[str]:
     return lines
 
 
-def service_document(known: FittedService | None) -> Document | None:
-    """The laws and the capacity; None where no service was fitted."""
-    if known is None:
-        return None
+def service_document(found: Findings, known: FittedService) -> Document:
+    """The laws and the capacity, and how many machines like its own the peak takes; `null` where it carries nothing."""
+    is_carrying = known.capacity.usable_capacity_rps > 0.0
     law = known.fit.laws[0]
     capacity = known.capacity
     return {
@@ -51,6 +50,11 @@ def service_document(known: FittedService | None) -> Document | None:
             "usable_capacity_rps_high": capacity.usable_capacity_rps_high,
             "saturated_rps": capacity.saturated_rps,
         },
+        **figure(
+            "n_machines_like_it",
+            machines_needed(known.capacity, found.scenario) if is_carrying else None,
+            "the service meets the objectives at no rate",
+        ),
         "curve": [asdict(point) for point in capacity.curve],
         # A capacity by the law has the doubts of the fit among its own.
         "caveats": caveats(dict.fromkeys((*known.fit.caveats, *capacity.caveats))),
