@@ -1,5 +1,7 @@
 """What was asked, what was left out, what is assumed, and how to check all of it."""
 
+from pathlib import PurePath
+
 from loadplan.plan.records.fleet import NotOffered
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.glossary import GLOSSARY
@@ -111,7 +113,7 @@ def glossary_section() -> Section:
 
 def _running(target: Service) -> str:
     """The service that is planned, without what may hold a key."""
-    body = "no body" if target.request is None else target.request
+    body = "no body" if target.request is None else PurePath(target.request).name
     return f"the service at {target.url.partition('?')[0]} as it runs, sent {body}"
 
 
