@@ -46,7 +46,7 @@ def asked(place: Place, *arguments: str) -> Said:
     """Again while neighbours spoil it, as a user would."""
     for _ in range(N_TRIES):
         said = place.loadplan(*arguments)
-        if said.code != InvalidMeasurement.exit_code:
+        if said.code != InvalidMeasurement.exit_code or "quieter" not in said.err:
             return said
     pytest.skip(f"neighbours spoiled the live runs {N_TRIES} times: {said.err}")
 
@@ -147,7 +147,7 @@ def test_one_command_gives_an_answer_that_holds_live_and_not_at_a_quarter_more(s
 @pytest.mark.timeout(900)
 def test_a_service_that_fails_under_load_is_one_clear_message(tmp_path: Path) -> None:
     with running("recommender", FAILS_ABOVE="2") as url:
-        said = Place(folder=tmp_path).loadplan("quick", f"{url}/recommend", "--peak-rps", "20", "--p99-ms", "80")
+        said = asked(Place(folder=tmp_path), "quick", f"{url}/recommend", "--peak-rps", "20", "--p99-ms", "80")
     assert said.code == InvalidMeasurement.exit_code
     assert "failed" in said.err
     assert "500" in said.err
