@@ -21,6 +21,7 @@ from loadplan.demand.time_text import TimeText, seconds_sql, time_text_of
 from loadplan.errors import InputError, first_line
 from loadplan.machine import usable_cores
 from loadplan.scratch import scratch_folder
+from loadplan.system import system_fault
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -57,7 +58,6 @@ def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | 
 
     Raises:
         InputError: when no column holds the time, or the log can't be read.
-        EnvironmentFault: anywhere but on Linux.
     """
     import duckdb
 
@@ -65,9 +65,10 @@ def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | 
     with scratch_folder() as folder:
         options: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{limit >> 20}MiB",
-            "threads": str(len(usable_cores())),
             "temp_directory": str(folder),
         }
+        if system_fault() is None:  # elsewhere DuckDB counts the cores by itself
+            options["threads"] = str(len(usable_cores()))
         try:
             with duckdb.connect(folder / "log.duckdb", config=options) as database:
                 database.execute("SET TimeZone = 'UTC'")  # in which it writes the times of parquet

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from loadplan.demand.records import LogFormat
 from loadplan.errors import InputError
+from loadplan.store.files import path_of_open
 
 Kind = Literal["access", "csv", "jsonl", "parquet"]
 Compression = Literal["none", "gzip"]
@@ -92,7 +93,7 @@ def _open(path: Path, stack: ExitStack, *, log_format: LogFormat | None) -> LogF
         raise _refusal(
             path, "the log is empty", "name one with requests in it; after a rotation that is the one before"
         )
-    return _described(path, head, opened=f"/proc/self/fd/{opened.fileno()}", compression=compression, named=log_format)
+    return _described(path, head, opened=path_of_open(opened.fileno()), compression=compression, named=log_format)
 
 
 def _described(path: Path, head: bytes, *, opened: str, compression: Compression, named: LogFormat | None) -> LogFile:

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -34,8 +33,6 @@ Columns = dict[str, NDArray[np.generic]]
 
 # The key in a parquet file's own metadata under which the columns and their types stand.
 _COLUMNS = "loadplan.columns/1"
-# Where a process finds the files that it has open; the second wherever there is no /proc.
-_OPEN_FILES = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
 
 
 def dumps(record: object) -> str:
@@ -121,7 +118,7 @@ def write_columns(path: Path, columns: Mapping[str, NDArray[np.generic]], *, met
         database.register("columns", dict(columns))
         try:
             database.execute(  # COPY takes no parameters; names and texts are quoted above
-                f"COPY (SELECT {names} FROM columns) TO '{_OPEN_FILES}/{descriptor}' "  # noqa: S608
+                f"COPY (SELECT {names} FROM columns) TO '{files.path_of_open(descriptor)}' "  # noqa: S608
                 f"(FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA {{{pairs}}})"
             )
         except duckdb.IOException as error:
@@ -138,8 +135,7 @@ def read_columns(path: Path) -> tuple[Columns, dict[str, str]]:
 
     try:
         with path.open("rb") as file, duckdb.connect() as database:
-            # By descriptor, because DuckDB takes *, ? and [ in a path for patterns.
-            opened = f"{_OPEN_FILES}/{file.fileno()}"
+            opened = files.path_of_open(file.fileno())
             database.execute("SET threads = 1; SET preserve_insertion_order = true")
             described = database.execute("SELECT * FROM read_parquet(?) LIMIT 0", [opened]).description or ()
             # One after the other: a query holds all that it answers a second time.

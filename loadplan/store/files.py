@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,11 +32,19 @@ _ADVICE = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
 }
 
+# Where a process finds the files that it has open; the second wherever there is no /proc.
+_OPEN_FILES = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHUNK_BYTES = 1 << 20
 
 # What `link` answers where the file system can't, or won't, give a file a second name.
 _CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def path_of_open(descriptor: int) -> str:
+    """A path to an open file, for DuckDB, which takes *, ? and [ in a path for patterns."""
+    return f"{_OPEN_FILES}/{descriptor}"
 
 
 def write_bytes(path: Path, data: bytes) -> None:

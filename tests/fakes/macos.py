@@ -16,6 +16,8 @@ import socket
 import sys
 import time
 
+import psutil
+
 _OF_OTHERS = (
     *("asyncio", "cattrs", "duckdb", "gevent", "jinja2", "multiprocessing", "numba", "numpy", "onnx", "onnxruntime"),
     *("packaging.requirements", "plotly.graph_objects", "psutil", "pydantic", "rich.console", "rich.progress"),
@@ -38,6 +40,8 @@ def become_macos() -> None:
                 delattr(module, name)
     sys.platform = "darwin"
     platform.system, platform.machine, platform.release = lambda: "Darwin", lambda: "arm64", lambda: "25.1.0"
+    memory = psutil.virtual_memory()  # which psutil for Linux reads in /proc
+    psutil.virtual_memory = lambda: memory
     sys.addaudithook(refuse_proc)
 
 

@@ -28,6 +28,7 @@ MEASURING = (
 OTHERS = (
     "plan asked.yaml --capacities capacities.csv --json",
     "profile s.yaml --on aws/c7i.large --script rented.sh",
+    "demand calls.csv",
     "catalog list",
     "init --out new.yaml",
     "run --help",
@@ -46,6 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "asked.yaml").write_text(
         "traffic: {peak_rps: 80}\nobjectives: [{p99_ms: 50}]\nplan: {providers: [aws], regions: [us-east-1]}\n"
     )
+    (path / "calls.csv").write_text("time\n" + "\n".join(f"{1_700_000_000 + i // 2}" for i in range(4000)) + "\n")
     (path / "capacities.csv").write_text(
         "provider,region,instance_type,batch_size,usable_capacity_rps,p99_ms\naws,,c7i.large,1,100,10\n"
     )
@@ -95,3 +97,4 @@ def test_what_measures_nothing_runs(folder: Path, on_macos: dict[str, tuple[int,
     assert json.loads(told[0][1])["recommended"]["offers"][0]["instance_type"] == "c7i.large"
     assert (folder / "rented.sh").read_text().startswith("#!/usr/bin/env bash\n")
     assert (folder / "new.yaml").is_file()
+    assert "peak_rps: 2 " in (folder / "traffic.yaml").read_text()
