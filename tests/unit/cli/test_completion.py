@@ -148,9 +148,6 @@ def test_fish_offers(folder: Path) -> None:
 
 
 def test_zsh_takes_the_file(folder: Path) -> None:
-    script = (
-        "autoload -Uz compinit && compinit -u -d /dev/null; "
-        f"source {FILES / 'loadplan.zsh'}; print -r -- $_comps[loadplan]"
-    )
+    script = f"autoload -Uz compinit && compinit -u -D; source {FILES / 'loadplan.zsh'}; print -r -- $_comps[loadplan]"
     done = subprocess.run([shell("zsh"), "-f", "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("_loadplan", "")
