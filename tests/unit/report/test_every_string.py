@@ -72,7 +72,7 @@ PIECES = (
 STRINGS = st.lists(st.sampled_from(PIECES) | st.text(min_size=1, max_size=4), min_size=1, max_size=5).map("".join)
 _SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 FEW = settings(max_examples=3, deadline=None, suppress_health_check=_SLOW)
-MANY = settings(max_examples=200, deadline=None, suppress_health_check=_SLOW)
+MANY = settings(max_examples=60, deadline=None, suppress_health_check=_SLOW)
 Shape = list[tuple[str, tuple[str, ...]]]
 
 
