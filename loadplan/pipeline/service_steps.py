@@ -218,7 +218,7 @@ def _drive(
     said: str,
     n_done: int,
 ) -> LoadRun:
-    """The last of three tries at most: a run that stays invalid is kept with its reasons, and tells the fit nothing."""
+    """The last of three tries at most: a run that stays spoiled is kept with its reasons, and tells the fit nothing."""
     for _ in range(_ATTEMPTS):
         run = drive_in_stage(
             service,
@@ -227,8 +227,8 @@ def _drive(
             machine=runs_on.machine,
             on_progress=lambda ratio: road.observer.progress(min((n_done + ratio) / N_RUNS_EXPECTED, 1.0), said),
         )
-        if run.verdict.valid:
-            break
+        if run.verdict.n_failed or not reasons_against(run):
+            break  # a service that fails is not asked again
     return run
 
 
