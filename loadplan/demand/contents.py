@@ -13,7 +13,9 @@ _N_PATHS = 10
 _N_CLASSES = 12  # and all others together
 _SMALLEST_SHARE = 0.001
 _OTHERS = "others"
-_ROWS = "avg(n_rows), quantile_disc(n_rows, 0.95), max(n_rows), count(n_rows)"
+_P95 = 0.95
+_WITH_NAMES = "requests LEFT JOIN named_classes USING (class)"
+_OWN_NAME = f"coalesce(name, '{_OTHERS}')"
 
 
 def read_paths(database: "DuckDBPyConnection", *, counted: str | None) -> tuple[PathSeen, ...]:
@@ -33,18 +35,15 @@ def read_contents(database: "DuckDBPyConnection", roles: Roles, paths: tuple[Pat
     """All that the log tells of its requests beside when they come."""
     sizes = []
     for i, column in enumerate(roles.sizes):
-        row = database.execute(
-            f"SELECT avg(size{i}), quantile_disc(size{i}, 0.95) FROM requests WHERE size{i} >= 0"
-        ).fetchone()
-        if row is not None and row[0] is not None:
-            sizes.append(SizeSeen(column=column, mean_bytes=float(row[0]), p95_bytes=float(row[1])))
+        for _, mean, p95, *_ in database.execute(_figures(f"size{i}", "requests", least=0)).fetchall():
+            sizes.append(SizeSeen(column=column, mean_bytes=float(mean), p95_bytes=float(p95)))
     failed = database.execute(
         "SELECT avg(CASE WHEN status >= 500 OR status = 429 THEN 1.0 ELSE 0.0 END) FROM requests "
         "WHERE status IS NOT NULL"
     ).fetchone()
     return Contents(
         classes=_classes(database),
-        rows=_rows(database.execute(f"SELECT {_ROWS} FROM requests WHERE n_rows >= 1").fetchone()),
+        rows=next((_rows(one) for one in database.execute(_figures("n_rows", "requests", least=1)).fetchall()), None),
         sizes=tuple(sizes),
         paths=paths,
         failed_ratio=None if failed is None or failed[0] is None else float(failed[0]),
@@ -64,18 +63,35 @@ def _classes(database: "DuckDBPyConnection") -> tuple[ClassSeen, ...]:
     database.execute("CREATE OR REPLACE TEMP TABLE named_classes (class VARCHAR, name VARCHAR)")
     database.executemany("INSERT INTO named_classes VALUES (?, ?)", [list(pair) for pair in named.items()])
     found = database.execute(
-        f"SELECT coalesce(name, '{_OTHERS}') AS own, sum(weight) AS n, "
-        "avg(n_rows) FILTER (WHERE n_rows >= 1), quantile_disc(n_rows, 0.95) FILTER (WHERE n_rows >= 1), "
-        "max(n_rows) FILTER (WHERE n_rows >= 1), count(n_rows) FILTER (WHERE n_rows >= 1) "
-        "FROM requests LEFT JOIN named_classes USING (class) GROUP BY own ORDER BY n DESC, own"
+        f"SELECT {_OWN_NAME} AS own, sum(weight) AS n FROM {_WITH_NAMES} GROUP BY own ORDER BY n DESC, own"
     ).fetchall()
-    total = sum(float(n) for _, n, *_ in found)
+    total = sum(float(n) for _, n in found)
     if len(found) < 2 or total <= 0.0:
         return ()
+    told = database.execute(_figures("n_rows", _WITH_NAMES, least=1, of=_OWN_NAME)).fetchall()
+    rows = {str(one[0]): _rows(one) for one in told}
     return tuple(
-        ClassSeen(name=str(name), share=float(n) / total, n_requests=float(n), rows=_rows(tuple(rows)))
-        for name, n, *rows in found
+        ClassSeen(name=str(name), share=float(n) / total, n_requests=float(n), rows=rows.get(str(name)))
+        for name, n in found
         if n > 0
+    )
+
+
+def _figures(column: str, source: str, *, least: int, of: str = "''") -> str:
+    """A query: of each group its name, then the mean, the 95th percentile (nearest rank), the largest and the number.
+
+    Of the values from `least` on, by how often each is there: that spills to disk, a quantile of all values doesn't.
+    """
+    counted = (
+        f"SELECT {of} AS own, {column} AS v, count(*) AS n FROM {source} WHERE {column} >= {least} GROUP BY own, v"
+    )
+    ranked = (
+        "SELECT *, CAST(sum(n) OVER (PARTITION BY own ORDER BY v) AS DOUBLE) AS up_to, "
+        f"CAST(sum(n) OVER (PARTITION BY own) AS DOUBLE) AS of_all FROM ({counted})"
+    )
+    return (
+        f"SELECT own, sum(v * n) / sum(n), min(v) FILTER (WHERE up_to >= round({_P95!r} * of_all, 6)), max(v), sum(n) "
+        f"FROM ({ranked}) GROUP BY own"
     )
 
 
@@ -89,8 +105,6 @@ def _named(classes: list[str]) -> dict[str, str]:
     return names
 
 
-def _rows(row: tuple[object, ...] | None) -> RowsSeen | None:
-    if row is None or not row[3]:
-        return None
-    mean, p95, most, n = (float(str(value)) for value in row)
+def _rows(figures: tuple[object, ...]) -> RowsSeen:
+    mean, p95, most, n = (float(str(value)) for value in figures[1:])
     return RowsSeen(mean=mean, p95=p95, most=int(most), n_requests=int(n))

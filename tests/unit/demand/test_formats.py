@@ -9,7 +9,7 @@ import pytest
 
 from loadplan.demand.columns import LogColumns
 from loadplan.demand.logs import read_demand
-from loadplan.demand.records import Absent, Demand, Peak
+from loadplan.demand.records import Absent, Demand, Peak, RowsSeen
 from loadplan.errors import InputError
 from loadplan.scenario.arrivals import IntervalCounts, RequestTimes
 from tests.unit.demand.made import (
@@ -203,3 +203,16 @@ def test_real_traffic_is_as_its_readme_says() -> None:
     assert taxi.peak_hour.interval is not None
     assert not isinstance(taxi.week, Absent)
     assert taxi.week.n_hours_seen == 168
+
+
+def test_rows_are_told_by_nearest_rank_for_all_and_for_each_class(tmp_path: Path) -> None:
+    """A hundred times 1 to 20 rows, the upper half of class b: the 95th of 100 is 19, of 11 to 20 it is 20."""
+    rows = (
+        (moment.isoformat(), "a" if i % 20 < 10 else "b", i % 20 + 1) for i, moment in enumerate(moments(range(2000)))
+    )
+    contents = read_demand([write_csv(tmp_path / "a.csv", "time,class,rows", rows)], now=NOW).contents
+    assert contents.rows == RowsSeen(mean=10.5, p95=19.0, most=20, n_requests=2000)
+    assert [(one.name, one.share, one.rows) for one in contents.classes] == [
+        ("a", 0.5, RowsSeen(mean=5.5, p95=10.0, most=10, n_requests=1000)),
+        ("b", 0.5, RowsSeen(mean=15.5, p95=20.0, most=20, n_requests=1000)),
+    ]
