@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from loadplan import clock
+from loadplan.catalog.price import Catalog
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.fit.records import CapacityFit
 from loadplan.machine import read_machine
@@ -21,10 +22,10 @@ from loadplan.pipeline.observer import Nobody, Observer
 from loadplan.pipeline.profiles import GivenProfile, ProfileFile, read_profiles
 from loadplan.pipeline.question import is_of_service
 from loadplan.pipeline.road import disappointment
-from loadplan.pipeline.service_resume import plan_service_again, verify_service
+from loadplan.pipeline.service_resume import plan_service_again, searching_again, verify_service
 from loadplan.pipeline.stage import NO_PRICES, Road
 from loadplan.pipeline.verification import Known, VerificationRequest, verify_shares
-from loadplan.plan.answer import answer
+from loadplan.plan.answer import Search, answer
 from loadplan.plan.records.fleet import Plan
 from loadplan.plan.search import searching
 from loadplan.report.findings import Findings
@@ -90,14 +91,12 @@ def plans_at(run: Path, peaks_rps: Sequence[float]) -> tuple[Plan, ...]:
     """What the run's fit would be planned to at other peaks, on the prices of today; nothing is written.
 
     Raises:
-        InputError: when the folder holds no fit.
+        InputError: when the folder holds no fit, or nobody said what the service of it runs on.
     """
     with _reopened(run) as (road, known):
-        fitted, scenario = _need(known.fit, "fit", run), road.scenario
+        scenario = road.scenario
         catalog = catalog_for(scenario, scenario_file=Path(road.scenario_file), as_of=road.as_of, prices=road.prices)
-        search = searching(
-            fit=fitted, catalog=catalog, as_of=road.as_of, measured=measured_elsewhere(road), costs=graph_costs(road)
-        )
+        search = _searching(road, known, catalog, run)
         asked = [replace(scenario, traffic=replace(scenario.traffic, peak_rps=peak_rps)) for peak_rps in peaks_rps]
         return tuple(answer(search(one), scenario=one, catalog=catalog) for one in asked)
 
@@ -190,6 +189,18 @@ def _profiles_for(road: Road, files: Sequence[ProfileFile]) -> tuple[GivenProfil
         return ()
     file = Path(road.scenario_file)
     return read_profiles(files, catalog_for(road.scenario, scenario_file=file, as_of=road.as_of, prices=road.prices))
+
+
+def _searching(road: Road, known: Findings, catalog: Catalog, run: Path) -> Search:
+    if known.service is not None:
+        return searching_again(road, known.service, catalog)
+    return searching(
+        fit=_need(known.fit, "fit", run),
+        catalog=catalog,
+        as_of=road.as_of,
+        measured=measured_elsewhere(road),
+        costs=graph_costs(road),
+    )
 
 
 def _need_model(scenario: Scenario, run: Path) -> None:

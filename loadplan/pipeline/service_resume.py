@@ -6,16 +6,19 @@ the plan buys; that it is the same one is what the user says, for a service that
 
 from dataclasses import replace
 
+from loadplan.catalog.price import Catalog
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
 from loadplan.load.records import LoadRun, LoadSpec
 from loadplan.pipeline import service_steps
 from loadplan.pipeline.question import need_service
 from loadplan.pipeline.service import drive_in_stage
-from loadplan.pipeline.service_machine import machine_of
+from loadplan.pipeline.service_machine import ServiceMachine, machine_of
 from loadplan.pipeline.stage import Road
 from loadplan.pipeline.verification import Verification, VerificationRequest
+from loadplan.plan.answer import Search
 from loadplan.plan.records.fleet import Plan
+from loadplan.plan.service import searching_service
 from loadplan.report.findings import Findings
 from loadplan.scenario.spec import Service
 from loadplan.service_check import FittedService, check_spec, judge_check, judge_more, more_spec
@@ -34,15 +37,23 @@ def plan_service_again(road: Road, known: Findings, fitted: FittedService) -> Pl
             where="--profiles",
             fix="run `loadplan quick URL` on a machine of the other type",
         )
-    runs_on = machine_of(need_service(road.scenario), road.scenario.plan, road.machine)
-    if not runs_on.is_known:
-        raise InputError(what=runs_on.caveats[0].what, where="target.instance_type", fix=runs_on.caveats[0].fix)
+    _runs_on(road)
     planned = service_steps.plan(road, fitted)
     if planned.feasible and known.verification is not None:
         service_steps.verify(road, fitted, planned, known.verification)
     else:
         road.folder.forget("verify")
     return planned
+
+
+def searching_again(road: Road, fitted: FittedService, catalog: Catalog) -> Search:
+    """What finds the machines that could carry other traffic of the same service.
+
+    Raises:
+        InputError: when nobody said what the service runs on.
+    """
+    measured_on = _runs_on(road).machine.instance_type
+    return searching_service(fitted.capacity, catalog=catalog, as_of=road.as_of, measured_on=measured_on)
 
 
 def verify_service(road: Road, fitted: FittedService, planned: Plan, request: VerificationRequest) -> Verification:
@@ -63,6 +74,13 @@ def verify_service(road: Road, fitted: FittedService, planned: Plan, request: Ve
     more = _drive(road, service, more_spec(spec))
     sharpness = judge_more(planned, fitted, scenario, more)
     return Verification(verdict=with_shares(verdict, None, sharpness), run=run, beside=(more,))
+
+
+def _runs_on(road: Road) -> ServiceMachine:
+    found = machine_of(need_service(road.scenario), road.scenario.plan, road.machine)
+    if not found.is_known:
+        raise InputError(what=found.caveats[0].what, where="target.instance_type", fix=found.caveats[0].fix)
+    return found
 
 
 def _asked(service: Service, request: VerificationRequest) -> Service:

@@ -137,6 +137,8 @@ def test_one_command_gives_an_answer_that_holds_live_and_not_at_a_quarter_more(s
         wanted = ["assumed", "service", "demand", "buy", "bill", "today", "verified", "report", "next"]
         assert [label for label in labels if label in wanted] == wanted
         (run,) = (tmp_path / "results").glob("*/*-*")
+        priced = place.loadplan("demand", "--daily-users", "9000000", "--run", str(run.relative_to(tmp_path)), "--json")
+        assert all(float(doubt["usd_per_month_more"]) > 0.0 for doubt in priced.document["doubts"]), priced.err
         proof = asked(place, "verify", str(run.relative_to(tmp_path)), "--url", url, "--sharpness", "--json")
         assert proof.code == 0, proof.err
         assert proof.document["passed"]
