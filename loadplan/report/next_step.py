@@ -36,7 +36,7 @@ def next_step(known: Findings, *, run: str) -> NextStep | None:
     folder = shlex.quote(run)
     return (
         _drive(known, plan, folder)
-        or _measure(plan, plan.recommended)
+        or _measure(known, plan, plan.recommended)
         or _price(plan, folder)
         or _sharpen(known, folder)
     )
@@ -53,7 +53,7 @@ def _drive(known: Findings, plan: Plan, folder: str) -> NextStep | None:
     return None
 
 
-def _measure(plan: Plan, fleet: Fleet) -> NextStep | None:
+def _measure(known: Findings, plan: Plan, fleet: Fleet) -> NextStep | None:
     if plan.worth_measuring:
         one = plan.worth_measuring[0]
         saving = usd(one.expected_saving_usd_per_month)
@@ -62,6 +62,11 @@ def _measure(plan: Plan, fleet: Fleet) -> NextStep | None:
     if fleet.basis != "extrapolated":
         return None
     type_name = fleet.items[0].offer.type_name
+    if known.service is not None:
+        return NextStep(
+            command=f"loadplan quick URL --instance-type {type_name}",
+            why=f"{types_text(fleet)} is extrapolated; run the service on one, and ask there",
+        )
     return NextStep(
         command=f"loadplan profile SCENARIO --on {type_name}",
         why=f"{types_text(fleet)} is extrapolated; it says how to measure one and what that costs",

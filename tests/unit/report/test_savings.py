@@ -21,6 +21,7 @@ from loadplan.report.next_step import next_step
 from loadplan.report.savings import savings_of
 from loadplan.scenario.spec import Scenario
 from tests.unit.report.test_what_may_be_wrong import WORTH
+from tests.unit.test_service_check import fitted
 
 
 @pytest.fixture
@@ -67,6 +68,10 @@ def test_then_hardware_is_to_be_measured_then_prices_looked_up_then_waste_sought
     step = next_step(replace(findings, plan=replace(findings.plan, worth_measuring=())), run="r")
     assert step is not None
     assert step.command == "loadplan profile SCENARIO --on aws/h.xlarge"
+    of_service = replace(findings, service=fitted(usable_rps=200.0), plan=replace(findings.plan, worth_measuring=()))
+    service = next_step(of_service, run="r")
+    assert service is not None
+    assert service.command == "loadplan quick URL --instance-type aws/h.xlarge"
     worth = next_step(replace(findings, plan=replace(findings.plan, worth_measuring=(WORTH,))), run="r")
     assert worth is not None
     assert worth.command == WORTH.command
