@@ -23,6 +23,7 @@ DAYS_AT_LEAST = 3
 _DAYS_TO_COME_AT_LEAST = 7
 _OF_ANOTHER_KIND_RATIO = 0.5
 _N_DRAWS = 20_000
+_AT_ONCE = 500  # of them, so that years of days take no gigabyte
 _CONFIDENCE_RATIO = 0.95
 
 Maxima = NDArray[np.float64]
@@ -53,10 +54,13 @@ def next_peak(maxima: Maxima, *, observed: float, seed: int = 0) -> Interval | N
 def _pivot_quantiles(n_seen: int, n_to_come: int, seed: int) -> tuple[float, float]:
     """Both ends of the pivot's law, for so many days seen and so many to come."""
     rng = np.random.default_rng(seed)
-    seen = rng.gumbel(size=(_N_DRAWS, n_seen))
+    mean, spread = np.empty(_N_DRAWS), np.empty(_N_DRAWS)
+    for start in range(0, _N_DRAWS, _AT_ONCE):
+        drawn, seen = slice(start, start + _AT_ONCE), rng.gumbel(size=(_AT_ONCE, n_seen))
+        mean[drawn], spread[drawn] = seen.mean(axis=1), _half_mean_difference(seen)
     # The largest of m Gumbel draws is a Gumbel draw, ln m further.
     to_come = rng.gumbel(size=_N_DRAWS) + math.log(n_to_come)
-    pivot = (to_come - seen.mean(axis=1)) / _half_mean_difference(seen)
+    pivot = (to_come - mean) / spread
     tail = 0.5 - _CONFIDENCE_RATIO / 2.0
     low, high = np.quantile(pivot, [tail, 1.0 - tail])
     return float(low), float(high)
