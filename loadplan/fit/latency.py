@@ -17,8 +17,8 @@ from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Setting
 from loadplan.fit.doubts import require_stable
 from loadplan.fit.ledger import LedgerFindings, widened
-from loadplan.fit.overhead import QUANTILES, SCATTER
 from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency
+from loadplan.fit.replay import QUANTILES, SCATTER
 from loadplan.fit.worlds import Waits, World, of_class, saturated_rps, waits_s, worlds_of
 from loadplan.stats import Interval, percentile
 

@@ -1,8 +1,6 @@
 """What the server adds to an inference: costs found by replaying the live runs in the simulator until both agree.
 
-Each run is replayed with the send times it really had, and judged by the same requests: those answered right and due
-in clean windows. Times count from the actual send, for the generator's own lateness is no cost of the server. What is
-compared are logarithms of the p10 to p99, so a tenth too long weighs the same at 50 µs and at 5 ms.
+How a run is replayed, and what of it is compared, `replay` says.
 
 The decision a reader would question: the costs are not all identifiable one by one (a longer wake is much like a longer
 transfer), so each is held near its start value by a mild prior. Start values of the two that decide on capacity, the
@@ -21,34 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loadplan.errors import InvalidMeasurement
-from loadplan.execution import Setting
-from loadplan.fit.backlog import carried_gap_s, right_answers_s
-from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
-from loadplan.fit.service_time import find_law, service_times_s
-from loadplan.fit.simulate import (
-    Draws,
-    Rows,
-    draw,
-    full_batches,
-    paused_ratio,
-    saturated_rps,
-    scale,
-    simulate,
-)
-from loadplan.fit.useful_runs import reasons_against, right_and_clean
+from loadplan.fit.records import OverheadFit, ServiceTimeFit
+from loadplan.fit.replay import Replay, misfit_of, replay_of, residuals_of
+from loadplan.fit.simulate import Draws, draw, full_batches
 from loadplan.load.records import LoadRun
-from loadplan.load.verdict import invalid_run
 
 Times = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-# How far a quantile strays between repeats of the same run, in logarithms: 2 to 4 % at p50, 6 to 10 % at p95, 12 to
-# 20 % at p99 on a shared virtual machine, and more where few slow requests decide.
-SCATTER = np.array([0.04, 0.04, 0.04, 0.05, 0.07, 0.10, 0.20])
-_THROUGHPUT_SCATTER = 0.03
-_THIRDS_SCATTER = 0.05  # of the ratio of two medians, of a third of the requests each
 # The costs that are searched for, each with one standard deviation of it from its start value, in logarithms: a factor
 # of e, so hardly a constraint. Nobody can tell beforehand how long pauses are.
 _PRIORS = {
@@ -63,14 +40,11 @@ _PRIORS = {
     "row_s": 1.0,
 }
 _FARTHEST = 4.0  # from its start value, in logarithms: no cost is a fiftieth or fifty times of what is usual
-_FOR_EVER_S = 1e3
 _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's seed
 
 _PAUSE_RATES_PER_S = (6.0, 2.0, 20.0)
 _PAUSED_AT_MOST_RATIO = 0.1  # of the time; more, and a simulated server hardly works
 _ROW_S_LEAST = 1e-6  # the start value where the runs show less: the time to look at a dozen numbers
-_THIRDS = (1.0 / 3.0, 2.0 / 3.0)
-_IN_THIRD_LEAST = 10
 # Batches of the runs that show what it carries must differ by this many requests to tell the two costs apart.
 _REQUESTS_APART_LEAST = 0.5
 # Start values for what those don't tell; costs of a small request on one core of a virtual machine.
@@ -86,23 +60,6 @@ _START = OverheadFit(
     stall_rate_per_s=_PAUSE_RATES_PER_S[0],
     residuals=(),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Replay:
-    """One live run, ready to be simulated."""
-
-    run: LoadRun
-    setting: Setting
-    sent_s: Times  # ascending
-    n_rows: Rows
-    service_s: Times
-    service_spread_ratio: float
-    done_s: Times  # measured; NaN: no answer
-    counts: Mask  # of the requests that were sent: those that are compared
-    quantiles_s: Times  # measured
-    gap_s: float | None  # measured time per request of a server that never rests; None: this run doesn't show it
-    thirds: tuple[Mask, ...]  # of those that are compared: with the fewest and the most rows; none where all are alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +110,7 @@ def fit_overhead(
             answers.
         InputError: when a run's execution was not benchmarked.
     """
-    replays = [_replay(service_times, run) for run in runs]
+    replays = [replay_of(service_times, run) for run in runs]
     draws = draw(np.random.default_rng(_SEED))
     start = _start(replays)
     if cold_ratio is not None:
@@ -167,7 +124,7 @@ def fit_overhead(
     best = _from_vector(found[0].start, found[0].vector)
     rng = rng or np.random.default_rng(_SEED)
     return OverheadLaws(
-        best=replace(best, residuals=tuple(r for replay in replays for r in _residuals(replay, best, draws))),
+        best=replace(best, residuals=tuple(r for replay in replays for r in residuals_of(replay, best, draws))),
         plausible=tuple(law for one, n in _shares(found, n_plausible) for law in _drawn(one, n, rng)),
     )
 
@@ -193,7 +150,7 @@ def _in_terms_of(start: OverheadFit, first: OverheadFit) -> OverheadFit:
     return replace(start, **{name: getattr(first, name) or getattr(start, name) for name in names})
 
 
-def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, begin: Times | None) -> _Found:
+def _search(replays: Sequence[Replay], start: OverheadFit, draws: Draws, *, begin: Times | None) -> _Found:
     """Least squares around `start`, whose rate of pauses is kept; begun where another search ended, if one did."""
     from scipy.optimize import least_squares
 
@@ -202,7 +159,7 @@ def _search(replays: Sequence[_Replay], start: OverheadFit, draws: Draws, *, beg
 
     def misfit(vector: Times) -> Times:
         overhead = _from_vector(start, vector)
-        parts = [_misfit(replay, overhead, draws) for replay in replays]
+        parts = [misfit_of(replay, overhead, draws) for replay in replays]
         return np.concatenate([*parts, (vector - origin) / prior])
 
     low, high = _bounds(start)
@@ -229,53 +186,7 @@ def _bounds(start: OverheadFit) -> tuple[Times, Times]:
     return low, high
 
 
-def _replay(service_times: Sequence[ServiceTimeFit], run: LoadRun) -> _Replay:
-    error = invalid_run(run)
-    if error is not None:
-        raise error
-    setting, all_rows = run.spec.setting, run.n_rows
-    if setting is None:
-        raise _useless(run, "does not say how its server ran", "let loadplan start the server it calibrates")
-    if all_rows is None:
-        raise _useless(run, "does not say how many rows its requests had", "let loadplan make the requests")
-    log = run.requests
-    is_sent = ~np.isnan(log.sent_s)
-    counts = right_and_clean(run)[is_sent]
-    sent_s, done_s = log.sent_s[is_sent], right_answers_s(log)[is_sent]
-    reasons = reasons_against(run)
-    if reasons:
-        raise _useless(run, f"has {'; '.join(reasons)}", "let it run for longer, on a quieter machine")
-    law = find_law(service_times, setting.execution)
-    n_rows = all_rows[is_sent]
-    return _Replay(
-        run=run,
-        setting=setting,
-        sent_s=sent_s,
-        done_s=done_s,
-        n_rows=n_rows,
-        service_s=service_times_s(law, max(setting.serving.max_batch_size, int(n_rows.max()))),
-        service_spread_ratio=float(np.median(law.spread_ratio)),
-        counts=counts,
-        quantiles_s=np.quantile((done_s - sent_s)[counts], QUANTILES),
-        gap_s=carried_gap_s(run),
-        thirds=_thirds(n_rows[counts]),
-    )
-
-
-def _thirds(n_rows: Rows) -> tuple[Mask, ...]:
-    """Who is in the third with the fewest rows and who in that with the most; nothing where hardly any differ.
-
-    Equal ones are together: where both borders are the same number, what lies beyond it is compared with the rest.
-    """
-    low, high = np.quantile(n_rows, _THIRDS)
-    small, large = n_rows <= low, n_rows >= high
-    if low == high:
-        is_at_top = high == n_rows.max()
-        small, large = (n_rows < high, large) if is_at_top else (small, n_rows > high)
-    return (small, large) if min(small.sum(), large.sum()) >= _IN_THIRD_LEAST else ()
-
-
-def _row_start_s(replays: Sequence[_Replay]) -> float:
+def _row_start_s(replays: Sequence[Replay]) -> float:
     """What a row costs beside its inference, by how much longer large requests took than small ones; 0: all are alike.
 
     The middle one of what the runs say in which the server rests.
@@ -285,14 +196,14 @@ def _row_start_s(replays: Sequence[_Replay]) -> float:
     return max(float(np.median(slopes_s)) if slopes_s else 0.0, _ROW_S_LEAST) if varied else 0.0
 
 
-def _slope_s(replay: _Replay) -> float:
+def _slope_s(replay: Replay) -> float:
     rows = replay.n_rows[replay.counts]
     beside_s = (replay.done_s - replay.sent_s)[replay.counts] - replay.service_s[rows]
     small, large = replay.thirds
     return float((np.median(beside_s[large]) - np.median(beside_s[small])) / (rows[large].mean() - rows[small].mean()))
 
 
-def _start(replays: Sequence[_Replay]) -> OverheadFit:
+def _start(replays: Sequence[Replay]) -> OverheadFit:
     """Costs per request and per batch from what the server carried: H + b c = b gap - S(b), least squares over runs.
 
     Where the rows vary, b is the mean of the full batches that they form, and S(b) that of their times, with what the
@@ -333,71 +244,6 @@ def _start(replays: Sequence[_Replay]) -> OverheadFit:
     )
 
 
-def _misfit(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
-    """Of a server that never rests its pace alone, for how long its callers wait is a matter of how many they are."""
-    if replay.run.spec.purpose == "saturation":
-        if replay.gap_s is None:
-            return np.empty(0)
-        return np.log([_carried_gap_s(replay, overhead) / replay.gap_s]) / _THROUGHPUT_SCATTER
-    times_s = _predict(replay, overhead, draws)
-    misfit: Times = np.log(_quantiles_s(times_s) / replay.quantiles_s) / SCATTER
-    if not replay.thirds:
-        return misfit
-    measured_s = (replay.done_s - replay.sent_s)[replay.counts]
-    of_rows = np.log(_larger_ratio(replay, times_s) / _larger_ratio(replay, measured_s))
-    return np.append(misfit, of_rows / _THIRDS_SCATTER)
-
-
-def _larger_ratio(replay: _Replay, times_s: Times) -> float:
-    """How many times as long requests with the most rows took as those with the fewest, each by their middle one."""
-    small, large = (times_s[third][~np.isnan(times_s[third])] for third in replay.thirds)
-    return float(np.median(large) / np.median(small)) if small.size and large.size else 1.0  # all of them refused
-
-
-def _carried_gap_s(replay: _Replay, overhead: OverheadFit) -> float:
-    """Time per request of a server that never rests, between its pauses."""
-    carried_rps = saturated_rps(replay.setting, overhead, service_s=replay.service_s, n_rows=replay.n_rows)
-    return (1.0 - paused_ratio(overhead)) / carried_rps
-
-
-def _predict(replay: _Replay, overhead: OverheadFit, draws: Draws) -> Times:
-    """Response times of the requests that are compared, NaN for one that is refused."""
-    done_s = simulate(
-        replay.sent_s,
-        replay.n_rows,
-        service_s=replay.service_s,
-        overhead=overhead,
-        serving=replay.setting.serving,
-        noise=scale(draws, overhead, service_spread_ratio=replay.service_spread_ratio),
-    )
-    times_s: Times = (done_s - replay.sent_s)[replay.counts]
-    return times_s
-
-
-def _quantiles_s(times_s: Times) -> Times:
-    answered_s = times_s[~np.isnan(times_s)]
-    # A replay in which all of them are refused is of a server that is far too slow.
-    return np.quantile(answered_s, QUANTILES) if answered_s.size else np.full(len(QUANTILES), _FOR_EVER_S)
-
-
-def _residuals(replay: _Replay, overhead: OverheadFit, draws: Draws) -> list[Residual]:
-    def residual(quantile: float | None, measured: float, predicted: float) -> Residual:
-        return Residual(
-            run=replay.run.spec.name,
-            offered_rate_rps=replay.run.spec.offered_rate_rps,
-            quantile=quantile,
-            measured=float(measured),
-            predicted=float(predicted),
-        )
-
-    if replay.run.spec.purpose == "saturation":
-        if replay.gap_s is None:
-            return []
-        return [residual(None, 1.0 / replay.gap_s, 1.0 / _carried_gap_s(replay, overhead))]
-    found_s = _quantiles_s(_predict(replay, overhead, draws))
-    return [residual(*each) for each in zip(QUANTILES, replay.quantiles_s, found_s, strict=True)]
-
-
 def _names(start: OverheadFit) -> tuple[str, ...]:
     """The costs that are searched for: all but that of a row where the rows are alike."""
     return tuple(name for name in _PRIORS if name != "row_s" or start.row_s > 0.0)
@@ -411,7 +257,3 @@ def _to_vector(overhead: OverheadFit) -> Times:
 def _from_vector(start: OverheadFit, vector: Times) -> OverheadFit:
     costs: dict[str, Any] = dict(zip(_names(start), (float(value) for value in np.exp(vector)), strict=True))
     return replace(start, **costs)
-
-
-def _useless(run: LoadRun, what: str, fix: str) -> InvalidMeasurement:
-    return InvalidMeasurement(what=f"the load run {what}", where=f"load run {run.spec.name}", fix=fix)

@@ -18,8 +18,8 @@ from loadplan.fit.black_box.structures import saturated_rps as saturated_law_rps
 from loadplan.fit.black_box.worlds import ServiceWorld, saturated_rps, waits_in, worlds_of
 from loadplan.fit.doubts import require_stable
 from loadplan.fit.latency import interval_of
-from loadplan.fit.overhead import QUANTILES, SCATTER
 from loadplan.fit.records import ClassLatency, PredictedLatency
+from loadplan.fit.replay import QUANTILES, SCATTER
 from loadplan.fit.useful_runs import right_and_clean
 from loadplan.fit.worlds import Waits, of_class
 from loadplan.load.records import LoadRun

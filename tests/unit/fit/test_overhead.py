@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InputError, InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.overhead import QUANTILES, OverheadLaws, fit_overhead
+from loadplan.fit.overhead import OverheadLaws, fit_overhead
 from loadplan.fit.records import OverheadFit, Residual
+from loadplan.fit.replay import QUANTILES
 from loadplan.fit.service_time import fit_service_times, service_times_s
 from loadplan.fit.simulate import draw, paused_ratio, saturated_rps, scale, simulate
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome
