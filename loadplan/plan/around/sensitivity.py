@@ -189,8 +189,11 @@ def _capacity_switch(asked: Asked) -> Iterable[Switch]:
         return
     n_most, n_available = int(rival.fleet.usd_per_month / each), chosen.candidate.offer.n_available
     n_most = n_most if n_available is None else min(n_most, n_available)
+    n_left = n_most - n_gone(n_most, rules)
+    if n_left < 1:  # the next type is cheaper already, and lost for another reason: a loss that it doesn't bear
+        return
     needed = as_written(asked.scenario.traffic.peak_rps) / (1 - as_written(rules.headroom_ratio))
-    then = needed / multiple_of(n_most - n_gone(n_most, rules), chosen.candidate.capacity.rungs)
+    then = needed / multiple_of(n_left, chosen.candidate.capacity.rungs)
     now = as_written(chosen.candidate.sizing_rps)
     capacity = chosen.candidate.capacity
     yield Switch(

@@ -4,7 +4,7 @@ big carries 400 for 0.40 USD an hour, small 150 for 0.22; one may be lost, nothi
 Two of big are 584.00 a month, three of small 481.80, so small wins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -15,16 +15,20 @@ from loadplan.catalog.capacities import GivenCapacity
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.errors import InputError
 from loadplan.fit.records import CapacityFit
+from loadplan.plan.answer import Considered
 from loadplan.plan.fleets.chance import chance_of_at_least
 from loadplan.plan.given import searching_given
 from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.fleet import Plan, ReplicaCapacity
+from loadplan.plan.records.loss import LossOutcome
 from loadplan.plan.records.outlook import Outlook, SizeRange
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.outlook_text import size_text, today_text
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
+
+Lose = Callable[[int, float], LossOutcome]
 
 AS_OF = date(2026, 11, 24)
 KINDS = {"big": ("0.40", "400", "40"), "small": ("0.22", "150", "10")}
@@ -39,7 +43,10 @@ def question(scenario: Scenario, **rules: object) -> Scenario:
     )
 
 
-def plan(scenario: Scenario, offer: Offer, *, names: Sequence[str] = ("big", "small")) -> Plan:
+def plan(
+    scenario: Scenario, offer: Offer, *, names: Sequence[str] = ("big", "small"), lose: Lose | None = None
+) -> Plan:
+    """`lose` says what the loss of its spare does to so many of small."""
     catalog = Catalog(
         version="test",
         offers=tuple(
@@ -59,7 +66,18 @@ def plan(scenario: Scenario, offer: Offer, *, names: Sequence[str] = ("big", "sm
         )
         for name in names
     ]
-    return plan_with_outlook(searching_given(rows, catalog=catalog, as_of=AS_OF), scenario=scenario, catalog=catalog)
+    found = searching_given(rows, catalog=catalog, as_of=AS_OF)
+
+    def search(scenario: Scenario) -> Considered:
+        considered = found(scenario)
+        if lose is None:
+            return considered
+        candidates = [
+            replace(one, lose=lose) if one.offer.instance_type.name == "small" else one for one in considered.candidates
+        ]
+        return replace(considered, candidates=tuple(candidates))
+
+    return plan_with_outlook(search, scenario=scenario, catalog=catalog)
 
 
 def around(scenario: Scenario, offer: Offer, **rules: object) -> Outlook:
@@ -144,6 +162,29 @@ def test_the_figures_at_which_the_other_machine_wins(scenario: Scenario, offer: 
         ("price", "price of aws/east/small/on_demand"): (pytest.approx(0.22 * 584 / 481.8), 0.2121),
         ("price", "price of aws/east/big/on_demand"): (pytest.approx(0.33), -0.175),
     }
+
+
+def test_where_the_next_type_is_cheaper_and_bears_no_loss_no_capacity_makes_it_win(
+    scenario: Scenario, offer: Offer
+) -> None:
+    """Three of small recover too late, and five that recover in time cost 803.00: two of big are planned for 584.00."""
+
+    def lose(n_replicas: int, _used: float) -> LossOutcome:
+        return LossOutcome(
+            n_lost=1,
+            n_replicas=n_replicas,
+            failed_ratio=0.0,
+            tried_again_ratio=0.0,
+            recovered_after_s=5.0 if n_replicas >= 5 else None,
+            watched_s=30.0,
+            allowed_s=30.0,
+        )
+
+    planned = plan(question(scenario), offer, lose=lose)
+    assert planned.recommended is not None
+    assert f"{planned.recommended.usd_per_month:.2f}" == "584.00"
+    assert planned.outlook is not None
+    assert "capacity" not in {one.kind for one in planned.outlook.switches}
 
 
 def test_a_million_requests_cost_what_the_mean_rate_says(scenario: Scenario, offer: Offer) -> None:
