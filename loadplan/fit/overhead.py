@@ -12,7 +12,7 @@ length is fitted, for each of a few rates at which they may come; the rate itsel
 which no search can follow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +40,9 @@ _PRIORS = {
     "row_s": 1.0,
 }
 _FARTHEST = 4.0  # from its start value, in logarithms: no cost is a fiftieth or fifty times of what is usual
+# Laws whose misfit is larger than that of so many laws around the best one would be are not plausible.
+_PLAUSIBLE_RATIO = 0.95
+_TRIES = 3
 _SEED = 1  # of the replays' noise; the fit must not depend on the scenario's seed
 
 _PAUSE_RATES_PER_S = (6.0, 2.0, 20.0)
@@ -71,6 +74,7 @@ class _Found:
     covariance: NDArray[np.float64]
     cost: float
     misfit_ratio: float  # χ² / degrees of freedom, at least 1
+    cost_at: Callable[[Times], float]  # of any other vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,8 @@ def fit_overhead(
 
     Plausible ones are drawn from the normal law whose covariance is (JᵀJ)⁻¹ max(1, χ² / degrees of freedom), with J the
     Jacobian of the weighted misfit: the usual law of a least-squares estimate, widened where the misfit is larger than
-    the scatter of repeated runs explains. Each rate of pauses has its share of them, by how well it explains the runs.
+    the scatter of repeated runs explains, and without laws that the runs contradict. Each rate of pauses has its share
+    of them, by how well it explains the runs.
 
     Args:
         service_times: the tables of what the runs' servers executed.
@@ -140,8 +145,27 @@ def _shares(ranked: Sequence[_Found], n_plausible: int) -> list[tuple[_Found, in
 
 
 def _drawn(one: _Found, n: int, rng: np.random.Generator) -> list[OverheadFit]:
-    vectors = np.clip(rng.multivariate_normal(one.vector, one.covariance, size=n), *_bounds(one.start))
-    return [_from_vector(one.start, vector) for vector in vectors]
+    """Laws around the best one, none of which the runs contradict.
+
+    The normal law knows no more than how steep the misfit is at its least: a cost that may be nearly nothing may then be
+    twenty times as large too. What the runs speak against is drawn again, and after some tries moved towards the best
+    law until they no longer do.
+    """
+    from scipy.special import chdtri
+
+    most = one.cost + 0.5 * one.misfit_ratio * float(chdtri(one.vector.size, 1.0 - _PLAUSIBLE_RATIO))
+    low, high = _bounds(one.start)
+    laws = []
+    for _ in range(n):
+        for _ in range(_TRIES):
+            vector = np.clip(rng.multivariate_normal(one.vector, one.covariance), low, high)
+            if one.cost_at(vector) <= most:
+                break
+        else:
+            while one.cost_at(vector) > most:
+                vector = 0.5 * (vector + one.vector)
+        laws.append(_from_vector(one.start, vector))
+    return laws
 
 
 def _in_terms_of(start: OverheadFit, first: OverheadFit) -> OverheadFit:
@@ -174,7 +198,13 @@ def _search(replays: Sequence[Replay], start: OverheadFit, draws: Draws, *, begi
         covariance=np.linalg.pinv(found.jac.T @ found.jac) * misfit_ratio,
         cost=float(found.cost),
         misfit_ratio=misfit_ratio,
+        cost_at=lambda vector: _cost(misfit(vector)),
     )
+
+
+def _cost(misfit: Times) -> float:
+    """As `least_squares` reckons it with its loss soft_l1: ½ Σ 2 (√(1 + f²) - 1)."""
+    return float(np.sum(np.sqrt(1.0 + misfit**2) - 1.0))
 
 
 def _bounds(start: OverheadFit) -> tuple[Times, Times]:
