@@ -147,9 +147,9 @@ def _shares(ranked: Sequence[_Found], n_plausible: int) -> list[tuple[_Found, in
 def _drawn(one: _Found, n: int, rng: np.random.Generator) -> list[OverheadFit]:
     """Laws around the best one, none of which the runs contradict.
 
-    The normal law knows no more than how steep the misfit is at its least: a cost that may be nearly nothing may then be
-    twenty times as large too. What the runs speak against is drawn again, and after some tries moved towards the best
-    law until they no longer do.
+    The normal law knows no more than how steep the misfit is at its least: a cost that may be nearly nothing may then
+    be twenty times as large too. What the runs speak against is drawn again, and after some tries moved towards the
+    best law until they no longer do.
     """
     from scipy.special import chdtri
 
