@@ -87,7 +87,7 @@ def checking_section(known: Findings, provenance: Provenance) -> Section:
                 ("machine", machine_text(machine)),
                 ("processor", f"{machine.architecture}, {' '.join(machine.flags) or 'no flags that matter'}"),
                 ("kernel, hypervisor", f"{machine.kernel}, {machine.hypervisor or 'none seen'}"),
-                ("versions", ", ".join(f"{name} {version}" for name, version in provenance.versions.items())),
+                ("versions", ", ".join(f"{name} {version}" for name, version in sorted(provenance.versions.items()))),
             )
         ),
     ]

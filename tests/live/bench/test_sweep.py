@@ -281,6 +281,8 @@ run_bench(request, on_record=lambda visit: print("visited", flush=True))
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=dict(os.environ)) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        (worker,) = psutil.Process(parent.pid).children()
+        # Each visit is of a worker of its own, and between two of them there is none for a moment.
+        while not (workers := psutil.Process(parent.pid).children()):
+            time.sleep(0.01)
         parent.kill()
-    assert ended(worker)
+    assert ended(workers[0])

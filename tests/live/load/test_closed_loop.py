@@ -62,8 +62,8 @@ def test_each_caller_asks_again_when_it_has_its_answer_and_has_thought(
     # Never more under way than there are callers.
     for at_s in log.sent_s:
         assert np.count_nonzero((log.due_s <= at_s) & (log.done_s > at_s)) <= 4
-    # Payloads in turn: the answer to each was compared with its own.
-    assert log.payload[4:].tolist() == [i % 40 for i in range(4, log.n_requests)]
+    # Each of the 40 payloads before any comes again: the answer to each was compared with its own.
+    assert np.unique(log.payload).size == log.n_requests
 
 
 def test_a_stall_is_hidden_by_callers_who_wait_and_that_is_said(start_fake: "StartFake", compare: Drive) -> None:
