@@ -5,11 +5,10 @@ carries, or more where less is kept free. That is never less than what the plan 
 only there do structures differ that look alike at half load.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from loadplan.driven import ShareVerdict, Sharpness, judge_share, judge_sharpness, sharpness_spec
 from loadplan.errors import ObjectiveMissed
-from loadplan.fit.black_box.calibration import check_run
 from loadplan.fit.black_box.predict import predict_service_run
 from loadplan.fit.black_box.records import ServiceCapacity, ServiceFit, asked_of
 from loadplan.fit.black_box.structures import cpu_s, delay_s
@@ -23,6 +22,7 @@ from loadplan.units import SECONDS_PER_MS
 from loadplan.verify import Expected, Verdict, judge_run
 
 CHECKED_RATIO = 0.9  # of the capacity, at least
+_WARM_UP_S = 1.0  # of the check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +46,17 @@ def check_spec(capacity: ServiceCapacity, scenario: Scenario) -> LoadSpec:
             where="verify",
             fix="allow slower answers, or make one request faster",
         )
-    spec = check_run(
-        capacity,
-        asked_of(scenario),
-        seed=scenario.load.seed + 1,  # not the arrivals that calibrated the law
-        timeout_s=verification_timeout_s(scenario),
-    )
     rate_rps = max(CHECKED_RATIO, 1.0 - scenario.plan.headroom_ratio) * capacity.usable_capacity_rps
-    return replace(
-        spec,
+    return LoadSpec(
         name="verification",
         purpose="verification",
+        arrivals=asked_of(scenario).arrivals,
         offered_rate_rps=rate_rps,
         duration_s=seconds_to_show(scenario, rate_rps),
+        seed=scenario.load.seed + 1,  # not the arrivals that calibrated the law
+        timeout_s=verification_timeout_s(scenario),
+        setting=None,
+        warm_up_s=_WARM_UP_S,
     )
 
 

@@ -84,12 +84,13 @@ def test_the_check_is_at_nine_tenths_of_the_capacity_and_never_below_what_is_pla
 ) -> None:
     spec = check_spec(fitted(usable_rps=200.0).capacity, asked(headroom=headroom))
     assert spec.offered_rate_rps == pytest.approx(rate_rps)
+    assert spec.arrivals == asked(headroom=headroom).traffic.arrivals
     assert more_spec(spec).offered_rate_rps == pytest.approx(1.25 * rate_rps)
     assert more_spec(spec).seed != spec.seed
 
 
 def test_a_service_that_carries_nothing_is_not_driven() -> None:
-    with pytest.raises(ObjectiveMissed):
+    with pytest.raises(ObjectiveMissed, match="at no rate"):
         check_spec(fitted(usable_rps=0.0).capacity, asked())
 
 

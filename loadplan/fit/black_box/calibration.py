@@ -20,7 +20,6 @@ import numpy as np
 
 from loadplan.errors import InvalidMeasurement
 from loadplan.fit.black_box.bursts import BurstFacts, burst_facts, bursts_of, looks_of, lowest_s, spacing_s
-from loadplan.fit.black_box.records import Asked, ServiceCapacity
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec, Outcome
 from loadplan.scenario.arrivals import Arrivals, PoissonArrivals, TraceArrivals, n_recorded
@@ -37,7 +36,6 @@ _N_BURSTS, _N_BURSTS_LEAST, _BURSTS_LONGEST_S = 15, 8, 20.0
 _PERIOD_LEAST_S, _PERIOD_OF_MAKESPAN = 0.5, 4.0
 _LOW_RATIO, _LOW_N_REQUESTS, _LOW_LEAST_S, _LOW_LONGEST_S = 0.12, 500, 8.0, 30.0
 _HALF_RATIO, _HALF_N_REQUESTS, _HALF_LONGEST_S = 0.5, 800, 15.0
-_CHECK_RATIO, _CHECK_N_REQUESTS, _CHECK_LONGEST_S = 0.9, 2_000, 40.0
 _FAILED_ALLOWED_RATIO = 0.02
 
 
@@ -109,28 +107,6 @@ def carried_by_bursts_rps(runs: Sequence[LoadRun]) -> float:
         raise _useless("no bursts were driven", "the runs of the service", "drive what `next_service_run` asks for")
     largest = max(facts, key=lambda one: one.n_at_once)
     return 1.0 / spacing_s(largest, lowest_s(runs))
-
-
-def check_run(capacity: ServiceCapacity, asked: Asked, *, seed: int, timeout_s: float = 10.0) -> LoadSpec:
-    """A run at nine tenths of what the service is said to carry, by the arrivals that are planned for.
-
-    Raises:
-        InvalidMeasurement: when the objectives hold at no rate, so that there is nothing to check.
-    """
-    rate_rps = _CHECK_RATIO * capacity.usable_capacity_rps
-    if rate_rps <= 0.0:
-        raise _useless("the objectives hold at no rate", "the check", "allow more time for an answer")
-    return LoadSpec(
-        name="check",
-        purpose="verification",
-        arrivals=asked.arrivals,
-        offered_rate_rps=rate_rps,
-        duration_s=_lasting(_CHECK_N_REQUESTS, rate_rps, 2.0 * _LOW_LEAST_S, _CHECK_LONGEST_S),
-        seed=seed,
-        timeout_s=timeout_s,
-        setting=None,
-        warm_up_s=1.0,
-    )
 
 
 def _sized(facts: BurstFacts, idle_s: float) -> tuple[int, float, int]:

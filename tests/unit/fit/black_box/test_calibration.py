@@ -9,14 +9,9 @@ from loadplan.errors import InvalidMeasurement
 from loadplan.fit.black_box.calibration import (
     N_RUNS_EXPECTED,
     carried_by_bursts_rps,
-    check_run,
     next_service_run,
 )
-from loadplan.fit.black_box.capacity import capacity_at_measured_rates
-from loadplan.fit.black_box.records import Asked
-from loadplan.load.records import LoadRun, LoadSpec
-from loadplan.scenario.arrivals import GammaArrivals
-from loadplan.slo import LatencyLimit, Slo
+from loadplan.load.records import LoadRun
 from tests.unit.fit.black_box.conftest import Answer, DriveAll, MakeLaw
 from tests.unit.fit.conftest import MakeRun
 
@@ -104,18 +99,3 @@ def test_without_a_burst_that_says_anything_nothing_is_sized(
     invalid = make_run(burst, seen.due_s, seen.done_s, invalid_reasons=("neighbours took the core",))
     with pytest.raises(InvalidMeasurement, match="'burst' says nothing: neighbours took the core"):
         next_service_run([first, invalid], seed=1)
-
-
-def test_the_check_is_driven_at_nine_tenths_by_the_arrivals_that_are_planned_for(
-    make_law: MakeLaw, drive_all: DriveAll
-) -> None:
-    objective = Slo(limits=(LatencyLimit(quantile=0.99, limit_s=1.0),))
-    capacity = capacity_at_measured_rates(drive_all(make_law()), [objective])
-    spec: LoadSpec = check_run(capacity, Asked(arrivals=GammaArrivals(cv=2.0)), seed=3)
-    assert spec.offered_rate_rps == pytest.approx(0.9 * capacity.usable_capacity_rps)
-    assert spec.arrivals == GammaArrivals(cv=2.0)
-    nothing = capacity_at_measured_rates(
-        drive_all(make_law()), [Slo(limits=(LatencyLimit(quantile=0.99, limit_s=1e-3),))]
-    )
-    with pytest.raises(InvalidMeasurement, match="hold at no rate"):
-        check_run(nothing, Asked(arrivals=GammaArrivals(cv=2.0)), seed=3)
