@@ -27,7 +27,7 @@ from loadplan.pipeline.question import need_service, portable
 from loadplan.pipeline.service import drive_in_stage, origin_of
 from loadplan.pipeline.service_answers import require_answer
 from loadplan.pipeline.service_machine import ServiceMachine, machine_of
-from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version
+from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, plan_inputs, version
 from loadplan.pipeline.steps import plan_outcome
 from loadplan.pipeline.verification import Verification
 from loadplan.plan.records.fleet import Plan
@@ -117,12 +117,7 @@ def plan(road: Road, known: FittedService) -> Plan:
     catalog = catalog_for(scenario, scenario_file=Path(road.scenario_file), as_of=road.as_of, prices=road.prices)
     runs_on = machine_of(need_service(scenario), scenario.plan, road.machine)
     inputs = {
-        **made_by(road, "fit"),
-        "traffic": digest(scenario.traffic),
-        "objectives": digest(scenario.objectives),
-        "rules": digest((scenario.plan, scenario.fleet)),
-        "catalog": digest(catalog),
-        "as_of": road.as_of.isoformat(),
+        **plan_inputs(road, catalog),
         "runs_on": digest(runs_on),
     }
 

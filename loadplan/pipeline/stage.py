@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from loadplan import __version__, clock
+from loadplan.catalog.price import Catalog
 from loadplan.inference import runtime_version
 from loadplan.load.records import LoadRun
 from loadplan.machine import Machine
@@ -120,6 +121,19 @@ def made_by(road: Road, *stages: StageName) -> dict[str, str]:
     """The hashes of everything that these stages made, by path: what a later stage's key takes from them."""
     entries = [entry for stage in stages if (entry := road.folder.entry(stage)) is not None]
     return dict(entry_inputs(entries))
+
+
+def plan_inputs(road: Road, catalog: Catalog) -> dict[str, str]:
+    """What every plan rests on: the laws that were fitted, the question and the prices of a day."""
+    scenario = road.scenario
+    return {
+        **made_by(road, "fit"),
+        "traffic": digest(scenario.traffic),
+        "objectives": digest(scenario.objectives),
+        "rules": digest((scenario.plan, scenario.fleet)),
+        "catalog": digest(catalog),
+        "as_of": road.as_of.isoformat(),
+    }
 
 
 def digest(value: object) -> str:

@@ -35,7 +35,7 @@ from loadplan.pipeline.ledger import append_verification
 from loadplan.pipeline.overhead_cache import keep_profile, payload_bytes, read_profile, server_of
 from loadplan.pipeline.question import model_bytes, need_model, portable
 from loadplan.pipeline.single_rows import require_batches
-from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, version, versions
+from loadplan.pipeline.stage import Made, Road, digest, kept_loads, made_by, once, plan_inputs, version, versions
 from loadplan.pipeline.verification import Known, Verification, verify_here
 from loadplan.plan.buying.offers import why_no_budget
 from loadplan.plan.records.fleet import Plan
@@ -230,12 +230,7 @@ def plan(road: Road, fitted: CapacityFit) -> Plan:
     scenario, path = road.scenario, road.folder.path
     catalog = catalog_for(scenario, scenario_file=Path(road.scenario_file), as_of=road.as_of, prices=road.prices)
     inputs = {
-        **made_by(road, "fit"),
-        "traffic": digest(scenario.traffic),
-        "objectives": digest(scenario.objectives),
-        "rules": digest((scenario.plan, scenario.fleet)),
-        "catalog": digest(catalog),
-        "as_of": road.as_of.isoformat(),
+        **plan_inputs(road, catalog),
         **elsewhere_inputs(road),
     }
 
