@@ -65,7 +65,6 @@ def draft_scenario(question: QuickQuestion, inputs: Sequence[TensorSpec]) -> str
     model = question.model.parent.resolve() / question.model.name  # a link stays one: its data lies beside it
     largest = [1] if is_single else DEFAULT_MAX_BATCH_SIZES
     windows_ms = [0.0] if is_single else DEFAULT_BATCH_WINDOWS_MS
-    today = f"  today: {flow(dict(question.today))}\n" if question.today else ""
     return f"""\
 # What `loadplan quick` asked. It was told the model, the peak and the limit, and assumed the rest. Correct what is
 # marked as assumed, then `loadplan run` this file. `loadplan schema` prints every key.
@@ -98,13 +97,7 @@ serving:
 bench: {{batch_sizes: {flow([1] if is_single else _BATCH_SIZES)}, budget_s: {number(_BENCH_BUDGET_S)}}}
 load: {{duration_s: {number(_LOAD_DURATION_S)}}}
 
-plan:
-  providers: {flow(question.providers or DEFAULT_PROVIDERS)}
-  regions: {flow(question.regions or DEFAULT_REGIONS)}
-{today}  purchase: [on_demand]                # assumed
-  spare_replicas: 1                    # assumed: the objectives hold with one machine gone
-  headroom_ratio: 0.2                  # assumed: a fifth of the usable capacity stays free at the peak
-"""
+{plan_section(question.providers, question.regions, question.today)}"""
 
 
 def _comments(inputs: Sequence[TensorSpec]) -> str:
@@ -121,6 +114,19 @@ def _shape(shape: Iterable[int | None]) -> str:
     """Such as `(rows, 64)`."""
     _, *others = shape
     return f"({', '.join(['rows', *('any' if axis is None else str(axis) for axis in others)])})"
+
+
+def plan_section(providers: Sequence[str], regions: Sequence[str], today: Sequence[tuple[str, int]]) -> str:
+    """The section `plan` of a draft: what was told, and what is assumed of every fleet."""
+    runs_today = f"  today: {flow(dict(today))}\n" if today else ""
+    return f"""\
+plan:
+  providers: {flow(providers or DEFAULT_PROVIDERS)}
+  regions: {flow(regions or DEFAULT_REGIONS)}
+{runs_today}  purchase: [on_demand]                # assumed
+  spare_replicas: 1                    # assumed: the objectives hold with one machine gone
+  headroom_ratio: 0.2                  # assumed: a fifth of the usable capacity stays free at the peak
+"""
 
 
 def number(value: float) -> str:

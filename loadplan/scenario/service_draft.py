@@ -8,8 +8,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from loadplan.scenario.document import DEFAULT_PROVIDERS, DEFAULT_REGIONS
-from loadplan.scenario.draft import flow, number
+from loadplan.scenario.draft import flow, number, plan_section
 from loadplan.scenario.spec import HttpMethod
 from loadplan.units import SECONDS_PER_MS
 
@@ -72,7 +71,6 @@ def draft_service_scenario(question: ServiceQuestion, traffic: str) -> str:
         traffic: the section `traffic`, as `poisson_traffic` or a log gives it; files that it names lie beside the
             scenario.
     """
-    today = f"  today: {flow(dict(question.today))}\n" if question.today else ""
     return f"""\
 # What `loadplan quick` asked of a running service. It was told the address, the traffic and the limit, and assumed the
 # rest. Correct what is marked as assumed, then `loadplan run` this file. `loadplan schema` prints every key.
@@ -87,13 +85,7 @@ objectives:
   - p99_ms: {number(question.p99_s / SECONDS_PER_MS)}
     max_failed_ratio: 0.001            # assumed: this share may fail or time out
 
-plan:
-  providers: {flow(question.providers or DEFAULT_PROVIDERS)}
-  regions: {flow(question.regions or DEFAULT_REGIONS)}
-{today}  purchase: [on_demand]                # assumed
-  spare_replicas: 1                    # assumed: the objectives hold with one machine gone
-  headroom_ratio: 0.2                  # assumed: a fifth of the usable capacity stays free at the peak
-"""
+{plan_section(question.providers, question.regions, question.today)}"""
 
 
 def _target(question: ServiceQuestion) -> str:
