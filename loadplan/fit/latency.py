@@ -66,7 +66,7 @@ def latency_of(worlds: Sequence[World], met: Sequence[Waits], setting: Setting, 
     )
 
 
-class _Spread(TypedDict):
+class Spread(TypedDict):
     """The figures that all requests and each class have."""
 
     p50_s: float
@@ -77,7 +77,7 @@ class _Spread(TypedDict):
     p99_interval: Interval
 
 
-def _spread(worlds: Sequence[World], times_s: Sequence[Times]) -> _Spread | None:
+def _spread(worlds: Sequence[World], times_s: Sequence[Times]) -> Spread | None:
     """Those of a live run in the best world, and how far the others' stray; None where one of them answers nobody."""
     answered_s = [times[~np.isnan(times)] for times in times_s]
     if not all(times.size for times in answered_s):

@@ -6,7 +6,6 @@ they and every plausible law say, each with luck of its own, strayed as far as r
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
 
 import numpy as np
 
@@ -17,25 +16,16 @@ from loadplan.fit.black_box.structures import ServiceLaw
 from loadplan.fit.black_box.structures import saturated_rps as saturated_law_rps
 from loadplan.fit.black_box.worlds import ServiceWorld, saturated_rps, waits_in, worlds_of
 from loadplan.fit.doubts import require_stable
-from loadplan.fit.latency import interval_of
+from loadplan.fit.latency import Spread, interval_of
 from loadplan.fit.records import ClassLatency, PredictedLatency
 from loadplan.fit.replay import QUANTILES, SCATTER
 from loadplan.fit.useful_runs import right_and_clean
 from loadplan.fit.worlds import Waits, of_class
 from loadplan.load.records import LoadRun
-from loadplan.stats import Interval, percentile
+from loadplan.stats import percentile
 
 _QUANTILES = (0.5, 0.95, 0.99)
 _N_LUCKS_OF_RUN = 24  # with which the requests of a live run are met, over all laws that were kept
-
-
-class _Spread(TypedDict):
-    p50_s: float
-    p95_s: float
-    p99_s: float
-    p50_interval: Interval
-    p95_interval: Interval
-    p99_interval: Interval
 
 
 def predict_service(fit: ServiceFit, asked: Asked, *, rate_rps: float) -> PredictedLatency:
@@ -101,7 +91,7 @@ def _of_class(met: Sequence[Waits], name: str, strays: Sequence[float], n_kept: 
     return ClassLatency(name=name, **_spread([of_class(waits, name) for waits in met], strays, n_kept))
 
 
-def _spread(times_s: Sequence[Times], strays: Sequence[float], n_kept: int) -> _Spread:
+def _spread(times_s: Sequence[Times], strays: Sequence[float], n_kept: int) -> Spread:
     """The middle of the first `n_kept` runs, and where nine in ten of all lie once they strayed."""
     quantiles_s = np.array([[percentile(times, q) for q in _QUANTILES] for times in times_s])
     middle = np.exp(np.log(quantiles_s[:n_kept]).mean(axis=0))
