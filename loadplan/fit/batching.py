@@ -12,8 +12,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from loadplan.execution import ServingConfig, Setting
-from loadplan.fit.backlog import queue_rows
 from loadplan.fit.capacity import with_capacities
+from loadplan.fit.carried import queue_rows
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.fit.service_time import find_law, servable_batch_sizes
 from loadplan.fit.usable import usable_rps

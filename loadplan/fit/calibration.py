@@ -8,8 +8,8 @@ the server does not depend on them, and the simulator takes the scenario's when 
 The decision a reader would question: callers who wait for their answers prove no objective, but nothing shows as well
 what a server carries. Offering more than that opens a connection for every request that waits, and measures the
 opening. Bursts of open arrivals meet a server that reads all of them before it answers the first, and that has rested
-in between: they showed 28 % more than it carries with batches of one, and 14 % less with batches of 32, measured. So
-many callers that two full batches are always under way, and no more than it takes: a server's work on a request grows
+in between: they showed 28 % more than it carries with batches of one, and 12 % less with batches of 32, measured. So
+many callers that three full batches are always under way, and no more than it takes: a server's work on a request grows
 with the connections among which it comes in turn. Seconds; requests.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from loadplan.bench.records import BenchRun
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.backlog import callers_for, carried_gap_s, queue_rows, requests_in_full_batch
+from loadplan.fit.carried import callers_for, carried_gap_s, queue_rows, requests_in_full_batch
 from loadplan.fit.records import ServiceTimeFit
 from loadplan.fit.service_time import fit_service_times, served_laws, service_times_s
 from loadplan.fit.simulate import Rows, full_batches

@@ -16,8 +16,8 @@ from loadplan.bench.records import BenchRun
 from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import ServingConfig, Setting
-from loadplan.fit.backlog import queue_rows
 from loadplan.fit.binding import binding_of
+from loadplan.fit.carried import queue_rows
 from loadplan.fit.cold import measured_cold_ratio
 from loadplan.fit.doubts import (
     backlog_caveats,

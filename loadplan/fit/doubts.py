@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from loadplan.caveat import Caveat
 from loadplan.errors import InputError
-from loadplan.fit.backlog import carried_gap_s
+from loadplan.fit.carried import carried_gap_s
 from loadplan.fit.records import Residual, ServiceTimeFit
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadRun

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Setting
-from loadplan.fit.backlog import carried_gap_s, right_answers_s
+from loadplan.fit.carried import carried_gap_s, right_answers_s
 from loadplan.fit.records import OverheadFit, Residual, ServiceTimeFit
 from loadplan.fit.service_time import find_law, service_times_s
 from loadplan.fit.simulate import Draws, Rows, paused_ratio, saturated_rps, scale, simulate

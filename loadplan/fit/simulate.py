@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadplan.execution import ServingConfig, Setting
-from loadplan.fit.backlog import requests_in_full_batch
+from loadplan.fit.carried import requests_in_full_batch
 from loadplan.fit.records import OverheadFit
 
 Times = NDArray[np.float64]

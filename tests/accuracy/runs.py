@@ -15,8 +15,8 @@ from loadplan.bench.records import BenchRun
 from loadplan.errors import EnvironmentFault
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
 from loadplan.export.artifact import ExportRun
-from loadplan.fit.backlog import queue_rows, requests_in_full_batch
 from loadplan.fit.calibration import next_run
+from loadplan.fit.carried import queue_rows, requests_in_full_batch
 from loadplan.load.records import LoadPurpose, LoadRun, LoadSpec
 from loadplan.pipeline.artifacts import read_load, write_load
 from loadplan.pipeline.drive import drive

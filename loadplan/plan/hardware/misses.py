@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import permutations
 
 from loadplan.catalog.instance_type import CpuFamily
-from loadplan.fit.backlog import requests_in_full_batch
+from loadplan.fit.carried import requests_in_full_batch
 from loadplan.fit.records import CapacityFit, SettingCapacity
 from loadplan.plan.hardware.measured import Ground
 from loadplan.plan.hardware.roofline import Costs, RoofShares, missed_by, roof_shares

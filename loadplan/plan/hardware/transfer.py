@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loadplan.catalog.instance_type import CpuFamily
-from loadplan.fit.backlog import requests_in_full_batch
+from loadplan.fit.carried import requests_in_full_batch
 from loadplan.fit.records import CapacityFit, ClassLatency, OutsideSpan, PredictedLatency, SettingCapacity
 from loadplan.fit.service_time import service_time_s
 from loadplan.plan.hardware.roofline import NOTHING_KNOWN, InferenceRatio, inference_ratio

@@ -27,7 +27,7 @@ Know = Callable[..., None]
 @pytest.fixture
 def short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """1,024 rows may wait, whatever the requests."""
-    monkeypatch.setattr("loadplan.fit.backlog._REQUESTS_QUEUED_LEAST", 1)
+    monkeypatch.setattr("loadplan.fit.carried._REQUESTS_QUEUED_LEAST", 1)
 
 
 def accepted(rho: float) -> float:

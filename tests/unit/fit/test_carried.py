@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from loadplan.execution import ExecutionConfig, ServingConfig, Setting
-from loadplan.fit.backlog import callers_for, carried_gap_s, queue_rows, right_answers_s
+from loadplan.fit.carried import callers_for, carried_gap_s, queue_rows, right_answers_s
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome, RequestLog
 from loadplan.scenario.arrivals import Callers
 
