@@ -55,11 +55,16 @@ def parse_prices(texts: Sequence[str]) -> dict[str, Decimal]:
 
 
 def parse_today(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """What runs now. Raises InputError as `parse_fleet`."""
-    return parse_fleet(texts, "--today")
+    """What runs now. Raises InputError as `_parse_fleet`."""
+    return _parse_fleet(texts, "--today")
 
 
-def parse_fleet(texts: Sequence[str], option: str) -> tuple[tuple[str, int], ...]:
+def parse_proposal(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """What somebody would buy. Raises InputError as `_parse_fleet`."""
+    return _parse_fleet(texts, "--proposal")
+
+
+def _parse_fleet(texts: Sequence[str], option: str) -> tuple[tuple[str, int], ...]:
     """Offers and replicas of each, from `OFFER=N`. Raises InputError for anything else, or an offer named twice."""
     running: dict[str, int] = {}
     for text in texts:

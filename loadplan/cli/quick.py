@@ -18,10 +18,11 @@ from loadplan.cli.options import (
     QuietOption,
     parse_headers,
     parse_pointer,
+    parse_proposal,
     parse_today,
 )
 from loadplan.cli.quick_service import quick_service
-from loadplan.cli.road import InstanceTypeOption, TodayOption, UntilOption
+from loadplan.cli.road import InstanceTypeOption, ProposalOption, TodayOption, UntilOption
 from loadplan.errors import InputError
 from loadplan.units import SECONDS_PER_MS
 
@@ -65,6 +66,7 @@ def quick(
     p99_ms: LimitOption = None,
     log: LogOption = None,
     today: TodayOption = None,
+    proposal: ProposalOption = None,
     body: BodyOption = None,
     method: MethodOption = None,
     answer: AnswerOption = None,
@@ -101,6 +103,7 @@ def quick(
             providers=tuple(provider or ()),
             regions=tuple(region or ()),
             today=parse_today(today or []),
+            proposal=parse_proposal(proposal or []),
         )
         return quick_service(
             service,
@@ -138,6 +141,7 @@ def quick(
         providers=tuple(provider or ()),
         regions=tuple(region or ()),
         today=parse_today(today or []),
+        proposal=parse_proposal(proposal or []),
     )
     with console.watching(quiet=quiet or as_json) as observer:
         done = run_quick(question, results=output, fresh=fresh, until=until, observer=observer)

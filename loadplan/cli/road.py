@@ -17,9 +17,9 @@ from loadplan.cli.options import (
     RunArgument,
     ScenarioArgument,
     parse_date,
-    parse_fleet,
     parse_prices,
     parse_profiles,
+    parse_proposal,
     parse_today,
 )
 from loadplan.errors import InputError
@@ -160,7 +160,7 @@ def plan(
 ) -> int:
     """The cheapest fleet that meets every objective, and why each other one lost."""
     prices, day, files = parse_prices(price or []), parse_date(as_of), parse_profiles(profiles or [])
-    running, proposed = parse_today(today or []), parse_fleet(proposal or [], "--proposal")
+    running, proposed = parse_today(today or []), parse_proposal(proposal or [])
     if capacities is not None and files:
         raise InputError(
             what="--capacities and --profiles are two ways to know a capacity",

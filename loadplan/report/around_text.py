@@ -109,8 +109,8 @@ def precomputed_text(found: Precomputed) -> str:
     """What answers cost that are worked out beforehand, how old they get, and from which rate on that is cheaper."""
     return "; ".join(
         [
-            f"{found.n_entities:,} answers every {_hours(found.every_s)}, {job_text(found.jobs[0])}",
-            f"an answer is up to {_hours(found.oldest_answer_s)} old",
+            f"{found.n_entities:,} answers every {hours_text(found.every_s)}, {job_text(found.jobs[0])}",
+            f"an answer is up to {hours_text(found.oldest_answer_s)} old",
             break_even_text(found),
             "keeping and looking them up is not priced",
         ]
@@ -125,7 +125,7 @@ def job_text(job: BatchJob) -> str:
     )
     doubt = "" if job.price_quality == "ok" else f", price DOUBTFUL: {job.price_quality}"
     return (
-        f"{job.n_machines:,} × {job.offer} for {_hours(job.run_s)} each: {usd(job.usd_per_month)} a month "
+        f"{job.n_machines:,} × {job.offer} for {hours_text(job.run_s)} each: {usd(job.usd_per_month)} a month "
         f"({usd(job.usd_per_month_low)} to {usd(job.usd_per_month_high)}, {job.basis}{doubt}), {against}"
     )
 
@@ -153,7 +153,7 @@ def _about(rate_rps: float) -> str:
     return rate(float(f"{rate_rps:.3g}"))
 
 
-def _hours(time_s: float) -> str:
+def hours_text(time_s: float) -> str:
     """Such as `24 h`, or `12 min` below one."""
     return f"{digits(time_s / _S_PER_HOUR)} h" if time_s >= _S_PER_HOUR else f"{digits(time_s / 60.0)} min"
 

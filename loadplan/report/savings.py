@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from loadplan.plan.records.fleet import Fleet, Plan
+from loadplan.report.around_text import hours_text
 from loadplan.report.outlook_text import choice_text
 from loadplan.report.view import usd
 
@@ -58,6 +59,13 @@ def _savings(plan: Plan, fleet: Fleet) -> Iterable[Saving]:
             what=f"paid by the request, {service.service}",
             usd_less_per_month=service.usd_less_per_month,
             gives_up=False,
+        )
+    if plan.outlook.precomputed is not None:
+        found = plan.outlook.precomputed
+        yield Saving(
+            what=f"answers worked out beforehand, up to {hours_text(found.oldest_answer_s)} old",
+            usd_less_per_month=found.jobs[0].usd_less_per_month,
+            gives_up=True,
         )
     for case in plan.outlook.cases:
         if case.kind in ("objectives", "spares") and case.choice is not None:

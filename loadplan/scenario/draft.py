@@ -47,6 +47,7 @@ class QuickQuestion:
     providers: tuple[str, ...] = ()  # none: those that a scenario has by default
     regions: tuple[str, ...] = ()
     today: tuple[tuple[str, int], ...] = ()  # what runs now: names of offers, and replicas of each
+    proposal: tuple[tuple[str, int], ...] = ()  # what somebody would buy instead, told alike
 
 
 def name_of(model: Path) -> str:
@@ -97,7 +98,7 @@ serving:
 bench: {{batch_sizes: {flow([1] if is_single else _BATCH_SIZES)}, budget_s: {number(_BENCH_BUDGET_S)}}}
 load: {{duration_s: {number(_LOAD_DURATION_S)}}}
 
-{plan_section(question.providers, question.regions, question.today)}"""
+{plan_section(question.providers, question.regions, today=question.today, proposal=question.proposal)}"""
 
 
 def _comments(inputs: Sequence[TensorSpec]) -> str:
@@ -116,14 +117,21 @@ def _shape(shape: Iterable[int | None]) -> str:
     return f"({', '.join(['rows', *('any' if axis is None else str(axis) for axis in others)])})"
 
 
-def plan_section(providers: Sequence[str], regions: Sequence[str], today: Sequence[tuple[str, int]]) -> str:
+def plan_section(
+    providers: Sequence[str],
+    regions: Sequence[str],
+    *,
+    today: Sequence[tuple[str, int]],
+    proposal: Sequence[tuple[str, int]],
+) -> str:
     """The section `plan` of a draft: what was told, and what is assumed of every fleet."""
-    runs_today = f"  today: {flow(dict(today))}\n" if today else ""
+    told = {"today": today, "proposal": proposal}
+    fleets = "".join(f"  {key}: {flow(dict(fleet))}\n" for key, fleet in told.items() if fleet)
     return f"""\
 plan:
   providers: {flow(providers or DEFAULT_PROVIDERS)}
   regions: {flow(regions or DEFAULT_REGIONS)}
-{runs_today}  purchase: [on_demand]                # assumed
+{fleets}  purchase: [on_demand]                # assumed
   spare_replicas: 1                    # assumed: the objectives hold with one machine gone
   headroom_ratio: 0.2                  # assumed: a fifth of the usable capacity stays free at the peak
 """

@@ -32,6 +32,7 @@ class ServiceQuestion:
     providers: tuple[str, ...] = ()  # none: those that a scenario has by default
     regions: tuple[str, ...] = ()
     today: tuple[tuple[str, int], ...] = ()  # what runs now: names of offers, and replicas of each
+    proposal: tuple[tuple[str, int], ...] = ()  # what somebody would buy instead, told alike
 
 
 def service_name(url: str) -> str:
@@ -85,7 +86,7 @@ objectives:
   - p99_ms: {number(question.p99_s / SECONDS_PER_MS)}
     max_failed_ratio: 0.001            # assumed: this share may fail or time out
 
-{plan_section(question.providers, question.regions, question.today)}"""
+{plan_section(question.providers, question.regions, today=question.today, proposal=question.proposal)}"""
 
 
 def _target(question: ServiceQuestion) -> str:

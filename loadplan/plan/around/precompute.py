@@ -107,6 +107,12 @@ def precompute_assumptions(found: Precomputed | None) -> Iterable[Assumption]:
         source="assumed, but for what plan.start_up says",
     )
     yield Assumption(
+        name="step in which the machines of such a run are billed",
+        value=1.0,
+        unit="s",
+        source="assumed of every provider: some bill whole minutes, hours or months",
+    )
+    yield Assumption(
         name="keeping answers that were worked out beforehand, and looking them up",
         value=0.0,
         unit="USD per month",

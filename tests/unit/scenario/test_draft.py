@@ -38,9 +38,12 @@ def test_what_was_not_told_is_what_a_scenario_has_by_default_but_for_how_much_is
 
 def test_what_was_told_is_in_it(tmp_path: Path) -> None:
     today = ("aws/eu-west-1/c7i.large/on_demand", 4)
-    asked = question(tmp_path / "digits.onnx", providers=("aws",), regions=("eu-west-1", "eu-north-1"), today=(today,))
+    proposal = ("aws/us-east-1/p3.16xlarge/on_demand", 1)
+    where = {"providers": ("aws",), "regions": ("eu-west-1", "eu-north-1")}
+    asked = question(tmp_path / "digits.onnx", **where, today=(today,), proposal=(proposal,))
     plan = drafted(asked).plan
-    assert (plan.providers, plan.regions, plan.today) == (("aws",), ("eu-west-1", "eu-north-1"), (today,))
+    assert (plan.providers, plan.regions) == (where["providers"], where["regions"])
+    assert (plan.today, plan.proposal) == ((today,), (proposal,))
     odd = drafted(replace(asked, peak_rps=0.125, p99_s=0.0025))
     assert odd.traffic.peak_rps == 0.125
     assert odd.objectives[0].limits[0].limit_s == pytest.approx(0.0025, rel=1e-12)

@@ -36,7 +36,7 @@ def test_what_was_told_is_in_it_and_nothing_else_of_the_service(tmp_path: Path) 
 
 
 def test_every_option_reaches_the_scenario(tmp_path: Path) -> None:
-    today = ("aws/us-east-1/c7i.large/on_demand", 4)
+    today, proposal = ("aws/us-east-1/c7i.large/on_demand", 4), ("aws/us-east-1/p3.16xlarge/on_demand", 1)
     scenario = drafted(
         tmp_path,
         url="http://ml.example/score",
@@ -50,6 +50,7 @@ def test_every_option_reaches_the_scenario(tmp_path: Path) -> None:
         providers=("aws",),
         regions=("eu-west-1",),
         today=(today,),
+        proposal=(proposal,),
     )
     target = scenario.target
     assert target is not None
@@ -57,7 +58,8 @@ def test_every_option_reaches_the_scenario(tmp_path: Path) -> None:
     assert target.headers == (("Authorization", "Bearer $TOKEN"),)
     assert (target.allow_remote, target.instance_type, target.may_check) == (("ml.example",), "aws/c7i.large", False)
     plan = scenario.plan
-    assert (plan.providers, plan.regions, plan.today) == (("aws",), ("eu-west-1",), (today,))
+    assert (plan.providers, plan.regions) == (("aws",), ("eu-west-1",))
+    assert (plan.today, plan.proposal) == ((today,), (proposal,))
 
 
 def test_a_secret_is_refused_and_not_repeated(tmp_path: Path) -> None:

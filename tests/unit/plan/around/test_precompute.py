@@ -18,6 +18,7 @@ from loadplan.plan.records.precomputed import Precomputed
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.around_text import break_even_text, job_text, precomputed_text
+from loadplan.report.savings import savings_of
 from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import PrecomputeRules, Scenario, StartUpRules
 from tests.unit.plan.around.machines import Kind, asking, planned
@@ -89,6 +90,17 @@ def test_an_entity_takes_as_many_rows_as_a_request_unless_the_scenario_says(
     assert (found.rows_per_entity, found.jobs[0].usd_per_month) == (4.0, Decimal("4.22"))
 
 
+def test_it_is_named_among_what_would_save_with_the_age_that_it_costs(
+    fit: CapacityFit, scenario: Scenario, catalog: Catalog
+) -> None:
+    """An answer is a day old and the 3,700 s of the slowest run: 25.03 h."""
+    largest = savings_of(plan(fit, asked(scenario), catalog))[0]
+    assert (largest.usd_less_per_month, largest.gives_up) == (Decimal("433.78"), True)
+    assert largest.what == "answers worked out beforehand, up to 25.0 h old"
+    dearer = savings_of(plan(fit, asked(scenario, replace(DAILY, n_entities=10**13)), catalog))
+    assert not any("beforehand" in one.what for one in dearer)
+
+
 def test_where_even_the_least_fleet_is_dearer_it_is_cheaper_at_every_rate(
     fit: CapacityFit, scenario: Scenario, catalog: Catalog
 ) -> None:
@@ -130,6 +142,7 @@ def test_what_a_start_takes_is_assumed_and_told(fit: CapacityFit, scenario: Scen
     assert found.outlook.precomputed is not None
     told = {one.name: one.value for one in found.assumptions}
     assert told["start of each machine of a run that works answers out beforehand"] == 131.0
+    assert told["step in which the machines of such a run are billed"] == 1.0
 
 
 def test_a_run_that_is_over_before_its_machines_run_is_refused_with_the_reason(
