@@ -25,6 +25,7 @@ from loadplan.load.records import LoadRun
 from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
 from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import described, requests_to_show
+from loadplan.scenario.outside import AT_THE_SERVER
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Attainment, Outcome
 from loadplan.stats import Interval, quantile_interval, supported_percentile
@@ -183,7 +184,7 @@ def _predicted(fit: CapacityFit, run: LoadRun, capacity: SettingCapacity, replic
     """By the requests that fell due, where the process that was fitted was driven; of another replica by their rate.
 
     That is latency(r / (s p)) / s for p processes on a machine s times as fast, as the plan takes it (`transfer`):
-    which of its processes gets which request nobody knows. A live run meets nothing of what lies outside the replica.
+    which of its processes gets which request nobody knows. A live run meets nothing of what delays it elsewhere.
     """
     if replica == HERE and run.requests.n_requests:
         (predicted,) = predict_runs(fit, [run])
@@ -191,7 +192,7 @@ def _predicted(fit: CapacityFit, run: LoadRun, capacity: SettingCapacity, replic
     rate_rps, speed = _rate_rps(run), replica.speed_ratio
     if rate_rps >= replica.times_as_much * capacity.saturated_rps:  # of a plan at the very edge, by the luck of a run
         rate_rps = run.spec.offered_rate_rps
-    one = predict(replace(fit, outside=None), capacity.setting, rate_rps=rate_rps / replica.times_as_much)
+    one = predict(replace(fit, vantage=AT_THE_SERVER), capacity.setting, rate_rps=rate_rps / replica.times_as_much)
     return replace(
         one,
         offered_rate_rps=rate_rps,
@@ -262,16 +263,18 @@ def _prediction_held(
 
 def _server_part_caveats(scenario: Scenario) -> tuple[Caveat, ...]:
     """What a run beside the server can't prove of objectives that are measured further away."""
-    if scenario.vantage.outside is None:
+    vantage = scenario.vantage
+    if not vantage.delays:
         return ()
+    met = {"what lies outside the replica": vantage.outside, "the fetch": vantage.fetch}
+    missing = " or of ".join(name for name, delay in met.items() if delay is not None)
     return (
         Caveat(
             code=SERVER_PART_ONLY,
-            what=f"the objectives are measured at the {scenario.vantage.at}, and the live run met nothing of what lies "
-            "outside the replica: it proves the server's part alone; the rest was drawn from the scenario's law of it "
-            "and added to every request before it was judged",
-            fix=f"measure from the {scenario.vantage.at} before you promise it; `slo_measured.outside` takes a file of "
-            "such delays",
+            what=f"the objectives are measured at the {vantage.at}, and the live run met nothing of {missing}: it "
+            "proves the server's part alone; the rest was drawn from the scenario's law of it and added to every "
+            "request before it was judged",
+            fix=f"measure from the {vantage.at} before you promise it; `slo_measured` takes files of such delays",
         ),
     )
 

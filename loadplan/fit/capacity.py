@@ -6,6 +6,7 @@ drawn from the uncertainty of the fit and of the bench, is simulated with arriva
 a few seconds, and the 5th to 95th percentile of what they say is the interval. Seconds; requests per second.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -139,7 +140,7 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
     Raises:
         InputError: when the scenario serves batches more than twice as large as any that was benchmarked.
     """
-    fit = replace(fit, arrivals=busiest(scenario.traffic.arrivals), outside=scenario.vantage.outside)
+    fit = replace(fit, arrivals=busiest(scenario.traffic.arrivals), vantage=scenario.vantage)
     laws = served_laws(fit.service_times)
     largest_batch = max(*scenario.serving.max_batch_sizes, fit.rows_per_request.most)
     capacities: list[SettingCapacity] = []
@@ -162,10 +163,12 @@ def with_capacities(fit: CapacityFit, scenario: Scenario) -> CapacityFit:
 
 
 def _outside_span(fit: CapacityFit) -> OutsideSpan | None:
-    delay = fit.outside
-    if delay is None:
+    """Of the delays beside the server; of two each by itself: the sum is the wider span."""
+    delays = fit.vantage.delays
+    if not delays:
         return None
-    return OutsideSpan(least_s=delay_quantile_s(delay, 0.01), most_s=delay_quantile_s(delay, 0.99))
+    least_s, most_s = (math.fsum(delay_quantile_s(delay, q) for delay in delays) for q in (0.01, 0.99))
+    return OutsideSpan(least_s=least_s, most_s=most_s)
 
 
 def _settings(law: ServiceTimeFit, scenario: Scenario) -> list[Setting]:

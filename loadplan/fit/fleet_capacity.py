@@ -24,12 +24,12 @@ from loadplan.fit.simulate_fleet import draw_fleet, lasting_fleet, offer, scale_
 from loadplan.fit.worlds import (
     World,
     as_long_as,
-    half_outside_s,
     of_class,
     saturated_rps,
     sent_s_at,
     waits_of,
     waits_within,
+    ways_of,
     worlds_of,
 )
 from loadplan.scenario.traffic import schedule
@@ -195,8 +195,10 @@ def fleet_in(world: World, setting: Setting, n_replicas: int, balancing: Balanci
 
 
 def _offered(world: World, sent_s: Times) -> Offered:
-    half_s = half_outside_s(world, sent_s)
-    return offer(sent_s, as_long_as(sent_s, world.n_rows), before_s=half_s, after_s=half_s)
+    n_rows, ways = as_long_as(sent_s, world.n_rows), ways_of(world, sent_s)
+    if ways is None:
+        return offer(sent_s, n_rows)
+    return offer(sent_s, n_rows, before_s=ways.there_s, after_s=ways.back_s)
 
 
 def _noise(fit: CapacityFit, setting: Setting, fleet: Fleet) -> FleetNoise:

@@ -4,13 +4,14 @@ The records stand alone: a planner reads them without simulating anything.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from loadplan.caveat import Basis, Caveat
 from loadplan.execution import Balancing, ExecutionConfig, Setting
 from loadplan.fit.ledger import LedgerFindings
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Arrivals
-from loadplan.scenario.outside import OutsideDelay
+from loadplan.scenario.outside import AT_THE_SERVER, Vantage
 from loadplan.scenario.spec import RequestClass, RowsPerRequest
 from loadplan.slo import LatencyLimit
 from loadplan.speed import ProbeResult
@@ -141,12 +142,25 @@ class Balancer:
     connections_per_process: int  # on average
 
 
+# Of the time of a request. What lies outside the replica and a fetch take as long on any machine. `work` is model and
+# web work together, of a service into which nobody can look.
+TimePart = Literal["outside", "fetch", "model", "web", "work"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideSpan:
-    """How long requests spend outside the replica, of which a faster or slower machine changes nothing."""
+    """How long requests are delayed beside the server, of which a faster or slower machine changes nothing."""
 
     least_s: float  # 1st percentile
     most_s: float  # 99th percentile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRatio:
+    """A ratio that one part of the time has."""
+
+    part: TimePart
+    ratio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +168,7 @@ class TimeShares:
     """Of the time of the requests around the p99, at one rate: the mean share of each part; the rest is waiting."""
 
     usable_ratio: float  # the rate, over the usable capacity
-    outside_ratio: float  # outside the replica
-    model_ratio: float  # the inference of the request's batch
-    web_ratio: float  # reading and answering it, handling its batch, and the way to the serving core
+    parts: tuple[PartRatio, ...]  # those that there are
     n_requests: int  # around the p99
 
 
@@ -165,10 +177,7 @@ class Breakdown:
     """Where the time of slow requests goes, and what a server carries with one part of it halved; by the best law."""
 
     shares: tuple[TimeShares, ...]  # ascending rate
-    # The usable capacity over what it is now; 1: no more.
-    halved_outside_ratio: float | None  # None: nothing lies outside
-    halved_model_ratio: float
-    halved_web_ratio: float  # but for the way to the serving core
+    halved: tuple[PartRatio, ...]  # the usable capacity with the part halved, over what it is now; 1: no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,5 +220,5 @@ class CapacityFit:
     classes: tuple[RequestClass, ...] = ()  # of the requests that it is about; none: they are all of one kind
     ledger: LedgerFindings | None = None  # what widened the intervals; None: no ledger was asked
     balancer: Balancer | None = None  # of the fleets; None: no fleet was simulated
-    outside: OutsideDelay | None = None  # what the capacities and curves hold beside the replica; None: nothing
+    vantage: Vantage = AT_THE_SERVER  # from where the capacities and curves are seen, with all delays until there
     begun_at: str | None = None  # the run at whose costs the search for this one's began; None: at the usual ones

@@ -26,6 +26,7 @@ from loadplan.fit.worlds import N_REQUESTS, Times, Waits, World, as_long_as, don
 from loadplan.load.records import LoadRun
 from loadplan.scenario.arrivals import Callers
 from loadplan.scenario.class_mix import ClassIndex
+from loadplan.scenario.outside import AT_THE_SERVER
 
 Mask = NDArray[np.bool_]
 
@@ -55,8 +56,8 @@ def predict_runs(
 ) -> tuple[PredictedLatency, ...]:
     """What callers should have waited in each of these runs of one setting, on the machine that was fitted.
 
-    A live run meets nothing of what lies outside the replica, so nothing of it is in the prediction. The rate is that
-    of the due requests, which may be above the saturated one where a short run was asked for nearly as much.
+    A live run meets nothing of what delays requests beside the server, so nothing of it is in the prediction. The rate
+    is that of the due requests, which may be above the saturated one where a short run was asked for nearly as much.
 
     Args:
         fit: the laws.
@@ -71,7 +72,7 @@ def predict_runs(
     """
     setting = _setting_of(runs)
     n_rows_most = max([setting.serving.max_batch_size, *map(_most_rows, runs)])
-    worlds = worlds_of(replace(fit, outside=None), setting.execution, n_rows_most)
+    worlds = worlds_of(replace(fit, vantage=AT_THE_SERVER), setting.execution, n_rows_most)
     for run in runs:
         require_stable(run.spec.offered_rate_rps, saturated_rps=saturated_rps(worlds[0], setting))
     return tuple(widened_latency(_of_run(worlds, setting, run, counted(run)), fit.ledger) for run in runs)

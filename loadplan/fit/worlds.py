@@ -48,7 +48,26 @@ class World:
     class_index: ClassIndex  # of the same requests
     class_names: tuple[str, ...]  # none where the classes don't differ in rows: then each fares as all do
     outside_s: Times  # delays of the same requests outside the replica, there and back together; empty: none
+    fetch_s: Times  # what the same requests wait for before the model is asked; empty: nothing
     stray: float  # of a live run from the average one, in standard deviations; 0 for the best law
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """What delays the requests of a run beside the server, each (n,)."""
+
+    outside_s: Times  # half of it on the way there
+    fetch_s: Times  # all of it on the way there
+
+    @property
+    def there_s(self) -> Times:
+        """From the client to the server."""
+        return 0.5 * self.outside_s + self.fetch_s
+
+    @property
+    def back_s(self) -> Times:
+        """From the server to the client."""
+        return 0.5 * self.outside_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +103,10 @@ def worlds_of(
         n_rows, class_index = draw_requests(fit.rows_per_request, fit.classes if differ else (), unit_s.size or n, rng)
         # Drawn last, so that the same world without them is the same world.
         stray = 0.0 if i == 0 else float(rng.standard_normal())
-        outside_s = np.empty(0) if fit.outside is None else draw_delays_s(fit.outside, n_rows.size, rng)
+        outside_s, fetch_s = (
+            np.empty(0) if delay is None else draw_delays_s(delay, n_rows.size, rng)
+            for delay in (fit.vantage.outside, fit.vantage.fetch)
+        )
         worlds.append(
             World(
                 overhead=overhead,
@@ -98,6 +120,7 @@ def worlds_of(
                 class_index=class_index,
                 class_names=tuple(one.name for one in fit.classes) if differ else (),
                 outside_s=outside_s,
+                fetch_s=fetch_s,
                 stray=stray,
             )
         )
@@ -108,20 +131,26 @@ def waits_s(world: World, setting: Setting, rate_rps: float) -> Waits:
     """One simulated run at a rate, without its warm-up."""
     sent_s = sent_s_at(world, rate_rps)
     n_rows = as_long_as(sent_s, world.n_rows)
-    half_s = half_outside_s(world, sent_s)
-    if half_s is None:
+    ways = ways_of(world, sent_s)
+    if ways is None:
         return waits_of(world, sent_s, done_s_in(world, setting, sent_s, n_rows))
     # Requests come in another order than they were sent.
-    arrive_s = sent_s + half_s
+    arrive_s = sent_s + ways.there_s
     order = np.argsort(arrive_s, kind="stable")
     done_s = np.empty(sent_s.size)
     done_s[order] = done_s_in(world, setting, arrive_s[order], n_rows[order])
-    return waits_of(world, sent_s, done_s + half_s)
+    return waits_of(world, sent_s, done_s + ways.back_s)
 
 
-def half_outside_s(world: World, sent_s: Times) -> Times | None:
-    """Of each request of a run, (n,), what it spends outside on the way there, and again back; None: nothing."""
-    return 0.5 * as_long_as(sent_s, world.outside_s) if world.outside_s.size else None
+def ways_of(world: World, sent_s: Times) -> Ways | None:
+    """Those of the requests of a run; None: nothing delays them beside the server."""
+    if not world.outside_s.size and not world.fetch_s.size:
+        return None
+    outside_s, fetch_s = (
+        as_long_as(sent_s, delays_s) if delays_s.size else np.zeros(sent_s.size)
+        for delays_s in (world.outside_s, world.fetch_s)
+    )
+    return Ways(outside_s=outside_s, fetch_s=fetch_s)
 
 
 def done_s_in(world: World, setting: Setting, sent_s: Times, n_rows: NDArray[np.int64]) -> Times:

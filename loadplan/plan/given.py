@@ -164,11 +164,11 @@ def _unknown_p99(capacities: Iterable[GivenCapacity]) -> Iterable[Caveat]:
 
 def _unknown_vantage(scenario: Scenario) -> Iterable[Caveat]:
     vantage = scenario.vantage
-    if vantage.outside is not None:
+    if vantage.delays:
         yield Caveat(
             code="plan.given_vantage",
             what=f"given capacities are taken to have been measured at the {vantage.at}, where the objectives are; "
-            "what lies outside the replica is not added to them",
+            "no delay of slo_measured is added to them",
             fix="give capacities that were measured there, with their p99",
         )
 

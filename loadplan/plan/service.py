@@ -31,6 +31,7 @@ from loadplan.plan.buying.offers import (
     why_not_plannable,
 )
 from loadplan.plan.fleets.candidate import Candidate
+from loadplan.plan.hardware.breakdowns import split_p99
 from loadplan.plan.hardware.microarchitecture import find_cpu_family
 from loadplan.plan.hardware.misses import TransferMisses
 from loadplan.plan.hardware.transfer import (
@@ -49,6 +50,7 @@ from loadplan.plan.hardware.transfer import (
 )
 from loadplan.plan.reasons import limit_words
 from loadplan.plan.records.fleet import Plan, ReplicaCapacity
+from loadplan.plan.records.time_split import TimeSplit
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Slo
 
@@ -250,12 +252,23 @@ def _candidate(one_copy: SettingCapacity, capacity: ServiceCapacity, place: _Pla
         ),
         sizing_rps=float(f"{sizing_rps:.{_SIZING_DIGITS}g}"),
         predict_p99=partial(_replica_p99, one_copy, there),
+        breakdown=capacity.breakdown,
+        split=partial(_split, capacity, there),
     )
 
 
 def _replica_p99(one_copy: SettingCapacity, there: _There, rate_rps: float) -> PredictedP99 | None:
     """Of a replica whose copies each get as much."""
     return transferred_p99(one_copy, there.speed, rate_rps=rate_rps / there.n_copies)
+
+
+def _split(capacity: ServiceCapacity, there: _There, rate_rps: float, p99_s: float) -> TimeSplit | None:
+    """The p99 of such a replica at a rate, in parts."""
+    if capacity.breakdown is None or capacity.usable_capacity_rps == 0.0:
+        return None
+    speed = there.speed.middle
+    usable_ratio = rate_rps / there.n_copies / speed / capacity.usable_capacity_rps
+    return split_p99(capacity.breakdown, usable_ratio=usable_ratio, speed=speed, p99_s=p99_s, basis=there.basis)
 
 
 def _near_miss(

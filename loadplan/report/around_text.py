@@ -1,9 +1,10 @@
 """What was asked around a plan in words: where the slow requests' time goes, clusters and GPUs, answers beforehand."""
 
+from loadplan.fit.records import TimePart
 from loadplan.plan.records.choice import Choice
 from loadplan.plan.records.cluster import Cluster, GpuWins, Proposed
 from loadplan.plan.records.precomputed import BatchJob, Precomputed
-from loadplan.plan.records.time_split import Lever, TimePart, TimeSplit
+from loadplan.plan.records.time_split import Lever, TimeSplit
 from loadplan.report.outlook_text import choice_text
 from loadplan.report.view import counted, digits, ms, percent, rate, usd
 
@@ -11,18 +12,27 @@ _S_PER_HOUR = 3600.0
 _MILLION = 1e6
 PART_WORDS: dict[TimePart, str] = {
     "outside": "what lies outside the replica",
+    "fetch": "the fetch",
     "model": "the model",
     "web": "the web work",
+    "work": "the work on the CPU",
 }
+_SPLIT_WORDS: dict[TimePart, str] = {
+    "outside": "outside the replica",
+    "fetch": "fetch",
+    "model": "model",
+    "web": "web work",
+    "work": "work on the CPU",
+}
+_BEFORE_THE_WAIT: tuple[TimePart, ...] = ("outside", "fetch")
 
 
 def split_text(split: TimeSplit) -> str:
-    """Such as `p99 of 41.2 ms: 12.1 ms outside the replica, 14 ms waiting, 9 ms model, 6.1 ms web work (simulated)`."""
-    outside = f"{ms(split.outside_s)} outside the replica, " if split.outside_s > 0.0 else ""
-    return (
-        f"p99 of {ms(split.p99_s)}: {outside}{ms(split.waiting_s)} waiting, {ms(split.model_s)} model, "
-        f"{ms(split.web_s)} web work ({split.basis})"
-    )
+    """Such as `p99 of 41.2 ms: 12.1 ms fetch, 14 ms waiting, 9 ms model, 6.1 ms web work (simulated)`."""
+    said = [(one.part in _BEFORE_THE_WAIT, f"{ms(one.time_s)} {_SPLIT_WORDS[one.part]}") for one in split.parts]
+    before, after = ([text for is_before, text in said if is_before is where] for where in (True, False))
+    parts = ", ".join([*before, f"{ms(split.waiting_s)} waiting", *after])
+    return f"p99 of {ms(split.p99_s)}: {parts} ({split.basis})"
 
 
 def levers_text(levers: tuple[Lever, ...]) -> str:

@@ -132,7 +132,7 @@ def objectives_text(scenario: Scenario) -> str:
     return "; ".join(said) + ("" if at == "server" else f", measured at the {at}")
 
 
-def outside_text(delay: OutsideDelay) -> str:
+def delay_text(delay: OutsideDelay) -> str:
     """Such as `5 ms`, `p50 3 ms and p99 12 ms (lognormal)` or `as recorded in rtt.csv (p99 12.3 ms)`."""
     match delay:
         case ConstantDelay():

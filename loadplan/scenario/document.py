@@ -237,6 +237,7 @@ class Document(Section):
             *_bench_against_batches(self),
             *_windows_against_limits(self),
             *_target_without_rows(self),
+            *_fetch_of_a_service(self),
             *_unknown_classes(self),
             *_payloads_of_nobody(self),
         ]
@@ -289,6 +290,13 @@ def _target_without_rows(document: Document) -> list[Contradiction]:
         return []
     text = f"{target.protocol} sends the rows of a model, and the scenario has none; add `model`"
     return [(("target.protocol",), text)]
+
+
+def _fetch_of_a_service(document: Document) -> list[Contradiction]:
+    if document.model is not None or document.slo_measured.fetch is None:
+        return []
+    text = "what a running service fetches is in the times that it answers in, and would count twice; leave it out"
+    return [(("slo_measured.fetch",), text)]
 
 
 def _unknown_classes(document: Document) -> list[Contradiction]:

@@ -1,8 +1,8 @@
-"""Where the objectives are measured, and how long a request spends outside the replica until there. Seconds.
+"""Where the objectives are measured, and how long a request spends beside the server until there. Seconds.
 
 A `server` sees what it does itself, an `edge` the network and the balancer before it as well, a `caller` the way to the
-edge too. What lies between is drawn for every request on its own: a delay that comes in waves, so that slow ones stand
-together, is kinder or harder than these draws.
+edge too. A fetch, such as of features, is waited for wherever it is measured. All of it is drawn for every request on
+its own: a delay that comes in waves, so that slow ones stand together, is kinder or harder than these draws.
 """
 
 import math
@@ -51,10 +51,16 @@ OutsideDelay = ConstantDelay | LognormalDelay | RecordedDelay
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vantage:
-    """Where the objectives are measured, and what lies between there and the replica, there and back together."""
+    """Where the objectives are measured, and what requests are delayed by that a live server doesn't show."""
 
     at: Place = "server"
-    outside: OutsideDelay | None = None  # None: at the server, where nothing does
+    outside: OutsideDelay | None = None  # between there and the replica, there and back; None: at the server
+    fetch: OutsideDelay | None = None  # waited for before the model is asked, without CPU; None: nothing is
+
+    @property
+    def delays(self) -> tuple[OutsideDelay, ...]:
+        """All of them."""
+        return tuple(delay for delay in (self.outside, self.fetch) if delay is not None)
 
 
 AT_THE_SERVER = Vantage()

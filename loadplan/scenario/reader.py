@@ -95,7 +95,7 @@ def scenario_of(text: str, path: Path) -> Scenario:
         load=LoadBudget(duration_s=document.load.duration_s, seed=document.load.seed),
         plan=_plan(document.plan, folder=folder, where=where),
         vantage=resolve_vantage(
-            document.slo_measured, find=lambda name: _inside(name, folder, where, key="slo_measured.outside.file")
+            document.slo_measured, find=lambda name, key: _inside(name, folder, where, key=f"slo_measured.{key}")
         ),
         target=_target(document, folder=folder, where=where, default_model=document.name or path.stem),
         fleet=resolve_fleet(document.fleet),

@@ -1,4 +1,4 @@
-"""The section `slo_measured` of a scenario: where objectives are measured, and what lies outside the replica."""
+"""The section `slo_measured` of a scenario: where objectives are measured, and what delays requests elsewhere."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +12,8 @@ from loadplan.scenario.section import LimitMs, Section, contradiction
 from loadplan.units import SECONDS_PER_MS
 
 
-class OutsideSection(Section):
-    """How long a request spends outside the replica, there and back together."""
+class DelaySection(Section):
+    """How long a request is delayed, as one law."""
 
     constant_ms: LimitMs | None = Field(default=None, description="as long for every request")
     p50_ms: LimitMs | None = Field(default=None, description="median of a lognormal law, with p99_ms")
@@ -45,8 +45,11 @@ class VantageSection(Section):
     at: Place = Field(
         default="server", description="server: by the replica; edge: before its balancer; caller: by whoever asks"
     )
-    outside: OutsideSection | None = Field(
+    outside: DelaySection | None = Field(
         default=None, description="what lies between there and the replica; it counts against every limit"
+    )
+    fetch: DelaySection | None = Field(
+        default=None, description="what is waited for before the model is asked, such as features; it counts as well"
     )
 
     @model_validator(mode="after")
@@ -59,20 +62,24 @@ class VantageSection(Section):
         return self
 
 
-def resolve_vantage(section: VantageSection, *, find: Callable[[str], Path]) -> Vantage:
-    """What a section states; `find` says where a file that it names lies.
+def resolve_vantage(section: VantageSection, *, find: Callable[[str, str], Path]) -> Vantage:
+    """What a section states; `find` says where a file lies, by its name and the key that names it.
 
     Raises:
-        InputError: when the file of delays can't be read.
+        InputError: when a file of delays can't be read.
     """
-    return Vantage(at=section.at, outside=None if section.outside is None else _delay(section.outside, find))
+    return Vantage(
+        at=section.at,
+        outside=None if section.outside is None else _delay(section.outside, find, "outside"),
+        fetch=None if section.fetch is None else _delay(section.fetch, find, "fetch"),
+    )
 
 
-def _delay(section: OutsideSection, find: Callable[[str], Path]) -> OutsideDelay:
+def _delay(section: DelaySection, find: Callable[[str, str], Path], key: str) -> OutsideDelay:
     if section.constant_ms is not None:
         return ConstantDelay(delay_s=section.constant_ms * SECONDS_PER_MS)
     if section.file is not None:
-        return read_delays(find(section.file))
+        return read_delays(find(section.file, f"{key}.file"))
     if section.p50_ms is None or section.p99_ms is None:
         raise ValueError("the section's own check lets no other through")
     return LognormalDelay(p50_s=section.p50_ms * SECONDS_PER_MS, p99_s=section.p99_ms * SECONDS_PER_MS)

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from loadplan.caveat import Caveat
 from loadplan.errors import InvalidMeasurement
 from loadplan.fit.binding import binding_of
+from loadplan.fit.black_box.breakdown import breakdown_in
 from loadplan.fit.black_box.predict import latency_at
 from loadplan.fit.black_box.records import Asked, ServiceCapacity, ServiceFit
 from loadplan.fit.black_box.structures import capacity_of_cores_rps
-from loadplan.fit.black_box.worlds import ServiceWorld, saturated_rps, waits_in, worlds_of
+from loadplan.fit.black_box.usable import usable_rps
+from loadplan.fit.black_box.worlds import saturated_rps, waits_in, worlds_of
 from loadplan.fit.doubts import reasons_of
 from loadplan.fit.latency import interval_of
-from loadplan.fit.rate_search import GRID_RATIOS, HIGHEST_RATIO, highest_rps, is_met
+from loadplan.fit.rate_search import GRID_RATIOS, HIGHEST_RATIO, is_met
 from loadplan.fit.records import PredictedLatency
 from loadplan.fit.useful_runs import reasons_against
-from loadplan.fit.worlds import of_class
 from loadplan.load.classes import run_of_class
 from loadplan.load.records import LoadRun
 from loadplan.load.verdict import response_times_s, times_of_all_s
@@ -42,12 +43,12 @@ def service_capacity(fit: ServiceFit, asked: Asked, objectives: Sequence[Slo]) -
     """What one copy carries of these requests within every objective, on the machine that it was driven on."""
     worlds = worlds_of(fit, asked)
     n_kept = len(fit.laws)
-    usable_rps = [SAFE_RATIO * _usable_rps(world, objectives) for world in worlds]
+    carried_rps = [SAFE_RATIO * usable_rps(world, objectives) for world in worlds]
     saturated = [saturated_rps(world) for world in worlds]
     # Where only some of the laws that were kept meet the objectives at all, nobody knows that the service does.
-    middle_rps = float(np.mean(usable_rps[:n_kept])) if min(usable_rps[:n_kept]) > 0.0 else 0.0
+    middle_rps = float(np.mean(carried_rps[:n_kept])) if min(carried_rps[:n_kept]) > 0.0 else 0.0
     saturated_middle_rps = float(np.mean(saturated[:n_kept]))
-    interval, saturated_interval = interval_of(middle_rps, usable_rps), interval_of(saturated_middle_rps, saturated)
+    interval, saturated_interval = interval_of(middle_rps, carried_rps), interval_of(saturated_middle_rps, saturated)
     rates_rps = [ratio * middle_rps for ratio in _CURVE_RATIOS] if middle_rps > 0.0 else [GRID_RATIOS[0] * saturated[0]]
     is_bound = middle_rps < SAFE_RATIO * HIGHEST_RATIO * saturated_middle_rps
     return ServiceCapacity(
@@ -67,6 +68,7 @@ def service_capacity(fit: ServiceFit, asked: Asked, objectives: Sequence[Slo]) -
         unscaled_least_s=_unscaled_s(fit, asked, 0.01),
         unscaled_most_s=_unscaled_s(fit, asked, 0.99),
         is_bound_by_slots=saturated[0] < capacity_of_cores_rps(fit.laws[0], float(worlds[0].n_rows.mean())),
+        breakdown=breakdown_in(worlds[0], objectives) if middle_rps > 0.0 else None,
     )
 
 
@@ -92,28 +94,20 @@ def capacity_at_measured_rates(runs: Sequence[LoadRun], objectives: Sequence[Slo
     n_held = next((i for i, run in enumerate(driven) if not _held(run, objectives)), len(driven))
     held = driven[:n_held]
     rates_rps = [_rate_rps(run) for run in driven]
-    usable_rps = rates_rps[n_held - 1] if held else 0.0
+    held_rps = rates_rps[n_held - 1] if held else 0.0
     return ServiceCapacity(
         machine=driven[0].machine,
         n_cores=None,
-        usable_capacity_rps=usable_rps,
-        usable_capacity_rps_low=usable_rps,
-        usable_capacity_rps_high=max(usable_rps, rates_rps[n_held] if n_held < len(driven) else rates_rps[-1]),
+        usable_capacity_rps=held_rps,
+        usable_capacity_rps_low=held_rps,
+        usable_capacity_rps_high=max(held_rps, rates_rps[n_held] if n_held < len(driven) else rates_rps[-1]),
         saturated_rps=rates_rps[-1],
         saturated_rps_low=rates_rps[-1],
         saturated_rps_high=rates_rps[-1],
         curve=tuple(_measured(run, rates_rps[-1]) for run in held or driven[:1]),
         basis="measured",
-        caveats=(*(caveat for run in driven for caveat in run.caveats), _measured_only(driven, usable_rps)),
+        caveats=(*(caveat for run in driven for caveat in run.caveats), _measured_only(driven, held_rps)),
     )
-
-
-def _usable_rps(world: ServiceWorld, objectives: Sequence[Slo]) -> float:
-    def holds(rate_rps: float) -> bool:
-        waits = waits_in(world, rate_rps)
-        return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
-
-    return highest_rps(saturated_rps(world), holds)
 
 
 def _unscaled_s(fit: ServiceFit, asked: Asked, quantile: float) -> float:
@@ -182,11 +176,11 @@ def _of_extremes(times_s: NDArray[np.float64], q: float) -> Interval:
     return Interval(low=percentile(times_s, q), high=float(times_s.max()), confidence_ratio=0.9)
 
 
-def _measured_only(driven: Sequence[LoadRun], usable_rps: float) -> Caveat:
+def _measured_only(driven: Sequence[LoadRun], held_rps: float) -> Caveat:
     highest = driven[-1].spec.offered_rate_rps
     return Caveat(
         code="fit.measured_rates_only",
-        what=f"the service is planned on the rates that were driven: {usable_rps:,.4g} requests/s held the objectives, "
+        what=f"the service is planned on the rates that were driven: {held_rps:,.4g} requests/s held the objectives, "
         f"the highest that was driven is {highest:,.4g}; nothing is known of what lies between or above",
         fix="find the capacity live with `loadplan load URL --find-capacity`",
     )

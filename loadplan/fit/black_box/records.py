@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from loadplan.caveat import Basis, Caveat
 from loadplan.fit.black_box.structures import ServiceLaw
-from loadplan.fit.records import Binding, PredictedLatency, Residual
+from loadplan.fit.records import Binding, Breakdown, PredictedLatency, Residual
 from loadplan.machine import Machine
 from loadplan.scenario.arrivals import Arrivals, busiest
 from loadplan.scenario.outside import OutsideDelay
@@ -79,3 +79,4 @@ class ServiceCapacity:
     unscaled_least_s: float = 0.0
     unscaled_most_s: float = 0.0
     is_bound_by_slots: bool = False  # rather than by its cores: a faster machine carries no more
+    breakdown: Breakdown | None = None  # None: no law was fitted, or it carries nothing

@@ -53,7 +53,7 @@ def simulate_service(law: ServiceLaw, arrive_s: Times, n_rows: Rows, luck: Luck)
     ready_s, done_s = serve(
         np.ascontiguousarray(arrive_s, dtype=np.float64),
         delays_drawn_s(law, luck.delay),
-        (law.request_s + law.row_s * n_rows) * lognormal(luck.work, law.cpu_cv),
+        cpu_drawn_s(law, n_rows, luck.work),
         _NO_LIMIT if structure.n_slots is None else structure.n_slots,
         structure.n_cores,
         TURN_S if structure.sharing == "turns" else NEVER_S,
@@ -68,6 +68,12 @@ def delays_drawn_s(law: ServiceLaw, uniform: Times) -> Times:
     if delays_s.size == 1:
         return np.full(uniform.size, delays_s[0])
     drawn_s: Times = np.interp(uniform, (np.arange(delays_s.size) + 0.5) / delays_s.size, delays_s)
+    return drawn_s
+
+
+def cpu_drawn_s(law: ServiceLaw, n_rows: Rows, normal: Times) -> Times:
+    """CPU times of requests with these rows and these draws."""
+    drawn_s: Times = (law.request_s + law.row_s * n_rows) * lognormal(normal, law.cpu_cv)
     return drawn_s
 
 

@@ -46,6 +46,16 @@ class ServiceWorld:
     stray: float  # of a live run from the average one, in standard deviations; 0 for the laws that were kept
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRun:
+    """A simulated run, each (n,) in the order in which the requests were sent."""
+
+    times_s: Times  # from sending a request to having its answer
+    n_rows: Rows
+    luck: Luck
+    outside_s: Times | None  # of those times, outside the service; None: nothing is
+
+
 def worlds_of(fit: ServiceFit, asked: Asked) -> tuple[ServiceWorld, ...]:
     """Those of the laws that were kept, as many as there are, then those of the plausible ones."""
     n_kept = max(N_REQUESTS // len(fit.laws), N_REQUESTS_PLAUSIBLE)
@@ -57,25 +67,32 @@ def worlds_of(fit: ServiceFit, asked: Asked) -> tuple[ServiceWorld, ...]:
     return (*kept, *more)
 
 
-def waits_in(world: ServiceWorld, rate_rps: float) -> Waits:
-    """One simulated run at a rate, without its warm-up."""
+def run_at(world: ServiceWorld, rate_rps: float) -> ServiceRun:
+    """One simulated run at a rate, its warm-up included."""
     sent_s = _sent_s(world, rate_rps)
     n_rows = as_long_as(sent_s, world.n_rows)
     luck = Luck(delay=as_long_as(sent_s, world.luck.delay), work=as_long_as(sent_s, world.luck.work))
-    if world.outside_s.size:
-        # Half of it is spent on the way there, so requests come in another order than they were sent.
-        half_s = 0.5 * as_long_as(sent_s, world.outside_s)
-        arrive_s = sent_s + half_s
-        order = np.argsort(arrive_s, kind="stable")
-        done_s = np.empty(sent_s.size)
-        done_s[order] = simulate_service(world.law, arrive_s[order], n_rows[order], luck).done_s
-        times_s = done_s + half_s - sent_s
-    else:
+    outside_s = as_long_as(sent_s, world.outside_s) if world.outside_s.size else None
+    if outside_s is None:
         times_s = simulate_service(world.law, sent_s, n_rows, luck).done_s - sent_s
-    inside = slice(int(WARM_UP_RATIO * sent_s.size), None)
+    else:
+        # Half of it is spent on the way there, so requests come in another order than they were sent.
+        arrive_s = sent_s + 0.5 * outside_s
+        order = np.argsort(arrive_s, kind="stable")
+        own_luck = Luck(delay=luck.delay[order], work=luck.work[order])
+        done_s = np.empty(sent_s.size)
+        done_s[order] = simulate_service(world.law, arrive_s[order], n_rows[order], own_luck).done_s
+        times_s = done_s + 0.5 * outside_s - sent_s
+    return ServiceRun(times_s=times_s, n_rows=n_rows, luck=luck, outside_s=outside_s)
+
+
+def waits_in(world: ServiceWorld, rate_rps: float) -> Waits:
+    """One simulated run at a rate, without its warm-up."""
+    times_s = run_at(world, rate_rps).times_s
+    inside = slice(int(WARM_UP_RATIO * times_s.size), None)
     return Waits(
         times_s=times_s[inside],
-        class_index=as_long_as(sent_s, world.class_index)[inside],
+        class_index=as_long_as(times_s, world.class_index)[inside],
         class_names=world.class_names,
     )
 

@@ -1,22 +1,20 @@
 """Which part of the slow requests' time would save a machine: the plan again with each of them half as long.
 
-Halved are what lies outside the replica, the inference, and the server's own work on requests and batches. What a
-replica carries then is taken to grow by the factor that it does on the machine that was measured, by the best law. The
-decision a reader would question: limits, spares and headroom stay, so a part may be halved and save nothing, because
-the fleet consists of whole machines.
+Halved are what lies outside the replica, what is fetched, the inference, and the server's own work on requests and
+batches. What a replica carries then is taken to grow by the factor that it does on the machine that was measured, by
+the best law. The decision a reader would question: limits, spares and headroom stay, so a part may be halved and save
+nothing, because the fleet consists of whole machines.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from loadplan.fit.records import Breakdown
+from loadplan.fit.records import TimePart
 from loadplan.plan.around.crossing import cheapest_fleet
 from loadplan.plan.around.sensitivity import Asked, choice_of
 from loadplan.plan.fleets.candidate import Candidate
 from loadplan.plan.records.fleet import Fleet
-from loadplan.plan.records.time_split import Lever, TimePart, TimeSplit
-
-_PARTS: tuple[TimePart, ...] = ("outside", "model", "web")
+from loadplan.plan.records.time_split import Lever, TimeSplit
 
 
 def split_of(planned: Fleet, asked: Asked) -> tuple[TimeSplit | None, str]:
@@ -39,16 +37,13 @@ def levers(planned: Fleet, asked: Asked) -> Iterable[Lever]:
     own = None if len(planned.items) > 1 else _own(planned, asked)
     if own is None or own.breakdown is None:
         return
-    for part in _PARTS:
-        ratio = _ratio(own.breakdown, part)
-        if ratio is None:
-            continue
-        faster = (_faster(one, part) for one in asked.considered.candidates)
+    for halved in own.breakdown.halved:
+        faster = (_faster(one, halved.part) for one in asked.considered.candidates)
         best = cheapest_fleet(faster, peak_rps=asked.scenario.traffic.peak_rps, rules=asked.scenario.plan) or planned
         (item,), (now,) = best.items, planned.items
         yield Lever(
-            part=part,
-            capacity_ratio=ratio,
+            part=halved.part,
+            capacity_ratio=halved.ratio,
             choice=choice_of(best),
             n_fewer=now.n_replicas - item.n_replicas if item.offer == now.offer else None,
             usd_less_per_month=planned.usd_per_month - best.usd_per_month,
@@ -62,19 +57,10 @@ def _own(planned: Fleet, asked: Asked) -> Candidate | None:
     return next(alike, None)
 
 
-def _ratio(breakdown: Breakdown, part: TimePart) -> float | None:
-    match part:
-        case "outside":
-            return breakdown.halved_outside_ratio
-        case "model":
-            return breakdown.halved_model_ratio
-        case "web":
-            return breakdown.halved_web_ratio
-
-
 def _faster(one: Candidate, part: TimePart) -> Candidate:
     """As it would be counted on with a part of the time halved; as it is where nothing is known."""
-    ratio = None if one.breakdown is None else _ratio(one.breakdown, part)
+    halved = () if one.breakdown is None else one.breakdown.halved
+    ratio = next((each.ratio for each in halved if each.part == part), None)
     if ratio is None:
         return one
     # The noise of floats must not buy a replica, nor save one.

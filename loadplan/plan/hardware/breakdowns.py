@@ -1,15 +1,19 @@
 """Of what the p99 of a replica consists on the machine that it is planned for.
 
-The shares are those of the machine that was measured. On one s times as fast all but what lies outside the replica
-takes 1/s as long, so the shares are weighed anew. The decisions a reader would question: a setting that was not broken
-down takes the shares of the best setting on its device, and halving a part is taken to gain elsewhere what it does
-here.
+The shares are those of the machine that was measured. On one s times as fast all but what lies outside the replica, or
+is fetched, takes 1/s as long, so the shares are weighed anew. The decisions a reader would question: a setting that was
+not broken down takes the shares of the best setting on its device, and halving a part is taken to gain elsewhere what
+it does here.
 """
 
+import math
+
 from loadplan.caveat import Basis
-from loadplan.fit.breakdown import HIGH_QUANTILE, LOW_QUANTILE
-from loadplan.fit.records import Breakdown, CapacityFit, TimeShares
-from loadplan.plan.records.time_split import TimeSplit
+from loadplan.fit.records import Breakdown, CapacityFit, TimePart, TimeShares
+from loadplan.fit.slow_requests import HIGH_QUANTILE, LOW_QUANTILE
+from loadplan.plan.records.time_split import PartTime, TimeSplit
+
+_AS_LONG_ANYWHERE: tuple[TimePart, ...] = ("outside", "fetch")
 
 
 def breakdown_on(fit: CapacityFit, provider: str) -> Breakdown | None:
@@ -37,18 +41,18 @@ def split_p99(
     def between(a: float, b: float) -> float:
         return a + weight * (b - a)
 
-    outside = between(low.outside_ratio, high.outside_ratio)
-    model = between(low.model_ratio, high.model_ratio) / speed
-    web = between(low.web_ratio, high.web_ratio) / speed
-    # 1 here; all but what lies outside is shorter or longer there.
-    total = outside + (1.0 - outside) / speed
-    outside_s, model_s, web_s = (p99_s * part / total for part in (outside, model, web))
+    ratios = {
+        one.part: between(one.ratio, other.ratio) / (1.0 if one.part in _AS_LONG_ANYWHERE else speed)
+        for one, other in zip(low.parts, high.parts, strict=True)
+    }
+    # What takes as long anywhere, and the rest, waiting included, which was all 1 there and is longer or shorter here.
+    fixed = math.fsum(ratio for part, ratio in ratios.items() if part in _AS_LONG_ANYWHERE)
+    total = fixed + (1.0 - fixed) / speed
+    parts = tuple(PartTime(part=part, time_s=p99_s * ratio / total) for part, ratio in ratios.items())
     return TimeSplit(
         p99_s=p99_s,
-        outside_s=outside_s,
-        waiting_s=max(p99_s - outside_s - model_s - web_s, 0.0),
-        model_s=model_s,
-        web_s=web_s,
+        parts=parts,
+        waiting_s=max(p99_s - math.fsum(one.time_s for one in parts), 0.0),
         low_quantile=LOW_QUANTILE,
         high_quantile=HIGH_QUANTILE,
         n_requests=min(low.n_requests, high.n_requests),

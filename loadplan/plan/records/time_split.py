@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
 from loadplan.caveat import Basis
+from loadplan.fit.records import TimePart
 from loadplan.plan.records.choice import Choice
 
-TimePart = Literal["outside", "model", "web"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartTime:
+    """How long one part of the time is."""
+
+    part: TimePart
+    time_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,10 +21,8 @@ class TimeSplit:
     """The predicted p99 in parts that add up to it: the mean shares of the requests around it in a simulated run."""
 
     p99_s: float  # at the peak with the spares gone
-    outside_s: float  # outside the replica, there and back
-    waiting_s: float  # for other requests, the batch window, a sleeping server, the end of a pause
-    model_s: float  # the inference of the request's batch
-    web_s: float  # reading and answering it, handling its batch, the way to the serving core
+    parts: tuple[PartTime, ...]
+    waiting_s: float  # the rest: for other requests, a batch window, a slot, a sleeping server, the end of a pause
     low_quantile: float  # between these two the requests lie
     high_quantile: float
     n_requests: int

@@ -22,12 +22,12 @@ from loadplan.report.sections.losing import cluster_blocks, loss_blocks
 from loadplan.report.sections.shares import share_blocks
 from loadplan.report.view import (
     counted,
+    delay_text,
     digits,
     gone_text,
     limit_text,
     ms,
     ms_with_interval,
-    outside_text,
     percent,
     rate,
     setting_text,
@@ -94,16 +94,17 @@ def _judged(known: Findings) -> Iterable[Block]:
 
 
 def _outside(known: Findings) -> tuple[Text, ...]:
-    """Where the objectives are measured, where that isn't at the server."""
+    """Where the objectives are measured, and what delays requests beside the server, where anything does."""
     vantage = known.scenario.vantage
-    if vantage.outside is None:
+    if not vantage.delays:
         return ()
+    named = {"what lies outside the replica": vantage.outside, "the fetch": vantage.fetch}
+    held = " and ".join(f"{name}, {delay_text(delay)} (given)" for name, delay in named.items() if delay is not None)
     return (
         Text(
-            text=f"The objectives are measured at the {vantage.at}. Capacities and curves hold what lies outside the "
-            f"replica, {outside_text(vantage.outside)} (given), simulated request by request. A live run beside the "
-            "server proves the server's part alone: its own figures are without it, and it is added to every request "
-            "before the objectives are judged.",
+            text=f"The objectives are measured at the {vantage.at}. Capacities and curves hold {held}, simulated "
+            "request by request. A live run beside the server proves the server's part alone: its own figures are "
+            "without these delays, and they are added to every request before the objectives are judged.",
             tone="doubt",
         ),
     )

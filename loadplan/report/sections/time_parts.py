@@ -1,11 +1,20 @@
 """Where does the slow requests' time go, and which part of it is worth halving?"""
 
+from loadplan.fit.records import TimePart
 from loadplan.plan.records.time_split import Lever, TimeSplit
 from loadplan.report.around_text import saving_text
 from loadplan.report.findings import Findings
 from loadplan.report.outlook_text import choice_text
 from loadplan.report.page import Block, Section, Table, Text, number, text
 from loadplan.report.view import digits, percent, quantile_name, to_ms, usd
+
+_ROWS: dict[TimePart, str] = {
+    "outside": "outside the replica: network, TLS, ingress",
+    "fetch": "fetch: waits without CPU, such as for features or a data base",
+    "model": "model: the inference of the request's batch",
+    "web": "web work: reading, batching and answering it",
+    "work": "work on the CPU: model and web work of the service",
+}
 
 
 def time_section(known: Findings) -> Section | None:
@@ -20,10 +29,8 @@ def time_section(known: Findings) -> Section | None:
 def _table(split: TimeSplit, levers: tuple[Lever, ...]) -> Table:
     by_part = {lever.part: lever for lever in levers}
     rows = (
-        ("outside the replica: fetch, network, ingress", split.outside_s, by_part.get("outside")),
-        ("waiting: for other requests, a batch, the server to wake", split.waiting_s, None),
-        ("model: the inference of the request's batch", split.model_s, by_part.get("model")),
-        ("web work: reading, batching and answering it", split.web_s, by_part.get("web")),
+        *((_ROWS[one.part], one.time_s, by_part.get(one.part)) for one in split.parts),
+        ("waiting: for other requests, a batch or a slot, the server to wake", split.waiting_s, None),
     )
     return Table(
         caption=f"The predicted p99 at the peak with the spares gone ({split.basis}), and the plan again with a part "

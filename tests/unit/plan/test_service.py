@@ -13,9 +13,11 @@ import pytest
 from loadplan.catalog.instance_type import CpuFamily
 from loadplan.catalog.price import Catalog, Offer
 from loadplan.fit.black_box.records import ServiceCapacity
-from loadplan.fit.records import CapacityFit
+from loadplan.fit.records import Breakdown, CapacityFit, PartRatio, TimeShares
 from loadplan.plan.records.fleet import Fleet, Plan
-from loadplan.plan.service import plan_on_service
+from loadplan.plan.service import plan_on_service, searching_service
+from loadplan.plan.with_outlook import plan_with_outlook
+from loadplan.report.around_text import levers_text, split_text
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import LatencyLimit, Slo
 
@@ -86,6 +88,26 @@ def test_where_it_was_driven_the_capacity_is_measured(
     assert fleet.utilisation_ratio_degraded == pytest.approx(2400 / 4320)
     assert fleet.predicted_p99_s is not None
     assert any(caveat.code == "plan.service_copies" and caveat.number == 4.0 for caveat in plan.caveats)
+
+
+def test_half_the_fetch_saves_a_machine_and_half_the_work_none(
+    capacity: ServiceCapacity, scenario: Scenario, both: Catalog
+) -> None:
+    """2 copies x 1,080 x 1.5 = 3,240 carry the 3,000: 1 + 1 replicas, one fewer than three of 87.60."""
+    shares = tuple(PartRatio(part=part, ratio=0.25) for part in ("fetch", "work"))
+    breakdown = Breakdown(
+        shares=(TimeShares(usable_ratio=1.0, parts=shares, n_requests=900),),
+        halved=(PartRatio(part="fetch", ratio=1.5), PartRatio(part="work", ratio=1.0)),
+    )
+    known = replace(capacity, breakdown=breakdown)
+    search = searching_service(known, catalog=both, as_of=AS_OF, measured_on="aws/own.large")
+    outlook = plan_with_outlook(search, scenario=within(scenario, 0.1), catalog=both).outlook
+    assert outlook is not None
+    assert outlook.split is not None
+    assert split_text(outlook.split).endswith("waiting, 4.17 ms work on the CPU (measured)")
+    assert levers_text(outlook.levers) == (
+        "halving the fetch saves 1 replica: $87.60 a month; halving the work on the CPU saves none"
+    )
 
 
 def test_elsewhere_it_is_extrapolated_by_the_processor(

@@ -225,7 +225,7 @@ def test_a_run_beside_the_server_proves_its_part_alone_and_is_judged_with_what_l
     further = replace(scenario, vantage=Vantage(at="edge", outside=ConstantDelay(delay_s=0.010)))
     run = drive(0.044)
     here = judge_verification(plan, fit, scenario, run)
-    there = judge_verification(plan, replace(fit, outside=further.vantage.outside), further, run)
+    there = judge_verification(plan, replace(fit, vantage=further.vantage), further, run)
     assert (verdict_word(here), verdict_word(there)) == ("PASS", "FAIL")
     assert there.measured_p99_s == here.measured_p99_s
     assert there.predicted == here.predicted
@@ -234,5 +234,9 @@ def test_a_run_beside_the_server_proves_its_part_alone_and_is_judged_with_what_l
     assert SERVER_PART_ONLY not in {caveat.code for caveat in here.caveats}
     (line,) = (line for line in verdict_lines(there) if "measured at the edge" in line)
     assert "proves the server's part alone" in line
+    fetching = replace(scenario, vantage=Vantage(fetch=ConstantDelay(delay_s=0.010)))
+    fetched = judge_verification(plan, replace(fit, vantage=fetching.vantage), fetching, run)
+    assert (verdict_word(fetched), fetched.predicted) == ("FAIL", here.predicted)
+    assert any("met nothing of the fetch" in caveat.what for caveat in fetched.caveats)
     close = replace(further, vantage=Vantage(at="edge", outside=ConstantDelay(delay_s=0.001)))
     assert verdict_word(judge_verification(plan, fit, close, run)) == "PASS"

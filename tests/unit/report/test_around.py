@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadplan.catalog.price import Catalog
 from loadplan.cli.outlook_documents import outlook_document, outlook_lines
-from loadplan.fit.records import Breakdown, CapacityFit, TimeShares
+from loadplan.fit.records import Breakdown, CapacityFit, PartRatio, TimeShares
 from loadplan.plan.records.fleet import Plan
 from loadplan.plan.records.outlook import PerRequest
 from loadplan.plan.search import searching
@@ -21,10 +21,22 @@ from loadplan.store.codec import read_record, write_record
 from tests.unit.report.reading import read
 
 BREAKDOWN = Breakdown(
-    shares=(TimeShares(usable_ratio=0.5, outside_ratio=0.25, model_ratio=0.25, web_ratio=0.125, n_requests=900),),
-    halved_outside_ratio=1.0,
-    halved_model_ratio=3.0,
-    halved_web_ratio=1.0,
+    shares=(
+        TimeShares(
+            usable_ratio=0.5,
+            parts=(
+                PartRatio(part="outside", ratio=0.25),
+                PartRatio(part="model", ratio=0.25),
+                PartRatio(part="web", ratio=0.125),
+            ),
+            n_requests=900,
+        ),
+    ),
+    halved=(
+        PartRatio(part="outside", ratio=1.0),
+        PartRatio(part="model", ratio=3.0),
+        PartRatio(part="web", ratio=1.0),
+    ),
 )
 SERVICE = PerRequest(
     service="aws lambda (arm64)",

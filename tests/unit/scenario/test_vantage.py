@@ -37,6 +37,23 @@ def test_a_delay_is_constant_or_lognormal(tmp_path: Path, written: str, expected
     assert scenario.vantage == Vantage(at="edge", outside=expected)  # type: ignore[arg-type]  # either law
 
 
+def test_a_fetch_is_waited_for_wherever_it_is_measured(tmp_path: Path) -> None:
+    fetch = LognormalDelay(p50_s=0.003, p99_s=0.012)
+    here = read_scenario(write(tmp_path, f"{MINIMAL}slo_measured: {{fetch: {{p50_ms: 3, p99_ms: 12}}}}\n"))
+    assert here.vantage == Vantage(at="server", fetch=fetch)
+    written = "{at: edge, outside: {constant_ms: 5}, fetch: {p50_ms: 3, p99_ms: 12}}"
+    there = read_scenario(write(tmp_path, f"{MINIMAL}slo_measured: {written}\n")).vantage
+    assert there.delays == (ConstantDelay(delay_s=0.005), fetch)
+
+
+def test_what_a_running_service_fetches_counts_once(tmp_path: Path) -> None:
+    text = (
+        "traffic: {peak_rps: 10}\nobjectives: [{p99_ms: 50}]\ntarget: {url: http://127.0.0.1:1/x, protocol: json}\n"
+        "slo_measured: {fetch: {constant_ms: 5}}\n"
+    )
+    assert any("would count twice" in line for line in mistakes(tmp_path, text))
+
+
 def test_a_delay_is_read_from_a_file_beside_the_scenario(tmp_path: Path) -> None:
     rows = "\n".join(f"{200 - i},x" for i in range(200))
     (tmp_path / "way.csv").write_text(f"delay_ms,where\n{rows}\n")
@@ -53,6 +70,7 @@ def test_a_delay_is_read_from_a_file_beside_the_scenario(tmp_path: Path) -> None
         ("{at: edge}", "at the edge needs the key outside as well"),
         ("{outside: {constant_ms: 5}}", "nothing lies outside at the server"),
         ("{at: edge, outside: {}}", "give exactly one law"),
+        ("{fetch: {}}", "give exactly one law"),
         ("{at: edge, outside: {constant_ms: 5, file: way.csv}}", "give exactly one law"),
         ("{at: edge, outside: {p50_ms: 5}}", "needs both p50_ms and p99_ms"),
         ("{at: edge, outside: {p50_ms: 5, p99_ms: 4}}", "p99_ms 4 is below p50_ms 5"),

@@ -44,5 +44,11 @@ def quantile_s(quantile: float, rho: float) -> float:
     return waited_s + SERVICE_S
 
 
+def load_within(limit_s: float, *, service_s: float = SERVICE_S) -> float:
+    """The highest load at which 99 in 100 are answered within the limit; a shorter service is a longer limit."""
+    waited_s = (limit_s - service_s) * SERVICE_S / service_s
+    return float(brentq(lambda rho: waits_at_most(waited_s, rho) - 0.99, 0.05, 0.97))
+
+
 def slo(quantile: float, limit_s: float, *, max_failed_ratio: float = 0.0) -> Slo:
     return Slo(limits=(LatencyLimit(quantile=quantile, limit_s=limit_s),), max_failed_ratio=max_failed_ratio)

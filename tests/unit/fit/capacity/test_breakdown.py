@@ -4,17 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from scipy.optimize import brentq
 
 from loadplan.bench.records import BenchRun
 from loadplan.fit.breakdown import breakdown_of, with_breakdowns
 from loadplan.fit.capacity import fit_capacity
-from loadplan.fit.records import Breakdown, OverheadFit
+from loadplan.fit.records import Breakdown, OverheadFit, TimeShares
 from loadplan.load.records import LoadRun
-from loadplan.scenario.outside import AT_THE_SERVER, ConstantDelay, OutsideDelay, Vantage
+from loadplan.scenario.outside import AT_THE_SERVER, ConstantDelay, Vantage
 from loadplan.scenario.spec import Scenario
 from loadplan.slo import Slo
-from tests.unit.fit.capacity.queues import SERVICE_S, quantile_s, slo, waits_at_most
+from tests.unit.fit.capacity.queues import SERVICE_S, load_within, quantile_s, slo
 
 BrokenDown = Callable[..., tuple[Breakdown | None, float]]
 
@@ -29,9 +28,8 @@ def broken_down(
 ) -> BrokenDown:
     """Of a server without batches whose inference takes 1 ms, and what it carries in erlangs."""
 
-    def of(objective: Slo, outside: OutsideDelay | None = None, **costs: float) -> tuple[Breakdown | None, float]:
+    def of(objective: Slo, vantage: Vantage = AT_THE_SERVER, **costs: float) -> tuple[Breakdown | None, float]:
         know(make_overhead(**costs))
-        vantage = AT_THE_SERVER if outside is None else Vantage(at="edge", outside=outside)
         scenario = replace(make_scenario(max_batch_sizes=(1,), objectives=(objective,)), vantage=vantage)
         fitted = with_breakdowns(fit_capacity(bench, [run], scenario), scenario)
         (only,) = fitted.capacities
@@ -41,10 +39,12 @@ def broken_down(
     return of
 
 
-def load_within(limit_s: float, *, service_s: float = SERVICE_S) -> float:
-    """The highest load at which 99 in 100 are answered within the limit; a shorter service is a longer limit."""
-    waited_s = (limit_s - service_s) * SERVICE_S / service_s
-    return float(brentq(lambda rho: waits_at_most(waited_s, rho) - 0.99, 0.05, 0.97))
+def shared(shares: TimeShares) -> dict[str, float]:
+    return {one.part: one.ratio for one in shares.parts}
+
+
+def halved(found: Breakdown) -> dict[str, float]:
+    return {one.part: one.ratio for one in found.halved}
 
 
 def test_the_shares_are_those_of_the_slow_requests(broken_down: BrokenDown) -> None:
@@ -54,8 +54,7 @@ def test_the_shares_are_those_of_the_slow_requests(broken_down: BrokenDown) -> N
     for one in found.shares:
         # Inference of 1 ms is all the work; the rest of the p99 is waiting.
         expected = SERVICE_S / quantile_s(0.99, one.usable_ratio * load)
-        assert one.model_ratio == pytest.approx(expected, rel=0.08)
-        assert (one.outside_ratio, one.web_ratio) == (0.0, 0.0)
+        assert shared(one) == {"model": pytest.approx(expected, rel=0.08), "web": 0.0}
         assert one.n_requests >= 800  # of the hundredth around the p99 of 90,000
 
 
@@ -64,27 +63,38 @@ def test_half_the_inference_carries_what_the_closed_form_says(broken_down: Broke
     assert found is not None
     expected = 2.0 * load_within(6e-3, service_s=SERVICE_S / 2) / load_within(6e-3)
     assert load == pytest.approx(load_within(6e-3), rel=0.03)
-    assert found.halved_model_ratio == pytest.approx(expected, rel=0.03)
-    assert found.halved_model_ratio > 2.0
-    assert (found.halved_outside_ratio, found.halved_web_ratio) == (None, 1.0)
+    assert halved(found) == {"model": pytest.approx(expected, rel=0.03), "web": 1.0}
+    assert halved(found)["model"] > 2.0
 
 
 def test_half_of_what_lies_outside_is_a_longer_limit(broken_down: BrokenDown) -> None:
-    found, _ = broken_down(slo(0.99, 9e-3), ConstantDelay(delay_s=4e-3))
+    found, _ = broken_down(slo(0.99, 9e-3), Vantage(at="edge", outside=ConstantDelay(delay_s=4e-3)))
     assert found is not None
-    assert found.halved_outside_ratio == pytest.approx(load_within(7e-3) / load_within(5e-3), rel=0.02)
-    last = found.shares[-1]
-    assert last.outside_ratio == pytest.approx(4e-3 / 9e-3, rel=0.02)  # where the limit is reached
-    assert last.model_ratio == pytest.approx(1e-3 / 9e-3, rel=0.02)
+    assert halved(found)["outside"] == pytest.approx(load_within(7e-3) / load_within(5e-3), rel=0.02)
+    last = shared(found.shares[-1])
+    assert last["outside"] == pytest.approx(4e-3 / 9e-3, rel=0.02)  # where the limit is reached
+    assert last["model"] == pytest.approx(1e-3 / 9e-3, rel=0.02)
+
+
+def test_a_fetch_is_a_part_of_its_own_beside_the_network(broken_down: BrokenDown) -> None:
+    """3 ms of fetch and 1 ms of network leave 5 of 9 ms; half the fetch leaves 6.5 of them, half the network 5.5."""
+    delays = Vantage(at="edge", outside=ConstantDelay(delay_s=1e-3), fetch=ConstantDelay(delay_s=3e-3))
+    found, load = broken_down(slo(0.99, 9e-3), delays)
+    assert found is not None
+    assert load == pytest.approx(load_within(5e-3), rel=0.03)
+    assert halved(found)["fetch"] == pytest.approx(load_within(6.5e-3) / load_within(5e-3), rel=0.02)
+    assert halved(found)["outside"] == pytest.approx(load_within(5.5e-3) / load_within(5e-3), rel=0.02)
+    last = shared(found.shares[-1])
+    assert (last["fetch"], last["outside"]) == pytest.approx((3 / 9, 1 / 9), rel=0.02)
 
 
 def test_half_the_web_work_is_a_server_that_is_faster_by_it(broken_down: BrokenDown) -> None:
     """1 ms of inference, 1 ms of web work: with half of either a request takes 1.5 ms; the limit is far away."""
     found, _ = broken_down(slo(0.99, 5.0), request_s=0.5e-3, response_s=0.25e-3, batch_s=0.25e-3)
     assert found is not None
-    assert found.halved_web_ratio == pytest.approx(2.0 / 1.5, rel=1e-6)
-    assert found.halved_model_ratio == pytest.approx(2.0 / 1.5, rel=1e-6)
-    assert found.shares[0].web_ratio == pytest.approx(found.shares[0].model_ratio, rel=1e-6)
+    assert halved(found) == pytest.approx({"model": 2.0 / 1.5, "web": 2.0 / 1.5}, rel=1e-6)
+    first = shared(found.shares[0])
+    assert first["web"] == pytest.approx(first["model"], rel=1e-6)
 
 
 def test_where_no_objective_holds_nothing_is_broken_down(broken_down: BrokenDown) -> None:

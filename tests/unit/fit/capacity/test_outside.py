@@ -70,7 +70,7 @@ def test_predictions_hold_what_lies_outside_and_the_servers_part_can_be_had_alon
     fitted = fit(slo(0.99, 50e-3), ConstantDelay(delay_s=20e-3))
     (capacity,) = fitted.capacities
     seen = predict(fitted, capacity.setting, rate_rps=600.0)
-    alone = predict(replace(fitted, outside=None), capacity.setting, rate_rps=600.0)
+    alone = predict(replace(fitted, vantage=AT_THE_SERVER), capacity.setting, rate_rps=600.0)
     assert seen.p50_s == pytest.approx(alone.p50_s + 20e-3, rel=1e-3)
     assert alone.p50_s == pytest.approx(quantile_s(0.5, 0.6), rel=0.03)
 

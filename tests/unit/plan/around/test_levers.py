@@ -11,22 +11,30 @@ from decimal import Decimal
 import pytest
 
 from loadplan.catalog.price import Catalog
-from loadplan.fit.records import Breakdown, CapacityFit, TimeShares
+from loadplan.fit.records import Breakdown, CapacityFit, PartRatio, TimeShares
 from loadplan.plan.hardware.breakdowns import split_p99
 from loadplan.plan.records.outlook import Outlook
+from loadplan.plan.records.time_split import TimeSplit
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.around_text import levers_text, split_text
 from loadplan.scenario.spec import Scenario
 
+
+def ratios(**parts: float) -> tuple[PartRatio, ...]:
+    return tuple(PartRatio(part=part, ratio=ratio) for part, ratio in parts.items())  # type: ignore[arg-type]  # names
+
+
+def times_s(split: TimeSplit) -> dict[str, float]:
+    return {one.part: one.time_s for one in split.parts}
+
+
 BREAKDOWN = Breakdown(
     shares=(
-        TimeShares(usable_ratio=0.5, outside_ratio=0.3, model_ratio=0.2, web_ratio=0.1, n_requests=900),
-        TimeShares(usable_ratio=1.0, outside_ratio=0.1, model_ratio=0.1, web_ratio=0.06, n_requests=901),
+        TimeShares(usable_ratio=0.5, parts=ratios(outside=0.3, model=0.2, web=0.1), n_requests=900),
+        TimeShares(usable_ratio=1.0, parts=ratios(outside=0.1, model=0.1, web=0.06), n_requests=901),
     ),
-    halved_outside_ratio=1.2,
-    halved_model_ratio=1.5,
-    halved_web_ratio=1.1,
+    halved=ratios(outside=1.2, model=1.5, web=1.1),
 )
 
 
@@ -73,30 +81,32 @@ def test_the_p99_is_split_as_the_shares_at_its_rate_say(fit: CapacityFit, questi
     split = around(fit, question, catalog).split
     assert split is not None
     assert split.p99_s == pytest.approx(0.0166667, rel=1e-5)
-    assert split.outside_s == pytest.approx(0.0166667 * (0.3 - 0.388889 * 0.2), rel=1e-4)
-    assert split.model_s == pytest.approx(0.0166667 * (0.2 - 0.388889 * 0.1), rel=1e-4)
-    assert split.web_s == pytest.approx(0.0166667 * (0.1 - 0.388889 * 0.04), rel=1e-4)
-    assert split.outside_s + split.waiting_s + split.model_s + split.web_s == pytest.approx(split.p99_s)
+    expected = {"outside": 0.3 - 0.388889 * 0.2, "model": 0.2 - 0.388889 * 0.1, "web": 0.1 - 0.388889 * 0.04}
+    assert times_s(split) == pytest.approx({part: 0.0166667 * ratio for part, ratio in expected.items()}, rel=1e-4)
+    assert sum(times_s(split).values()) + split.waiting_s == pytest.approx(split.p99_s)
     assert (split.n_requests, split.basis) == (900, "simulated")
     assert split_text(split) == (
         "p99 of 16.7 ms: 3.70 ms outside the replica, 8.87 ms waiting, 2.69 ms model, 1.41 ms web work (simulated)"
     )
 
 
-def test_a_slower_machine_takes_longer_for_all_but_what_lies_outside() -> None:
-    half = TimeShares(usable_ratio=0.5, outside_ratio=0.5, model_ratio=0.25, web_ratio=0.25, n_requests=900)
+def test_a_slower_machine_takes_longer_for_all_but_what_lies_outside_or_is_fetched() -> None:
+    half = TimeShares(usable_ratio=0.5, parts=ratios(outside=0.25, fetch=0.25, model=0.25, web=0.25), n_requests=900)
     split = split_p99(replace(BREAKDOWN, shares=(half,)), usable_ratio=0.9, speed=0.5, p99_s=0.03, basis="extrapolated")
     assert split is not None
-    # 0.5 outside and 0.5 / 0.5 of work are 1.5, which 30 ms are shared out over.
-    assert (split.outside_s, split.model_s, split.web_s) == pytest.approx((0.01, 0.01, 0.01))
+    # 0.5 elsewhere and 0.5 / 0.5 of work are 1.5, which 30 ms are shared out over.
+    assert times_s(split) == pytest.approx({"outside": 0.005, "fetch": 0.005, "model": 0.01, "web": 0.01})
     assert split.waiting_s == pytest.approx(0.0, abs=1e-12)
+    assert split_text(split) == (
+        "p99 of 30 ms: 5 ms outside the replica, 5 ms fetch, 0 ms waiting, 10 ms model, 10 ms web work (extrapolated)"
+    )
 
 
 @pytest.mark.parametrize(("used", "outside_ratio"), [(0.0, 0.3), (0.5, 0.3), (0.75, 0.2), (1.0, 0.1), (1.7, 0.1)])
 def test_beyond_the_rates_that_were_simulated_the_shares_stay(used: float, outside_ratio: float) -> None:
     split = split_p99(BREAKDOWN, usable_ratio=used, speed=1.0, p99_s=1.0, basis="simulated")
     assert split is not None
-    assert split.outside_s == pytest.approx(outside_ratio)
+    assert times_s(split)["outside"] == pytest.approx(outside_ratio)
 
 
 def test_without_a_breakdown_it_is_said_why_there_is_none(
