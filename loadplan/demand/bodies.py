@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from loadplan.demand.columns import body_column, path_column
 from loadplan.demand.ingest import columns_of
 from loadplan.demand.log_file import LogFile, open_logs
+from loadplan.demand.reading import reading
 from loadplan.demand.source import relation
 from loadplan.demand.sql import quoted, text
-from loadplan.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -72,16 +72,9 @@ def read_bodies(paths: Sequence[Path], *, path: str | None, most: int = 256) -> 
 def _opened(paths: Sequence[Path]) -> Iterator[_Opened]:
     import duckdb
 
-    try:
-        with open_logs(paths, log_format=None) as files, duckdb.connect() as database:
-            columns = () if files[0].kind == "access" else columns_of(database, files[0])
-            yield _Opened(database=database, files=files, columns=columns)
-    except duckdb.Error as error:
-        raise InputError(
-            what=f"the log can't be read: {first_line(error)}",
-            where=", ".join(map(str, paths)),
-            fix="see that the files are whole and of one kind",
-        ) from error
+    with reading(paths), open_logs(paths, log_format=None) as files, duckdb.connect() as database:
+        columns = () if files[0].kind == "access" else columns_of(database, files[0])
+        yield _Opened(database=database, files=files, columns=columns)
 
 
 def _one_line(body: str) -> str | None:

@@ -15,10 +15,11 @@ import psutil
 from loadplan import sysfs
 from loadplan.demand.columns import LogColumns, Roles, find_roles
 from loadplan.demand.log_file import LogFile
+from loadplan.demand.reading import reading
 from loadplan.demand.source import ACCESS_COLUMNS, WHOLE_LINE, relation
 from loadplan.demand.sql import number, quoted
 from loadplan.demand.time_text import TimeText, seconds_sql, time_text_of
-from loadplan.errors import InputError, first_line
+from loadplan.errors import InputError
 from loadplan.machine import usable_cores
 from loadplan.scratch import scratch_folder
 from loadplan.system import system_fault
@@ -58,6 +59,7 @@ def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | 
 
     Raises:
         InputError: when no column holds the time, or the log can't be read.
+        EnvironmentFault: when memory or disk has no room for it.
     """
     import duckdb
 
@@ -69,17 +71,13 @@ def ingest(files: Sequence[LogFile], *, chosen: LogColumns, memory_bytes: int | 
         }
         if system_fault() is None:  # elsewhere DuckDB counts the cores by itself
             options["threads"] = str(len(usable_cores()))
-        try:
-            with duckdb.connect(folder / "log.duckdb", config=options) as database:
-                database.execute("SET TimeZone = 'UTC'")  # in which it writes the times of parquet
-                database.execute("PRAGMA disable_checkpoint_on_shutdown")  # nobody opens it again
-                yield _filled(database, files, chosen)
-        except duckdb.Error as error:
-            raise InputError(
-                what=f"the log can't be read: {first_line(error)}",
-                where=", ".join(str(file.path) for file in files),
-                fix="see that the files are whole and of one kind, and that the disk for temporary files has room",
-            ) from error
+        with (
+            reading([file.path for file in files]),
+            duckdb.connect(folder / "log.duckdb", config=options) as database,
+        ):
+            database.execute("SET TimeZone = 'UTC'")  # in which it writes the times of parquet
+            database.execute("PRAGMA disable_checkpoint_on_shutdown")  # nobody opens it again
+            yield _filled(database, files, chosen)
 
 
 def _free_bytes() -> int:

@@ -50,13 +50,15 @@ def count_once(log: Ingested) -> tuple[list[str], list[Caveat]]:
 
 def _drop_overlaps(database: "DuckDBPyConnection") -> int:
     """Where two files hold the very same lines for the time that both span, take them out of the second."""
-    spans = database.execute("SELECT file, min(at_s), max(at_s) FROM requests GROUP BY file ORDER BY file").fetchall()
+    spans = database.execute(
+        "SELECT file, min(at_s) AS first, max(at_s) FROM requests GROUP BY file ORDER BY first, file"
+    ).fetchall()
     n_double = 0
-    for i, (file, first, last) in enumerate(spans):
-        for other, other_first, other_last in spans[i + 1 :]:
-            low, high = max(first, other_first), min(last, other_last)
-            if low > high:
-                continue
+    for i, (file, _, last) in enumerate(spans):
+        for other, low, other_last in spans[i + 1 :]:
+            if low > last:
+                break  # they are in order of time: of rotated logs only neighbours are looked at
+            high = min(last, other_last)
             lines, other_lines = (
                 f"(SELECT line, count(*) AS n FROM requests WHERE file = {int(each)} "
                 f"AND at_s BETWEEN {low!r} AND {high!r} GROUP BY line)"
