@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from loadplan.load.records import PayloadClasses
 from loadplan.machine import Machine
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
@@ -50,12 +53,25 @@ def test_a_run_of_three_hours_is_shown_in_stretches_that_a_page_can_list(
     assert float(due) == pytest.approx(2.0, rel=0.4)
 
 
+def of_two_classes(known: Findings) -> Findings:
+    """The same run, nine in ten of its requests of one class and the others of another."""
+    run = known.verification
+    assert run is not None
+    classes = PayloadClasses(names=("web", "upload"), shares=(0.9, 0.1), of_payload=np.array([0, 1], dtype=np.int16))
+    is_upload = np.random.default_rng(5).random(run.requests.n_requests) < 0.1
+    requests = replace(run.requests, payload=is_upload.astype(np.int32))
+    payload_rows = np.ones(2, dtype=np.int32)
+    return replace(known, verification=replace(run, requests=requests, classes=classes, payload_rows=payload_rows))
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("classed", [lambda known: known, of_two_classes], ids=["one-class", "two-classes"])
 def test_ten_million_requests_become_a_page_within_a_gibibyte(
-    findings: Findings, machine: Machine, tmp_path: Path
+    findings: Findings, machine: Machine, tmp_path: Path, classed: Callable[[Findings], Findings]
 ) -> None:
-    run = write_findings(tmp_path, long(findings, machine, rate_rps=1_000.0, duration_s=10_000.0))
+    known = classed(long(findings, machine, rate_rps=1_000.0, duration_s=10_000.0))
+    run = write_findings(tmp_path, known)
     done = subprocess.run([sys.executable, "-c", REPORT, str(run)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) * 1024 <= MEMORY_BYTES_MOST
