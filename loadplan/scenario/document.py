@@ -293,7 +293,8 @@ def _target_without_rows(document: Document) -> list[Contradiction]:
 
 
 def _fetch_of_a_service(document: Document) -> list[Contradiction]:
-    if document.model is not None or document.slo_measured.fetch is None:
+    is_service = document.model is None and isinstance(document.target, ServiceSection)
+    if not is_service or document.slo_measured.fetch is None:
         return []
     text = "what a running service fetches is in the times that it answers in, and would count twice; leave it out"
     return [(("slo_measured.fetch",), text)]

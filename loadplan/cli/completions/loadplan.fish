@@ -53,6 +53,7 @@ complete -c loadplan -n '__loadplan_in quick' -l peak-rps -x -d 'Requests per se
 complete -c loadplan -n '__loadplan_in quick' -l p99-ms -x -d 'All but 1 in 100 are answered within it. Needed.'
 complete -c loadplan -n '__loadplan_in quick' -l log -r -F -d 'Of a URL: its access log, which tells the peak; repeatable.'
 complete -c loadplan -n '__loadplan_in quick' -l today -x -d 'What runs now, for the difference; repeatable.'
+complete -c loadplan -n '__loadplan_in quick' -l proposal -x -d 'What somebody would buy: how much stands idle; repeatable.'
 complete -c loadplan -n '__loadplan_in quick' -l body -r -F -d 'Of a URL: the body to send, or a .jsonl with one a line.'
 complete -c loadplan -n '__loadplan_in quick' -l method -x -a 'GET POST PUT PATCH DELETE' -d 'Of a URL: by default POST with a body, GET without.'
 complete -c loadplan -n '__loadplan_in quick' -l answer -x -d 'Of a URL: what a right answer holds.'

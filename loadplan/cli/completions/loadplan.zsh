@@ -56,6 +56,7 @@ _loadplan() {
                         '--p99-ms=[All but 1 in 100 are answered within it. Needed.]:MS: ' \
                         '*--log=[Of a URL\: its access log, which tells the peak; repeatable.]:FILE:_files' \
                         '*--today=[What runs now, for the difference; repeatable.]:OFFER=N: ' \
+                        '*--proposal=[What somebody would buy\: how much stands idle; repeatable.]:OFFER=N: ' \
                         '--body=[Of a URL\: the body to send, or a .jsonl with one a line.]:FILE:_files' \
                         '--method=[Of a URL\: by default POST with a body, GET without.]:METHOD:(GET POST PUT PATCH DELETE)' \
                         '--answer=[Of a URL\: what a right answer holds.]:/POINTER: ' \
