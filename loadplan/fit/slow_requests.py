@@ -13,7 +13,7 @@ from loadplan.fit.worlds import WARM_UP_RATIO, Times
 from loadplan.stats import percentile
 
 LOW_QUANTILE, HIGH_QUANTILE = 0.985, 0.995
-# Of the usable capacity: the rates at which a run is taken apart, and the one at which nobody waits for others.
+# Of the usable capacity: the rates at which a run is taken apart.
 USABLE_RATIOS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0)
 
 
