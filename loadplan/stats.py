@@ -136,8 +136,8 @@ def quantile_interval(
 
     The samples, in order of time and not negative, are cut into k = `n_sections` stretches; with Q the quantile of
     all and Q_i that of stretch i, the half width is t · sqrt(Σ (Q_i - Q)² / (k (k - 1))) (Asmussen & Glynn, Stochastic
-    Simulation, 2007, III.5). On waiting times of a queue five stretches hold the true p99 more often than ten, because
-    a stretch must be long beside the busy periods.
+    Simulation, 2007, III.5); no quantile is below the least sample. On waiting times of a queue five stretches hold the
+    true p99 more often than ten, because a stretch must be long beside the busy periods.
 
     None where the samples can't say: a stretch is shorter than 1 / (1 - q), so that its own quantile would be its
     maximum, or the values beyond the quantile came in so few clusters that their effective number, (1 - q) times the
@@ -152,7 +152,7 @@ def quantile_interval(
     parts = np.array([percentile(part, q) for part in np.array_split(samples, n_sections)])
     spread = math.sqrt(float(((parts - whole) ** 2).sum()) / (n_sections * (n_sections - 1)))
     half = _t_quantile(n_sections - 1.0, confidence_ratio) * spread
-    return Interval(low=max(whole - half, 0.0), high=whole + half, confidence_ratio=confidence_ratio)
+    return Interval(low=max(whole - half, float(samples.min())), high=whole + half, confidence_ratio=confidence_ratio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

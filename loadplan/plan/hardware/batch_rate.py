@@ -72,7 +72,10 @@ def _rate(
     return BatchRate(
         rows_per_s=n_processes * speed.middle * size / law.mean_s[i],
         rows_per_s_low=n_processes * speed.low * size / law.mean_s_high[i],
-        rows_per_s_high=n_processes * speed.high * size / law.mean_s_low[i],
+        rows_per_s_high=n_processes
+        * speed.high
+        * size
+        / (law.mean_s_low[i] or law.mean_s[i]),  # down to 0: it is not known
         execution=law.execution,
         batch_size=size,
         n_processes=n_processes,

@@ -71,7 +71,7 @@ def throughput_figure(bench: BenchRun) -> Figure:
                         x=[float(cell.cell.batch_size) for cell in cells],
                         y=[rows_per_s(cell) for cell in cells],
                         low=[_rows(cell) / cell.mean_s_high for cell in cells],
-                        high=[_rows(cell) / cell.mean_s_low for cell in cells],
+                        high=[_rows(cell) / max(cell.mean_s_low, cell.min_s) for cell in cells],
                         hue=i % len(LIGHT_HUES),
                         is_dashed=i >= len(LIGHT_HUES),
                     )

@@ -28,6 +28,17 @@ def test_what_a_pause_costs_stands_beside_the_tight_loop(findings: Findings, ben
     assert "What a pause costs" not in folds(findings)
 
 
+def test_a_mean_of_which_too_few_visits_say_nothing_still_has_a_rate(findings: Findings, bench: BenchRun) -> None:
+    """Two visits apart leave an interval of the mean down to 0; no rate is above that of the shortest call."""
+    vague = replace(bench.cells[0], mean_s_low=0.0, min_s=1e-4)
+    section = measured_section(replace(findings, bench=replace(bench, cells=(vague, *bench.cells[1:]))))
+    assert section is not None
+    (throughput,) = (one for one in section.blocks if isinstance(one, Figure) and one.name == "throughput")
+    high = throughput.chart.series[0].high
+    assert high is not None
+    assert high[0] == 1.0 / 1e-4
+
+
 def test_what_the_length_of_rows_costs_stands_beside_their_mix(findings: Findings, bench: BenchRun) -> None:
     # 8 rows of 64 positions in 2 ms are 256,000 positions/s.
     one = bench.cells[0]
