@@ -266,8 +266,7 @@ def _server_part_caveats(scenario: Scenario) -> tuple[Caveat, ...]:
     vantage = scenario.vantage
     if not vantage.delays:
         return ()
-    met = {"what lies outside the replica": vantage.outside, "the fetch": vantage.fetch}
-    missing = " or of ".join(name for name, delay in met.items() if delay is not None)
+    missing = " or of ".join(vantage.named_delays)
     return (
         Caveat(
             code=SERVER_PART_ONLY,

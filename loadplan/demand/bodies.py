@@ -36,6 +36,7 @@ def tells_paths(paths: Sequence[Path]) -> bool:
 
     Raises:
         InputError: when one can't be read, is empty, or is of another kind than the first.
+        EnvironmentFault: when memory or disk has no room for it.
     """
     with _opened(paths) as log:
         return log.files[0].kind == "access" or path_column(log.columns) is not None
@@ -51,6 +52,7 @@ def read_bodies(paths: Sequence[Path], *, path: str | None, most: int = 256) -> 
 
     Raises:
         InputError: when a log can't be read.
+        EnvironmentFault: when memory or disk has no room for it.
     """
     with _opened(paths) as log:
         body, asked = body_column(log.columns), path_column(log.columns)

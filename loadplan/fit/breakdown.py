@@ -16,9 +16,9 @@ import numpy as np
 
 from loadplan.execution import Setting
 from loadplan.fit.batching import best_of_each_device
-from loadplan.fit.records import Breakdown, CapacityFit, PartRatio, SettingCapacity, TimePart, TimeShares
+from loadplan.fit.records import Breakdown, CapacityFit, SettingCapacity, TimePart, TimeShares
 from loadplan.fit.simulate import TimeParts, lasting, simulate_parts
-from loadplan.fit.slow_requests import USABLE_RATIOS, shares_of_slow
+from loadplan.fit.slow_requests import USABLE_RATIOS, broken_down, shares_of_slow
 from loadplan.fit.usable import usable_rps
 from loadplan.fit.worlds import Times, Ways, World, as_long_as, sent_s_at, ways_of, worlds_of
 from loadplan.scenario.spec import Scenario
@@ -43,14 +43,10 @@ def breakdown_of(fit: CapacityFit, capacity: SettingCapacity, objectives: Sequen
     if now_rps == 0.0:
         return None
     world = worlds_of(replace(fit, plausible=()), setting.execution, setting.serving.max_batch_size)[0]
-    found = (_shares(world, setting, ratio, ratio * now_rps) for ratio in USABLE_RATIOS)
-    return Breakdown(
-        shares=tuple(one for one in found if one is not None),
-        # A halved cost never takes capacity away; the end of the search may.
-        halved=tuple(
-            PartRatio(part=part, ratio=max(usable_rps(other, setting, objectives) / now_rps, 1.0))
-            for part, other in _halved(world)
-        ),
+    return broken_down(
+        (_shares(world, setting, ratio, ratio * now_rps) for ratio in USABLE_RATIOS),
+        ((part, usable_rps(other, setting, objectives)) for part, other in _halved(world)),
+        now_rps=now_rps,
     )
 
 
@@ -77,12 +73,8 @@ def _shares(world: World, setting: Setting, usable_ratio: float, rate_rps: float
     sent_s = sent_s_at(world, rate_rps)
     ways = ways_of(world, sent_s)
     told = _run(world, setting, sent_s, ways)
-    parts_s: dict[TimePart, Times] = {}
-    if ways is not None:
-        if world.outside_s.size:
-            parts_s["outside"] = ways.outside_s
-        if world.fetch_s.size:
-            parts_s["fetch"] = ways.fetch_s
+    delays_s: dict[TimePart, Times] = {"outside": world.outside_s, "fetch": world.fetch_s}
+    parts_s = {part: as_long_as(sent_s, one) for part, one in delays_s.items() if one.size}
     parts_s |= {"model": told.model_s, "web": told.web_s}
     return shares_of_slow(told.done_s - sent_s, parts_s, usable_ratio=usable_ratio)
 

@@ -16,15 +16,15 @@ from loadplan.errors import InputError
 from loadplan.execution import Balancing, Setting
 from loadplan.fit.fleet_kernel import DEAL
 from loadplan.fit.fleet_records import Fate, Fleet, FleetNoise, Loss, Offered
-from loadplan.fit.rate_search import highest_rps, is_met
+from loadplan.fit.rate_search import highest_rps
 from loadplan.fit.records import CapacityFit
 from loadplan.fit.service_time import find_law
 from loadplan.fit.simulate import Times
 from loadplan.fit.simulate_fleet import draw_fleet, lasting_fleet, offer, scale_fleet, simulate_fleet
+from loadplan.fit.usable import all_met
 from loadplan.fit.worlds import (
     World,
     as_long_as,
-    of_class,
     saturated_rps,
     sent_s_at,
     waits_of,
@@ -105,7 +105,7 @@ def holds_in(world: World, fleet: Fleet, noise: FleetNoise, objectives: Sequence
         lasting = lasting_fleet(noise, until_s=float(sent_s[-1])) if sent_s.size else noise
         run = simulate_fleet(_offered(world, sent_s), fleet, lasting)
         waits = waits_of(world, sent_s, run.done_s)
-        return all(is_met(slo, of_class(waits, slo.class_name)) for slo in objectives)
+        return all_met(waits, objectives)
 
     return holds
 
@@ -161,10 +161,7 @@ def _recovered_after_s(
     recovered_s = 0.0
     for i in range(-1, i_last + 1):
         inside = slice(*np.searchsorted(i_slice, [i, i + 1]))
-        lossy, calm = (
-            all(is_met(slo, of_class(waits_within(world, inside, each_s), slo.class_name)) for slo in objectives)
-            for each_s in waited_s
-        )
+        lossy, calm = (all_met(waits_within(world, inside, each_s), objectives) for each_s in waited_s)
         if calm and not lossy:
             recovered_s = (i + 1) * slice_s if i < i_last else math.inf
     return recovered_s

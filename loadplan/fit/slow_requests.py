@@ -4,11 +4,11 @@ The requests whose time lies between the 98.5th and the 99.5th percentile of a s
 one says little of what slow requests have in common. Seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from loadplan.fit.records import PartRatio, TimePart, TimeShares
+from loadplan.fit.records import Breakdown, PartRatio, TimePart, TimeShares
 from loadplan.fit.worlds import WARM_UP_RATIO, Times
 from loadplan.stats import percentile
 
@@ -38,4 +38,21 @@ def shares_of_slow(times_s: Times, parts_s: Mapping[TimePart, Times], *, usable_
             PartRatio(part=part, ratio=float(part_s[is_slow].mean()) / total_s) for part, part_s in parts_s.items()
         ),
         n_requests=int(np.count_nonzero(is_slow)),
+    )
+
+
+def broken_down(
+    shares: Iterable[TimeShares | None], halved_rps: Iterable[tuple[TimePart, float]], *, now_rps: float
+) -> Breakdown:
+    """What is known of the parts.
+
+    Args:
+        shares: at ascending rates; None: nobody was answered.
+        halved_rps: what is carried with a part half as long.
+        now_rps: and as it is, above 0.
+    """
+    return Breakdown(
+        shares=tuple(one for one in shares if one is not None),
+        # A halved cost never takes capacity away; the end of the search may.
+        halved=tuple(PartRatio(part=part, ratio=max(rate_rps / now_rps, 1.0)) for part, rate_rps in halved_rps),
     )

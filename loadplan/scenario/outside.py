@@ -58,9 +58,15 @@ class Vantage:
     fetch: OutsideDelay | None = None  # waited for before the model is asked, without CPU; None: nothing is
 
     @property
+    def named_delays(self) -> dict[str, OutsideDelay]:
+        """All of them, by what they are called within a sentence."""
+        named = {"what lies outside the replica": self.outside, "the fetch": self.fetch}
+        return {name: delay for name, delay in named.items() if delay is not None}
+
+    @property
     def delays(self) -> tuple[OutsideDelay, ...]:
         """All of them."""
-        return tuple(delay for delay in (self.outside, self.fetch) if delay is not None)
+        return tuple(self.named_delays.values())
 
 
 AT_THE_SERVER = Vantage()

@@ -14,25 +14,18 @@ from dataclasses import replace
 from loadplan.fit.black_box.simulate import cpu_drawn_s, delays_drawn_s
 from loadplan.fit.black_box.usable import usable_rps
 from loadplan.fit.black_box.worlds import ServiceWorld, run_at
-from loadplan.fit.records import Breakdown, PartRatio, TimePart, TimeShares
-from loadplan.fit.slow_requests import USABLE_RATIOS, shares_of_slow
+from loadplan.fit.records import Breakdown, TimePart, TimeShares
+from loadplan.fit.slow_requests import USABLE_RATIOS, broken_down, shares_of_slow
 from loadplan.fit.worlds import Times
 from loadplan.slo import Slo
 
 
-def breakdown_in(world: ServiceWorld, objectives: Sequence[Slo]) -> Breakdown | None:
-    """Of one copy by this law; None where it carries nothing within the objectives."""
-    now_rps = usable_rps(world, objectives)
-    if now_rps == 0.0:
-        return None
-    found = (_shares(world, ratio, ratio * now_rps) for ratio in USABLE_RATIOS)
-    return Breakdown(
-        shares=tuple(one for one in found if one is not None),
-        # A halved cost never takes capacity away; the end of the search may.
-        halved=tuple(
-            PartRatio(part=part, ratio=max(usable_rps(other, objectives) / now_rps, 1.0))
-            for part, other in _halved(world)
-        ),
+def breakdown_in(world: ServiceWorld, objectives: Sequence[Slo], *, now_rps: float) -> Breakdown:
+    """Of one copy by this law, which carries `now_rps`, above 0, within the objectives."""
+    return broken_down(
+        (_shares(world, ratio, ratio * now_rps) for ratio in USABLE_RATIOS),
+        ((part, usable_rps(other, objectives)) for part, other in _halved(world)),
+        now_rps=now_rps,
     )
 
 

@@ -43,7 +43,8 @@ def service_capacity(fit: ServiceFit, asked: Asked, objectives: Sequence[Slo]) -
     """What one copy carries of these requests within every objective, on the machine that it was driven on."""
     worlds = worlds_of(fit, asked)
     n_kept = len(fit.laws)
-    carried_rps = [SAFE_RATIO * usable_rps(world, objectives) for world in worlds]
+    just_rps = [usable_rps(world, objectives) for world in worlds]
+    carried_rps = [SAFE_RATIO * rate_rps for rate_rps in just_rps]
     saturated = [saturated_rps(world) for world in worlds]
     # Where only some of the laws that were kept meet the objectives at all, nobody knows that the service does.
     middle_rps = float(np.mean(carried_rps[:n_kept])) if min(carried_rps[:n_kept]) > 0.0 else 0.0
@@ -68,7 +69,7 @@ def service_capacity(fit: ServiceFit, asked: Asked, objectives: Sequence[Slo]) -
         unscaled_least_s=_unscaled_s(fit, asked, 0.01),
         unscaled_most_s=_unscaled_s(fit, asked, 0.99),
         is_bound_by_slots=saturated[0] < capacity_of_cores_rps(fit.laws[0], float(worlds[0].n_rows.mean())),
-        breakdown=breakdown_in(worlds[0], objectives) if middle_rps > 0.0 else None,
+        breakdown=breakdown_in(worlds[0], objectives, now_rps=just_rps[0]) if middle_rps > 0.0 else None,
     )
 
 

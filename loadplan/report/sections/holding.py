@@ -98,8 +98,7 @@ def _outside(known: Findings) -> tuple[Text, ...]:
     vantage = known.scenario.vantage
     if not vantage.delays:
         return ()
-    named = {"what lies outside the replica": vantage.outside, "the fetch": vantage.fetch}
-    held = " and ".join(f"{name}, {delay_text(delay)} (given)" for name, delay in named.items() if delay is not None)
+    held = " and ".join(f"{name}, {delay_text(delay)} (given)" for name, delay in vantage.named_delays.items())
     return (
         Text(
             text=f"The objectives are measured at the {vantage.at}. Capacities and curves hold {held}, simulated "
