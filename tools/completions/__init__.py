@@ -1,0 +1,1 @@
+"""The completion files of the shells, made of the command tree."""
