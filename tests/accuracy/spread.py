@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 from array import array
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -28,6 +27,7 @@ from loadplan.child_process import allow_all_files, die_with_parent
 from loadplan.errors import InvalidMeasurement
 from loadplan.execution import Balancing
 from loadplan.load.connections.connection import Connection, Network
+from loadplan.load.connections.pool import ConnectionPool
 from loadplan.load.generator.handoff import read_job, read_result, write_job, write_result
 from loadplan.load.generator.job import prepare_job
 from loadplan.load.generator.loop_order import LoopOrder
@@ -63,7 +63,7 @@ class SpreadLoop(OpenLoop):
         self._balancing = balancing
         n = len(self._addresses)
         self._orders = [replace(order, address=address) for address in self._addresses]
-        self._pools: list[deque[Connection]] = [deque() for _ in self._addresses]
+        self._pools = [ConnectionPool(n_regular=order.n_warm_connections) for _ in self._addresses]
         self._server = 0  # that connections are taken from, and opened to, at the moment
         self._server_of: dict[int, int] = {}  # of each connection, by its file descriptor
         self._next_in_turn = 0
@@ -93,9 +93,13 @@ class SpreadLoop(OpenLoop):
             self._server_of[connection.descriptor] = self._server
         return connection
 
-    def _put_into_pool(self, connection: Connection) -> None:
+    def _keep(self, connection: Connection) -> None:
         self._turn_to(self._server_of[connection.descriptor])
-        super()._put_into_pool(connection)
+        super()._keep(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._turn_to(self._server_of[connection.descriptor])
+        super()._close(connection)
 
     def _turn_to(self, server: int) -> None:
         self._server, self._pool, self._order = server, self._pools[server], self._orders[server]

@@ -1,10 +1,10 @@
 """The open loop: sends each request when it is due, whatever the answers do, and records what became of it.
 
 One thread spins over non-blocking sockets and epoll, because a generator that sleeps wakes late (0.1 to 4 ms on a
-virtual machine) and its lateness looks like the server's. Requests never wait for a free connection: the pool grows
-with the backlog. All times are seconds on CLOCK_MONOTONIC, from the start of the run in what is returned. The clock
-is read before each write and after each read, so the generator's own work counts against the response time, never
-for it. Each stretch in which the loop did not run although it had little or nothing to do is recorded as lost time.
+virtual machine) and its lateness looks like the server's. All times are seconds on CLOCK_MONOTONIC, from the start of
+the run in what is returned. The clock is read before each write and after each read, so the generator's own work counts
+against the response time, never for it. Each stretch in which the loop did not run although it had little or nothing to
+do is recorded as lost time.
 """
 
 import gc
@@ -12,7 +12,6 @@ import math
 import select
 import time
 from array import array
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -21,6 +20,7 @@ import numpy as np
 from loadplan.load.connections.connection import Connection, Network, OwnFault, begin_connecting
 from loadplan.load.connections.http2 import Http2Wire
 from loadplan.load.connections.http_response import MalformedResponse
+from loadplan.load.connections.pool import ConnectionPool
 from loadplan.load.connections.wire import Answer, Http11Wire, Wire
 from loadplan.load.generator.loop_order import LoopOrder, LoopResult
 from loadplan.load.messages.answers import NOT_KEPT, AnswerBook
@@ -72,12 +72,7 @@ class OpenLoop:
         self._connections: dict[int, Connection] = {}  # by file descriptor
         self._in_flight: dict[int, Connection] = {}  # by request
         self._new_wire: Callable[[], Wire] = Http11Wire if order.wire == "http/1.1" else partial(Http2Wire, order.head)
-        # With room for a request. First in, first out: all connections, so all workers of a server, get a share.
-        self._pool: deque[Connection] = deque()
-        # Last in, first out, and only while the others are busy: once the backlog is gone nobody comes over these, as
-        # requests that come over a thousand connections in turn cost the server more than over few.
-        self._reserve: list[Connection] = []
-        self._n_regular = 0  # open connections that are none of the reserve
+        self._pool = ConnectionPool(n_regular=order.n_warm_connections)
         self._due = array("d", bytes(8 * n))
         self._payload = array("i", order.payload[:n].astype(np.int32).tobytes())
         self._sent, self._first_byte, self._done = (array("d", [np.nan]) * n for _ in range(3))
@@ -191,7 +186,7 @@ class OpenLoop:
 
     def _send(self, i: int) -> int:
         """Send request i over a connection with room, or over a new one; extra actions that this took."""
-        connection, n_extra = self._take_from_pool(), 0
+        connection, n_extra = self._pool.take(), 0
         if connection is None:
             connection, n_extra = self._open(), 2
             if connection is None:
@@ -204,7 +199,7 @@ class OpenLoop:
         self._in_flight[i] = connection
         self._sent[i] = self._clock()
         if self._write(connection, data):
-            self._put_into_pool(connection)
+            self._keep(connection)
         return n_extra
 
     def _write(self, connection: Connection, data: bytes) -> bool:
@@ -216,18 +211,9 @@ class OpenLoop:
             return False
         return True
 
-    def _take_from_pool(self) -> Connection | None:
-        while self._pool or self._reserve:
-            connection = self._pool.popleft() if self._pool else self._reserve.pop()
-            connection.is_pooled = False
-            if connection.is_open and connection.wire.has_room:
-                return connection
-        return None
-
-    def _put_into_pool(self, connection: Connection) -> None:
-        if connection.wire.has_room and not connection.is_pooled:
-            connection.is_pooled = True
-            (self._reserve if connection.is_reserve else self._pool).append(connection)
+    def _keep(self, connection: Connection) -> None:
+        """For a further request, where it has room for one."""
+        self._pool.put(connection)
 
     def _open(self) -> Connection | None:
         """A new connection, on its way; None where this machine has no more to give."""
@@ -236,9 +222,9 @@ class OpenLoop:
         except OwnFault as fault:
             self._own_fault = str(fault)
             return None
-        is_reserve = self._n_regular >= self._order.n_warm_connections
+        is_reserve = self._pool.is_full
         connection = Connection(sock, self._new_wire(), self._epoll, now=self._clock(), is_reserve=is_reserve)
-        self._n_regular += not is_reserve
+        self._pool.count_in(connection)
         self._connections[connection.descriptor] = connection
         self._n_connections += 1
         return connection
@@ -256,7 +242,7 @@ class OpenLoop:
         if connection.is_waiting and connection.is_open:
             self._close(connection)
         elif connection.is_open:
-            self._put_into_pool(connection)
+            self._keep(connection)
 
     def _attend(self, descriptor: int, event: int) -> None:
         connection = self._connections.get(descriptor)
@@ -313,7 +299,7 @@ class OpenLoop:
         if reply and not self._write(connection, reply):
             return
         if wire.in_flight() or (wire.has_room and (wire.is_shared or not connection.unsent)):
-            self._put_into_pool(connection)
+            self._keep(connection)
         else:
             self._close(connection)  # it takes no more, or was answered before the request was out
 
@@ -343,7 +329,7 @@ class OpenLoop:
 
     def _close(self, connection: Connection) -> None:
         del self._connections[connection.descriptor]
-        self._n_regular -= not connection.is_reserve
+        self._pool.count_out(connection)
         connection.close()  # in the pool it is passed over when its turn comes
 
     def _take_back(self, i: int) -> None:
@@ -354,7 +340,7 @@ class OpenLoop:
         if data is None:
             self._close(connection)
         elif self._write(connection, data):
-            self._put_into_pool(connection)
+            self._keep(connection)
 
     def _expire(self, now: float) -> int:
         """Give up on requests whose time is over; how many. They fall due, and so expire, in order."""
