@@ -1,13 +1,19 @@
 """The processes of the target, where they run on this machine: who listens on its port, and what they use.
 
-A server of several processes listens in one of them or in all; those that listen and their descendants count together,
-as they were when the run began. Memory is the sum of the resident sets, so pages that processes share count once each.
+A server of several processes listens in one of them or in all; those that listen and their descendants count
+together, as they were when the run began. Forked workers share the socket of their master, and the system's list
+names one of those that hold it, whichever: so the highest ancestor that holds it too counts with all of its own.
+Memory is the sum of the resident sets, so pages that processes share count once each.
 """
 
 import ipaddress
+import os
 from dataclasses import dataclass
 
 import psutil
+
+# It may hold the socket of a service that it starts at the first request, and all services are its descendants.
+_SERVICE_MANAGERS = ("systemd", "launchd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,7 @@ def target_processes(address: tuple[str, int]) -> TargetProcesses:
         }
     except (psutil.Error, OSError) as error:
         return TargetProcesses(processes=(), absent_reason=f"this system doesn't tell who listens: {error}")
-    found = {process.pid: process for pid in sorted(pids) for process in _with_descendants(pid)}
+    found = {process.pid: process for pid in sorted(pids) for process in _family(pid, port)}
     if not found:
         reason = f"the process that listens on port {port} belongs to another user or runs in a container"
         return TargetProcesses(processes=(), absent_reason=reason)
@@ -69,12 +75,25 @@ def usage(target: TargetProcesses) -> Usage | None:
     return Usage(cpu_s=cpu_s, rss_bytes=rss_bytes) if n_alive else None
 
 
-def _with_descendants(pid: int) -> list[psutil.Process]:
+def _family(pid: int, port: int) -> list[psutil.Process]:
+    """The highest ancestor that listens on the port too, and all of its descendants."""
     try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
+        highest = psutil.Process(pid)
+        for parent in highest.parents():
+            if parent.pid == os.getpid() or parent.name() in _SERVICE_MANAGERS or not _listens(parent, port):
+                break
+            highest = parent
+        return [highest, *highest.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    try:
+        listed = process.net_connections(kind="tcp")
+    except psutil.Error:  # somebody else's
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in listed)
 
 
 def _name(process: psutil.Process) -> str:

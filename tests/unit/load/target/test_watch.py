@@ -25,6 +25,22 @@ listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 sys.stdin.read()
 """
+# As gunicorn and `uvicorn --workers` do: a master opens the socket, and its workers accept on it.
+_MASTER = """
+import os, socket, sys, time
+listener = socket.create_server(("127.0.0.1", 0))
+workers = []
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    workers.append(pid)
+print(listener.getsockname()[1], *workers, flush=True)
+sys.stdin.read()
+for pid in workers:
+    os.kill(pid, 9)
+"""
 _TRITON = """
 # TYPE nv_inference_count counter
 nv_inference_count{{model="a"}} {rows}
@@ -99,6 +115,29 @@ def test_the_process_behind_a_port_is_found_and_its_use_is_its_own(
     process.kill()
     process.wait()
     assert usage(found) is None
+
+
+def test_a_master_and_all_of_its_workers_count_whichever_the_system_names() -> None:
+    command = [sys.executable, "-c", _MASTER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as master:
+        assert master.stdout is not None
+        assert master.stdin is not None
+        port, *workers = map(int, master.stdout.readline().split())
+        found = target_processes(("127.0.0.1", port))
+        master.stdin.close()
+    assert [each.pid for each in found.processes] == [master.pid, *workers]
+
+
+def test_a_socket_that_the_driver_itself_holds_does_not_make_it_the_server() -> None:
+    """It opens one for a server that it starts: the server's processes count, and not those that drive it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.set_inheritable(True)
+        command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]) as server:
+            assert server.stdin is not None
+            found = target_processes(("127.0.0.1", listener.getsockname()[1]))
+            server.stdin.close()
+    assert [each.pid for each in found.processes] == [server.pid]
 
 
 @pytest.mark.parametrize(
