@@ -27,7 +27,7 @@ from loadplan.fit.black_box.search import (
     rough,
     search,
 )
-from loadplan.fit.black_box.structures import ServiceStructure, Sharing
+from loadplan.fit.black_box.structures import ServiceStructure, Sharing, cpu_s
 from loadplan.fit.doubts import contradiction_caveats, reasons_of, run_caveats
 from loadplan.fit.useful_runs import reasons_against
 from loadplan.load.records import LoadRun
@@ -44,6 +44,9 @@ _SLOTS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 22, 32)
 _STARTS_OF_SLOTS = (0.9, 0.4)
 _NOT_FITTED = ("look",)  # its first requests may be the first of all that the service ever got
 _DRIFT_FROM = 0.15  # of ln(p50) between the two runs at half load
+# CPU time that was counted is doubted where it is less than this share of the time between two answers of a burst: few
+# slots may be why, or that others do the work. It is not believed where it costs this much more than no count.
+_DOUBTED_BELOW, _DISBELIEVED_FROM = 0.8, 10.0
 
 
 def fit_service(runs: Sequence[LoadRun], *, seed: int) -> ServiceFit:
@@ -59,7 +62,7 @@ def fit_service(runs: Sequence[LoadRun], *, seed: int) -> ServiceFit:
     useful = [run for run in runs if run.spec.name not in _NOT_FITTED and not reasons_against(run)]
     seen = _seen(useful, runs)
     n_at_once = max(burst_size(run) for run in useful)
-    found = sorted(_searched(seen, n_at_once, _most_cores(useful)), key=lambda one: one.cost)
+    seen, found, of_others = _explained(seen, n_at_once, _most_cores(useful))
     kept = [one for one in found if one.cost <= found[0].cost + _KEPT_WITHIN][:_KEPT_MOST]
     rng = np.random.default_rng(seed)
     of_best = [one for replay in seen.replays for one in residuals(replay, kept[0].law)]
@@ -72,12 +75,38 @@ def fit_service(runs: Sequence[LoadRun], *, seed: int) -> ServiceFit:
         counted_s=seen.counted_s,
         residuals=tuple(of_best),
         seed=seed,
-        caveats=(*run_caveats(runs), *contradiction_caveats(of_best), *_drift_caveats(useful)),
+        caveats=(*run_caveats(runs), *contradiction_caveats(of_best), *of_others, *_drift_caveats(useful)),
+    )
+
+
+def _explained(seen: Seen, n_at_once: int, most_cores: int) -> tuple[Seen, list[Found], tuple[Caveat, ...]]:
+    """The best laws with the CPU time that was counted; without it where the runs speak against the count.
+
+    What listens may be a proxy, whose CPU time is not the service's.
+    """
+    counted, counted_s = _searched(seen, n_at_once, most_cores), seen.counted_s
+    if counted_s is None or counted_s >= _DOUBTED_BELOW * seen.spacing_s:
+        return seen, counted, ()
+    alone = replace(seen, counted_s=None)
+    uncounted = _searched(alone, n_at_once, most_cores)
+    if uncounted[0].cost + _DISBELIEVED_FROM > counted[0].cost:
+        return seen, counted, ()
+    return alone, uncounted, (_of_others(counted_s, cpu_s(uncounted[0].law, seen.mean_rows)),)
+
+
+def _of_others(counted_s: float, worked_s: float) -> Caveat:
+    return Caveat(
+        code="fit.service_cpu_elsewhere",
+        what=f"the processes that listen used {1e3 * counted_s:.2g} ms of CPU time for each request, and its answers "
+        f"take {1e3 * worked_s:.3g} ms of it: others do the work, such as those behind a proxy, so their cores are not "
+        "known",
+        fix="give the address of the service itself, where it runs on this machine",
+        number=counted_s / worked_s,
     )
 
 
 def _searched(seen: Seen, n_at_once: int, most_cores: int) -> list[Found]:
-    """The best laws of the structures that are worth a full search, by a rough one of all.
+    """The best laws of the structures that are worth a full search, by a rough one of all; the best first.
 
     Those with slots are tried on one core, and on as many as did best without.
     """
@@ -103,7 +132,7 @@ def _searched(seen: Seen, n_at_once: int, most_cores: int) -> list[Found]:
     worth = [one for one in every if one.cost <= every[0].cost + _WORTH_WITHIN][:_WORTH_MOST]
     found = {one.law.structure: _full(seen, one) for one in worth}
     _refine(seen, found, n_at_once)
-    return list(found.values())
+    return sorted(found.values(), key=lambda one: one.cost)
 
 
 def _rough(few: Seen, structure: ServiceStructure) -> Found:

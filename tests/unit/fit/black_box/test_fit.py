@@ -66,6 +66,38 @@ def test_two_cores_are_told_by_the_cpu_time_that_was_counted(seed: int, make_law
     assert cpu_s(fit.laws[0], 1.0) == pytest.approx(6e-3, rel=0.05)
 
 
+def with_cores_busy(run: LoadRun, ratio: float) -> LoadRun:
+    """The same run, had the system counted another CPU time: so many times what it did."""
+    assert run.server is not None
+    (busy,) = run.server.series
+    assert busy.values is not None
+    return replace(run, server=replace(run.server, series=(replace(busy, values=ratio * busy.values),)))
+
+
+def test_the_cpu_time_of_a_proxy_in_front_of_the_service_is_not_taken_for_its_own(
+    make_law: MakeLaw, drive_all: DriveAll
+) -> None:
+    """It used 0.06 ms for each request, as a proxy does, where the service works for 3 ms."""
+    runs = [with_cores_busy(run, 0.02) for run in drive_all(make_law())]
+    fit = fit_service(runs, seed=1)
+    assert cpu_s(fit.laws[0], 1.0) == pytest.approx(3e-3, rel=0.05)
+    assert fit.laws[0].structure.n_slots is None
+    assert fit.counted_s is None
+    (caveat,) = (one for one in fit.caveats if one.code == "fit.service_cpu_elsewhere")
+    assert "used 0.061 ms of CPU time for each request" in caveat.what
+    assert caveat.number == pytest.approx(0.02, rel=0.1)
+
+
+def test_a_service_of_few_slots_works_little_of_the_time_and_its_count_is_believed(
+    make_law: MakeLaw, drive_all: DriveAll
+) -> None:
+    """Two slots that wait for 20 ms answer every 11.5 ms, and a request works for 3."""
+    fit = fit_service(drive_all(make_law(n_slots=2)), seed=1)
+    assert fit.counted_s == pytest.approx(1.02 * 3e-3, rel=0.05)
+    assert {law.structure.n_slots for law in fit.laws} == {2}
+    assert all(one.code != "fit.service_cpu_elsewhere" for one in fit.caveats)
+
+
 @pytest.mark.nightly
 def test_what_is_drawn_from_the_uncertainty_surrounds_the_truth(make_law: MakeLaw, drive_all: DriveAll) -> None:
     fit = fit_service(drive_all(make_law()), seed=1)
