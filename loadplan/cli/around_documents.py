@@ -16,6 +16,7 @@ def around_documents(outlook: Outlook) -> Document:
     """Each with the reason where there is none."""
     return {
         "cluster": None if outlook.cluster is None else _cluster(outlook.cluster),
+        **({} if outlook.cluster else {"cluster_reason": "nothing is bought"}),
         "p99_split": None if outlook.split is None else asdict(outlook.split),
         **({} if outlook.split else {"p99_split_reason": outlook.split_reason or "nothing is bought"}),
         "levers": [_lever(one) for one in outlook.levers],

@@ -21,9 +21,8 @@ from loadplan.execution import ExecutionConfig
 from loadplan.export.artifact import ExportRun, SegmentQuality
 from loadplan.fit.ledger import N_ENTRIES_LEAST, LedgerFigure
 from loadplan.fit.records import CapacityFit, OverheadFit
-from loadplan.load.classes import class_runs
 from loadplan.load.records import LoadRun, LoadSpec, ServerWatch
-from loadplan.load.verdict import answer_counts, latency_summary
+from loadplan.load.verdict import answer_counts, times_by_class
 from loadplan.pipeline.road import RoadEnd
 from loadplan.plan.reasons import how_it_runs, loss_text
 from loadplan.plan.records.fleet import Fleet, Plan, WorthMeasuring
@@ -269,11 +268,11 @@ def load_lines(
 def _class_lines(run: LoadRun) -> list[str]:
     """Each class on its own, for the average may be fine while one of them is badly served."""
     lines = []
-    for name, own in class_runs(run):
-        response = latency_summary(own) if own.verdict.valid else None
-        came = f"{own.verdict.n_failed} failed of {own.requests.n_requests}"
+    for own in times_by_class(run):
+        response = own.summary
+        came = f"{own.n_failed} failed of {own.n_requests}"
         shown = "" if response is None else f"; {_latencies(response, run.spec.timeout_s)}{_too_few_inline(response)}"
-        lines.append(_line("class", f"{name}: {came}{shown}"))
+        lines.append(_line("class", f"{own.name}: {came}{shown}"))
     return lines
 
 

@@ -6,7 +6,7 @@ never for how slow its answers were, so a server's own stall stays in. A request
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,6 +123,39 @@ def response_times_s(run: LoadRun) -> NDArray[np.float64]:
     """
     waited_s, is_waited = _waited_s(run)
     return waited_s[is_waited]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassTimes:
+    """What the callers of one class waited."""
+
+    name: str
+    n_requests: int  # due
+    n_failed: int
+    times_s: NDArray[np.float64]  # as `response_times_s`; empty for an invalid run
+
+    @property
+    def summary(self) -> Summary | None:
+        """Their spread; None where nothing was answered right."""
+        return summarise(self.times_s) if self.times_s.size and self.n_failed < self.n_requests else None
+
+
+def times_by_class(run: LoadRun) -> Iterator[ClassTimes]:
+    """Each class in turn, in the scenario's order; nothing without classes.
+
+    `load.classes` makes whole runs of them, which takes a long run's memory once more.
+    """
+    if run.classes is None or run.class_index is None:
+        return
+    waited_s, is_waited = _waited_s(run) if run.verdict.valid else (np.empty(0), None)
+    for i, name in enumerate(run.classes.names):
+        is_own = run.class_index == i
+        yield ClassTimes(
+            name=name,
+            n_requests=int(np.count_nonzero(is_own)),
+            n_failed=int(np.count_nonzero(is_own & (run.requests.outcome != np.uint8(Outcome.OK)))),
+            times_s=waited_s if is_waited is None else waited_s[is_own & is_waited],
+        )
 
 
 def clean_response_times_s(run: LoadRun) -> NDArray[np.float64]:

@@ -4,14 +4,8 @@ The decision a reader would question: no figure here is weighed or pooled. Each 
 denominator, and one with too few answers for a p99 says so and shows none.
 """
 
-from itertools import starmap
-
-import numpy as np
-from numpy.typing import NDArray
-
-from loadplan.load.classes import class_runs
 from loadplan.load.records import LoadRun
-from loadplan.load.verdict import latency_summary, response_times_s
+from loadplan.load.verdict import ClassTimes, times_by_class
 from loadplan.report.chart import LIGHT_HUES, Axis, Chart
 from loadplan.report.findings import Findings
 from loadplan.report.limits import limit_marks
@@ -31,16 +25,16 @@ def class_table(run: LoadRun) -> Table:
         caption=f"What did each segment of users meet? The {counted(run.requests.n_requests, 'due request')} of run "
         f"{run.spec.name} by class (measured).",
         columns=(text("class"), number("due"), number("failed"), number("p50"), number("p99"), number("slowest")),
-        rows=tuple(starmap(_class_row, class_runs(run))),  # which keeps no class while it makes the next one
+        rows=tuple(map(_class_row, times_by_class(run))),  # which keeps no class while it makes the next one
     )
 
 
-def _class_row(name: str, own: LoadRun) -> tuple[str, ...]:
-    summary = latency_summary(own) if own.verdict.valid else None
-    due, failed = f"{own.requests.n_requests:,}", f"{own.verdict.n_failed:,}"
+def _class_row(own: ClassTimes) -> tuple[str, ...]:
+    summary = own.summary
+    row = own.name, f"{own.n_requests:,}", f"{own.n_failed:,}"
     if summary is None:
-        return name, due, failed, "–", "–", "–"
-    return name, due, failed, ms(summary.p50), _too_few() if summary.p99 is None else ms(summary.p99), ms(summary.max)
+        return *row, "–", "–", "–"
+    return *row, ms(summary.p50), _too_few() if summary.p99 is None else ms(summary.p99), ms(summary.max)
 
 
 def _too_few() -> str:
@@ -49,8 +43,8 @@ def _too_few() -> str:
 
 def class_spread(known: Findings, run: LoadRun) -> Figure | None:
     """The curve of each class, slowest first; None where there are no classes or no answers."""
-    times_s = (one for one in starmap(_times_of, class_runs(run)) if one[1].size)
-    slowest_first = sorted(times_s, key=lambda one: -float(one[1].mean()))
+    answered = ((own.name, own.times_s) for own in times_by_class(run) if own.times_s.size)
+    slowest_first = sorted(answered, key=lambda one: -float(one[1].mean()))
     if not slowest_first:
         return None
     slowest, quickest = (f"{name} waited {ms(float(t.mean()))}" for name, t in (slowest_first[0], slowest_first[-1]))
@@ -74,11 +68,6 @@ def class_spread(known: Findings, run: LoadRun) -> Figure | None:
             marks=limit_marks(known.scenario),
         ),
     )
-
-
-def _times_of(name: str, own: LoadRun) -> tuple[str, NDArray[np.float64]]:
-    """The response times of a class; none where the run is invalid."""
-    return name, response_times_s(own) if own.verdict.valid else np.empty(0)
 
 
 def class_verdicts(verdict: Verdict) -> Table | None:

@@ -18,7 +18,14 @@ from loadplan.load.messages.service_requests import service_requests
 from loadplan.load.messages.v2_grpc import v2_grpc_requests
 from loadplan.load.records import LoadRun, LoadSpec, LostTime, Outcome, PayloadClasses, RequestLog
 from loadplan.load.table import load_columns, load_from_columns, load_metadata, to_frame
-from loadplan.load.verdict import clean_response_times_s, judge, judge_slo, latency_summary, objectives_missed
+from loadplan.load.verdict import (
+    clean_response_times_s,
+    judge,
+    judge_slo,
+    latency_summary,
+    objectives_missed,
+    times_by_class,
+)
 from loadplan.machine import read_machine
 from loadplan.scenario.arrivals import Callers, ConstantArrivals
 from loadplan.scenario.payloads import PayloadSet
@@ -160,6 +167,34 @@ def test_every_due_request_is_of_exactly_one_class_and_the_denominator_of_its_ow
     missed = objectives_missed(run, [slo(0.2, "kiosk")])
     assert missed is not None
     assert "kiosk: 30 of 600 requests failed" in missed.what
+
+
+def test_what_each_class_waited_is_told_without_a_run_of_its_own() -> None:
+    """Every hundredth of 60,000 requests is of the kiosk; 30 of its 600 failed, and 50 others timed out after 1 s."""
+    run = mixed_run(n_failed_kiosk=30)
+    outcome = run.requests.outcome.copy()
+    outcome[np.arange(3_000, 8_000, 100)] = Outcome.TIMED_OUT
+    web, kiosk = times_by_class(replace(run, requests=replace(run.requests, outcome=outcome)))
+    assert (web.name, web.n_requests, web.n_failed, web.times_s.size) == ("web", 59_400, 0, 59_400)
+    assert (kiosk.name, kiosk.n_requests, kiosk.n_failed, kiosk.times_s.size) == ("kiosk", 600, 80, 570)
+    assert web.times_s.max() <= 0.0111
+    assert kiosk.times_s.min() >= 0.0899
+    assert np.count_nonzero(kiosk.times_s == 1.0) == 50
+    assert kiosk.summary is not None
+    assert kiosk.summary.n_samples == 570
+
+
+def test_a_class_whose_requests_all_failed_has_no_summary_and_an_invalid_run_no_times() -> None:
+    (web, kiosk) = times_by_class(mixed_run(n_failed_kiosk=600))
+    assert web.summary is not None
+    assert kiosk.summary is None
+    run = mixed_run()
+    invalid = replace(run, verdict=replace(run.verdict, valid=False, invalid_reasons=("paused",)))
+    assert [(one.n_requests, one.times_s.size, one.summary) for one in times_by_class(invalid)] == [
+        (59_400, 0, None),
+        (600, 0, None),
+    ]
+    assert list(times_by_class(replace(run, classes=None))) == []
 
 
 def test_a_tenant_of_one_percent_that_is_ten_times_as_slow_fails_where_the_total_passes() -> None:
