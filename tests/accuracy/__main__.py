@@ -46,15 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 where="make accuracy",
                 fix="run it on a machine with two cores or more",
             )
-        commit = commit_of(_ROOT)
-        folder = _BUILD / ("try" if options.is_try else f"{commit[:12]}-{read_machine().fingerprint}")
-        about = Circumstances(
-            commit=commit[:12],
-            machine=read_machine().cpu_model,
-            date=utc_now().date().isoformat(),
-            is_try=options.is_try,
-            asked=tuple(options.only),
-        )
+        about, folder = _circumstances(options), _folder(options)
         _tell(f"about {estimated_s(design) / 60.0:.0f} minutes in all, less what is kept in {folder}")
         with alone(folder):
             found = measure(design, folder, deadline_s=_deadline_s(options.minutes))
@@ -68,14 +60,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _circumstances(options: argparse.Namespace) -> Circumstances:
+    return Circumstances(
+        commit=commit_of(_ROOT)[:12],
+        machine=read_machine().cpu_model,
+        date=utc_now().date().isoformat(),
+        is_try=options.is_try,
+        asked=tuple(options.only),
+    )
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    return _BUILD / ("try" if options.is_try else f"{commit_of(_ROOT)[:12]}-{read_machine().fingerprint}")
+
+
 def _measure_services(options: argparse.Namespace) -> int:
     """Running services instead of our own server: another design, with a table of its own."""
     if not options.is_try:
         require_clean_tree(_ROOT)
     names = [name for name in options.only if name != _SERVICES]
-    folder = _BUILD / ("try" if options.is_try else f"{commit_of(_ROOT)[:12]}-{read_machine().fingerprint}") / _SERVICES
+    folder = _folder(options) / _SERVICES
     with alone(folder):
-        text = services.measure(folder, names, deadline_s=_deadline_s(options.minutes), tell=_tell)
+        text = services.measure(
+            folder, names, _circumstances(options), deadline_s=_deadline_s(options.minutes), tell=_tell
+        )
         services.write(text, folder if options.is_try else _RESULTS)
     sys.stdout.write(text)
     return 0

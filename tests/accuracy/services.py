@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,7 @@ from loadplan.scenario.rows_law import always
 from loadplan.scenario.spec import RequestClass
 from loadplan.slo import LatencyLimit, Slo
 from loadplan.store.files import write_text
+from tests.accuracy.table import Circumstances
 from tests.accuracy.truth import QUANTILES, bisected, repeat_of, strain_of, truth_of
 
 _SERVICE = Path(__file__).parents[1] / "services" / "black_box.py"
@@ -109,7 +110,7 @@ class CapacityRow:
         return self.predicted_rps / ((self.low_rps + self.high_rps) / 2.0) - 1.0
 
 
-def measure(folder: Path, names: Sequence[str], *, deadline_s: float | None, tell: Tell) -> str:
+def measure(folder: Path, names: Sequence[str], about: Circumstances, *, deadline_s: float | None, tell: Tell) -> str:
     """Drive what is missing of these services, all where none is named; returns the table."""
     rows: list[Row] = []
     capacities: list[CapacityRow] = []
@@ -127,10 +128,11 @@ def measure(folder: Path, names: Sequence[str], *, deadline_s: float | None, tel
                 notes.append(f"{subject.name}: {told(fit)}")
                 rows += driver.held_out(fit)
                 capacities.append(driver.capacity(fit))
+                notes += driver.on_the_mean(fit, capacities[-1])
                 notes.append(f"{subject.name}: {driver.checked(fit, capacities[-1])}")
             except LoadplanError as error:
                 notes.append(f"{subject.name}: {error}")
-    return table(rows, capacities, notes)
+    return table(rows, capacities, notes, about)
 
 
 def told(fit: ServiceFit) -> str:
@@ -237,6 +239,15 @@ class _Driver:
             predicted_high_rps=told_of.usable_capacity_rps_high,
         )
 
+    def on_the_mean(self, fit: ServiceFit, capacity: CapacityRow) -> Iterator[str]:
+        """What would be promised had every request as many rows as they have on average."""
+        rows = self._subject.rows
+        if rows:
+            asked = Asked(arrivals=_POISSON, rows_per_request=always(round(float(np.mean(rows)))))
+            promised_rps = service_capacity(fit, asked, [self._objective()]).usable_capacity_rps
+            error = replace(capacity, predicted_rps=promised_rps).error
+            yield f"{self._subject.name}: on the mean of the rows {promised_rps:,.0f} requests/s, {error:+.1%}"
+
     def checked(self, fit: ServiceFit, capacity: CapacityRow) -> str:
         """What the one run at nine tenths of the predicted capacity says of the structure."""
         if capacity.predicted_rps <= 0.0:
@@ -299,8 +310,9 @@ class _Driver:
 
 
 _ABOUT = (
-    "Each service was driven with a few at once, a burst, 12 % and half load; then held out at the rates below. An "
-    "error is predicted / measured - 1, the floor how far repeats are from their median."
+    "Service and generator had a core each. Each service was driven with a few at once, a burst, 12 % and half load; "
+    "then held out at the rates below. An error is predicted / measured - 1, the floor how far repeats are from their "
+    "median."
 )
 _HELD_OUT_HEAD = "| service | held out | p50 | floor | p95 | floor | p99 | floor |\n|---|---|---|---|---|---|---|---|"
 _TARGETS_HEAD = "| target | median error | reached |\n|---|---|---|"
@@ -309,11 +321,11 @@ _CAPACITIES_HEAD = (
 )
 
 
-def table(rows: Sequence[Row], capacities: Sequence[CapacityRow], notes: Sequence[str]) -> str:
+def table(rows: Sequence[Row], capacities: Sequence[CapacityRow], notes: Sequence[str], about: Circumstances) -> str:
     """All figures as Markdown, the targets beside them."""
     lines = [
         "# How near the fit of a running service comes",
-        _ABOUT,
+        f"Commit {about.commit}, {about.date}, on {about.machine}. {_ABOUT}",
         "\n".join([_HELD_OUT_HEAD, *(_told(row) for row in rows)]),
         "\n".join([_TARGETS_HEAD, *_targets(rows)]),
         "\n".join([_CAPACITIES_HEAD, *(_told_capacity(one) for one in capacities)]),
