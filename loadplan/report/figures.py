@@ -8,6 +8,7 @@ because plotly reads tags in every text that it shows.
 import math
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -205,11 +206,28 @@ def _add_mark(figure: Any, chart: Chart, mark: Mark) -> None:
     if mark.y is not None:
         figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=mark.y, y1=mark.y, line=line)
         at = _position(mark.y, chart.y)
-        figure.add_annotation(xref="paper", x=0.01, y=at, xanchor="left", yanchor="bottom", **word)
+        figure.add_annotation(xref="paper", x=_clear_of_uprights(chart), y=at, xanchor="left", yanchor="bottom", **word)
     if mark.x is not None:
         figure.add_shape(type="line", yref="paper", y0=0, y1=1, x0=mark.x, x1=mark.x, line=line)
-        at = _position(mark.x, chart.x)
-        figure.add_annotation(yref="paper", y=0, x=at, xanchor="right", yanchor="bottom", textangle=-90, **word)
+        at, is_left = _position(mark.x, chart.x), _along(chart, mark.x) < 0.5
+        # What is drawn rises to the right: so its left is free above, its right below.
+        free = {"y": 1, "yanchor": "top"} if is_left else {"y": 0, "yanchor": "bottom"}
+        figure.add_annotation(yref="paper", x=at, xanchor="right", textangle=-90, **free, **word)
+
+
+def _clear_of_uprights(chart: Chart) -> float:
+    """Where a word along the width reads best: at the beginning of the widest stretch that no upright mark crosses."""
+    edges = sorted([0.0, *(_along(chart, mark.x) for mark in chart.marks if mark.x is not None), 1.0])
+    begins, _ = max(pairwise(edges), key=lambda stretch: stretch[1] - stretch[0])
+    return begins + 0.01
+
+
+def _along(chart: Chart, x: float) -> float:
+    """How far along the width, from 0 to 1."""
+    low, high = (_position(value, chart.x) for value in _extent(chart, "x"))
+    if chart.x.starts_at_zero:
+        low = 0.0
+    return (_position(x, chart.x) - low) / ((high - low) or 1.0)
 
 
 def _position(value: float, axis: Axis) -> float:

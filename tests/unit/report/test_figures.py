@@ -65,6 +65,36 @@ def test_a_limit_on_a_log_axis_stands_at_its_value_and_its_word_at_the_exponent(
 
 
 @pytest.mark.parametrize(
+    ("uprights", "begins"),
+    [((), 0.0), ((1.0, 2.0, 9.5), 0.2), ((6.0, 9.0), 0.0), ((0.0,), 0.0), ((9.0, 2.0, 3.0), 0.3)],
+    ids=["none", "behind two", "before two", "at the edge", "in any order"],
+)
+def test_the_word_of_a_limit_stands_where_no_upright_mark_crosses_it(
+    uprights: tuple[float, ...], begins: float
+) -> None:
+    """Of an axis from 0 to 10."""
+    marks = (Mark(word="limit", y=2.0), *(Mark(word="rate", x=at) for at in uprights))
+    layout = drawn(chart(Series(name="a", x=[0.0, 10.0], y=[1.0, 3.0]), marks=marks))["layout"]
+    (limit,) = (one for one in layout["annotations"] if one["text"] == "limit")
+    assert limit["x"] == pytest.approx(begins + 0.01)
+
+
+def test_the_words_of_upright_marks_stand_above_on_the_left_and_below_on_the_right() -> None:
+    """Latencies rise with the rate: words at the bottom on the left stood in the curves."""
+    marks = (Mark(word="peak", x=2.0), Mark(word="usable capacity", x=9.0))
+    words = drawn(chart(Series(name="a", x=[0.0, 10.0], y=[1.0, 3.0]), marks=marks))["layout"]["annotations"]
+    assert [(one["text"], one["y"], one["yanchor"]) for one in words] == [
+        ("peak", 1, "top"),
+        ("usable capacity", 0, "bottom"),
+    ]
+
+
+def test_the_word_of_a_limit_of_a_single_point_has_a_place_too() -> None:
+    marks = (Mark(word="limit", y=2.0), Mark(word="rate", x=5.0))
+    assert drawn(chart(Series(name="a", x=[5.0], y=[1.0]), marks=marks))["layout"]["annotations"]
+
+
+@pytest.mark.parametrize(
     ("low", "high", "ticks"),
     [
         (0.5, 50.0, ["0.5", "1", "2", "5", "10", "20", "50"]),
