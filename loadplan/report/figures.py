@@ -209,25 +209,33 @@ def _add_mark(figure: Any, chart: Chart, mark: Mark) -> None:
         figure.add_annotation(xref="paper", x=_clear_of_uprights(chart), y=at, xanchor="left", yanchor="bottom", **word)
     if mark.x is not None:
         figure.add_shape(type="line", yref="paper", y0=0, y1=1, x0=mark.x, x1=mark.x, line=line)
-        at, is_left = _position(mark.x, chart.x), _along(chart, mark.x) < 0.5
-        # What is drawn rises to the right: so its left is free above, its right below.
-        free = {"y": 1, "yanchor": "top"} if is_left else {"y": 0, "yanchor": "bottom"}
+        at = _position(mark.x, chart.x)
+        free = {"y": 1, "yanchor": "top"} if _is_low_at(chart, mark.x) else {"y": 0, "yanchor": "bottom"}
         figure.add_annotation(yref="paper", x=at, xanchor="right", textangle=-90, **free, **word)
 
 
 def _clear_of_uprights(chart: Chart) -> float:
     """Where a word along the width reads best: at the beginning of the widest stretch that no upright mark crosses."""
-    edges = sorted([0.0, *(_along(chart, mark.x) for mark in chart.marks if mark.x is not None), 1.0])
+    edges = sorted([0.0, *(_along(chart, "x", mark.x) for mark in chart.marks if mark.x is not None), 1.0])
     begins, _ = max(pairwise(edges), key=lambda stretch: stretch[1] - stretch[0])
     return begins + 0.01
 
 
-def _along(chart: Chart, x: float) -> float:
-    """How far along the width, from 0 to 1."""
-    low, high = (_position(value, chart.x) for value in _extent(chart, "x"))
-    if chart.x.starts_at_zero:
+def _is_low_at(chart: Chart, x: float) -> bool:
+    """Whether what is drawn there leaves the upper half free, where a word along the height would stand else."""
+    drawn = [series for series in chart.series if series.x and min(series.x) <= x <= max(series.x)]
+    near = [series.y[int(np.argmin(np.abs(np.subtract(series.x, x))))] for series in drawn]
+    at = [_along(chart, "y", value) for value in near if math.isfinite(value) and (value > 0 or chart.y.scale != "log")]
+    return bool(at) and float(np.mean(at)) < 0.5
+
+
+def _along(chart: Chart, direction: Literal["x", "y"], value: float) -> float:
+    """How far along an axis, from 0 to 1."""
+    axis = chart.x if direction == "x" else chart.y
+    low, high = (_position(end, axis) for end in _extent(chart, direction))
+    if axis.starts_at_zero:
         low = 0.0
-    return (_position(x, chart.x) - low) / ((high - low) or 1.0)
+    return (_position(value, axis) - low) / ((high - low) or 1.0)
 
 
 def _position(value: float, axis: Axis) -> float:

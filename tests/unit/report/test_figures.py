@@ -79,10 +79,12 @@ def test_the_word_of_a_limit_stands_where_no_upright_mark_crosses_it(
     assert limit["x"] == pytest.approx(begins + 0.01)
 
 
-def test_the_words_of_upright_marks_stand_above_on_the_left_and_below_on_the_right() -> None:
-    """Latencies rise with the rate: words at the bottom on the left stood in the curves."""
+def test_the_words_of_upright_marks_stand_where_nothing_is_drawn() -> None:
+    """The curve rises from 1 to 100 on a log axis; a point that lies elsewhere says nothing of either place."""
     marks = (Mark(word="peak", x=2.0), Mark(word="usable capacity", x=9.0))
-    words = drawn(chart(Series(name="a", x=[0.0, 10.0], y=[1.0, 3.0]), marks=marks))["layout"]["annotations"]
+    curve = Series(name="a", x=[0.0, 2.0, 5.0, 9.0, 10.0], y=[1.0, 2.0, 3.0, 50.0, 100.0])
+    point = Series(name="b", x=[6.0], y=[100.0])
+    words = drawn(chart(curve, point, marks=marks))["layout"]["annotations"]
     assert [(one["text"], one["y"], one["yanchor"]) for one in words] == [
         ("peak", 1, "top"),
         ("usable capacity", 0, "bottom"),
