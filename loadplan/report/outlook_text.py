@@ -89,7 +89,7 @@ def switch_text(switch: Switch) -> str:
     """At which figure another machine wins."""
     then, now = _figure(switch, switch.then), _figure(switch, switch.now)
     if switch.kind == "capacity":
-        chance = "" if switch.chance_ratio is None else f"; the chance that it does is {percent(switch.chance_ratio)}"
+        chance = "" if switch.chance_ratio is None else f"; the chance that it does is {_chance(switch.chance_ratio)}"
         return f"{switch.winner} wins if {switch.what} is less than {then} (sized on {now}){chance}"
     change = f"{100 * switch.change_ratio:+.3g} %".replace("-", "−")
     return f"{switch.winner} wins at a {switch.what} of {then} ({change}, now {now})"
@@ -153,7 +153,9 @@ def _share(ratio: float) -> str:
 
 
 def _chance(ratio: float) -> str:
-    return f"above {percent(_MOST_CERTAIN)}" if ratio > _MOST_CERTAIN else percent(ratio)
+    if ratio > _MOST_CERTAIN:
+        return f"above {percent(_MOST_CERTAIN)}"
+    return f"below {percent(1.0 - _MOST_CERTAIN)}" if ratio < 1.0 - _MOST_CERTAIN else percent(ratio)
 
 
 def _fine_usd(amount: Decimal) -> str:

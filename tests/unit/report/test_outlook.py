@@ -12,11 +12,13 @@ from loadplan.catalog.price import Catalog
 from loadplan.cli.outlook_documents import outlook_document, outlook_lines
 from loadplan.fit.records import CapacityFit
 from loadplan.plan.records.fleet import Plan
+from loadplan.plan.records.outlook import Switch
 from loadplan.plan.search import searching
 from loadplan.plan.with_outlook import plan_with_outlook
 from loadplan.report.budget.rows import budget_csv
 from loadplan.report.findings import Findings, Provenance
 from loadplan.report.html import render_report
+from loadplan.report.outlook_text import switch_text
 from loadplan.scenario.spec import Scenario
 from tests.unit.report.reading import read
 
@@ -48,6 +50,18 @@ def test_the_page_says_what_would_change_the_answer(
     assert "wins if what a replica of aws/h.xlarge carries is less than" in page
     assert "per million requests at the mean rate" in page
     assert "unknown: aws/h.xlarge: nothing is known of the power of its devices" in page
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(1.4e-7, "does is below 0.1 %"), (0.25, "does is 25 %"), (0.9999, "does is above 99.9 %"), (None, "16,300")],
+)
+def test_a_chance_is_told_no_finer_than_it_is_known(ratio: float | None, said: str) -> None:
+    switch = Switch(
+        kind="capacity", what="what a replica carries", now=16_300.0, then=3_000.0, change_ratio=-0.8,
+        winner="aws/east/h.xlarge/on_demand", chance_ratio=ratio,
+    )  # fmt: skip
+    assert said in switch_text(switch)
 
 
 def test_above_the_budget_the_page_names_the_rule_to_relax(
