@@ -76,16 +76,26 @@ def usage(target: TargetProcesses) -> Usage | None:
 
 
 def _family(pid: int, port: int) -> list[psutil.Process]:
-    """The highest ancestor that listens on the port too, and all of its descendants."""
+    """The highest ancestor that listens on the port too, and all of its descendants.
+
+    A driver that opened the socket for a server that it started is none of them, but where it serves itself.
+    """
     try:
-        highest = psutil.Process(pid)
-        for parent in highest.parents():
+        process = psutil.Process(pid)
+        if pid == os.getpid():
+            served = [child for child in process.children(recursive=True) if _listens(child, port)]
+            return [one for child in served for one in _with_descendants(child)] or _with_descendants(process)
+        for parent in process.parents():
             if parent.pid == os.getpid() or parent.name() in _SERVICE_MANAGERS or not _listens(parent, port):
                 break
-            highest = parent
-        return [highest, *highest.children(recursive=True)]
+            process = parent
+        return _with_descendants(process)
     except psutil.Error:
         return []
+
+
+def _with_descendants(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
 
 
 def _listens(process: psutil.Process, port: int) -> bool:
