@@ -145,11 +145,12 @@ def times_by_class(run: LoadRun) -> Iterator[ClassTimes]:
 
     `load.classes` makes whole runs of them, which takes a long run's memory once more.
     """
-    if run.classes is None or run.class_index is None:
+    classes, index = run.classes, run.class_index
+    if classes is None:
         return
     waited_s, is_waited = _waited_s(run) if run.verdict.valid else (np.empty(0), None)
-    for i, name in enumerate(run.classes.names):
-        is_own = run.class_index == i
+    for i, name in enumerate(classes.names):
+        is_own = index == i
         yield ClassTimes(
             name=name,
             n_requests=int(np.count_nonzero(is_own)),

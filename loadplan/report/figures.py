@@ -223,7 +223,7 @@ def _clear_of_uprights(chart: Chart) -> float:
 
 def _is_low_at(chart: Chart, x: float) -> bool:
     """Whether what is drawn there leaves the upper half free, where a word along the height would stand else."""
-    drawn = [series for series in chart.series if series.x and min(series.x) <= x <= max(series.x)]
+    drawn = [series for series in chart.series if len(series.x) and min(series.x) <= x <= max(series.x)]
     near = [series.y[int(np.argmin(np.abs(np.subtract(series.x, x))))] for series in drawn]
     at = [_along(chart, "y", value) for value in near if math.isfinite(value) and (value > 0 or chart.y.scale != "log")]
     return bool(at) and float(np.mean(at)) < 0.5
