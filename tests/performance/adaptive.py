@@ -1,4 +1,4 @@
-"""What giving columns up saves, and whether it costs the winner: `python tests/performance/adaptive.py`.
+"""What giving columns up saves, and whether it costs the winner: `python -m tests.performance.adaptive`.
 
 On 100 made-up surfaces, in virtual time: 12 columns (4 variants, 1, 2 and 4 threads) by the default batch sizes, with
 steps, threads that don't pay in full, an objective that often cuts the large batches off, noise of the calls and of the

@@ -1,4 +1,4 @@
-"""What the benchmark adds to a call whose inputs and outputs are bound: `python tests/performance/binding.py [CUDA]`.
+"""What the benchmark adds to a call whose inputs and outputs are bound: `python -m tests.performance.binding [CUDA]`.
 
 Prints, asserts nothing. A bare loop over ONNX Runtime's IOBinding, as its documentation writes it, and the benchmark's
 own timing of a bound session of the same model take turns in one process, loop by loop; the median of their ratios

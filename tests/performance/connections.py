@@ -1,4 +1,4 @@
-"""What a request costs the server by the connections it may come over: `python tests/performance/connections.py [N]`.
+"""What a request costs the server by the connections it may come over: `python -m tests.performance.connections [N]`.
 
 24 requests are always under way; each goes out on the connection that has rested longest, of 24 to 500. Printed is the
 server's own CPU time per request, which neighbours stretch far less than they do the clock: the mean of N blocks (12)

@@ -1,4 +1,4 @@
-"""How long a fit takes: `python tests/performance/fit_time.py [RUN]`, by default of the newest run of digits. Prints.
+"""How long a fit takes: `python -m tests.performance.fit_time [RUN]`, by default of the newest run of digits. Prints.
 
 Each fit is a process of its own, so that the simulator is compiled where its cache is empty: first on an empty cache,
 then on the one that the first left, then begun at the costs that the first found, as for the next model behind the same

@@ -1,4 +1,4 @@
-"""How often the gate errs, live: `python tests/performance/gate.py [N_GATES] [BLOCKS]`. Prints, asserts nothing.
+"""How often the gate errs, live: `python -m tests.performance.gate [N_GATES] [BLOCKS]`. Prints, asserts nothing.
 
 N gates (20) of the digits model against itself, and as many against services with a known law: one that takes 8 ms for
 each request against one that takes 15 % more. Wanted: no gate of the same code fails, nine of ten of the others do.

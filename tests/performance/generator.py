@@ -1,4 +1,4 @@
-"""How fast the load generator is on this machine: `python tests/performance/generator.py`. Prints, asserts nothing.
+"""How fast the load generator is on this machine: `python -m tests.performance.generator`. Prints, asserts nothing.
 
 The fake server spins on one core, the generator on another. For each rate: the generator's send delay, and the
 response time beside what the server stamped itself; the difference is the wire and the two ends' own work.

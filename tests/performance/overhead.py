@@ -1,4 +1,4 @@
-"""What the benchmark adds to what it measures: `python tests/performance/overhead.py`. Prints, asserts nothing.
+"""What the benchmark adds to what it measures: `python -m tests.performance.overhead`. Prints, asserts nothing.
 
 The model takes some 10 microseconds. A bare loop over `session.run` of the same inputs runs in a child process like the
 benchmark's worker, right before and right after a visit of it. One process is not as fast as the next, by some 2 %, and

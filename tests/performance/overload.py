@@ -1,4 +1,4 @@
-"""The embedded server under what is too much: `python tests/performance/overload.py [SECONDS]`.
+"""The embedded server under what is too much: `python -m tests.performance.overload [SECONDS]`.
 
 A model whose batch takes some milliseconds is served on the first core, inline and in a thread; loadplan's own
 generator has the last one. First a run at 0.6 times the capacity (the normal), then one at 3 times for SECONDS (15,

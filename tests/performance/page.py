@@ -1,4 +1,4 @@
-"""How soon a page shows its answer and its figures: `python tests/performance/page.py [report.html]`.
+"""How soon a page shows its answer and its figures: `python -m tests.performance.page [report.html]`.
 
 Opens the page from a file in a headless Chromium, again and again with an empty cache, and prints milliseconds: to the
 first words on the screen, and until every figure is drawn and nothing is left to do. Wanted: 1 s. By default the page

@@ -1,4 +1,4 @@
-"""How long a plan takes over a full catalogue, and again after a price edit: `python tests/performance/plan_time.py`.
+"""How long a plan takes over a full catalogue, and again after a price edit: `python -m tests.performance.plan_time`.
 
 A fit with every setting that a scenario may ask for, the shipped catalogue with all its offers, a week of 168 different
 hours and 36 months of growth, on one core. Prints seconds of the processor; wanted: 10 s for the first plan with

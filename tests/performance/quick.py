@@ -1,4 +1,4 @@
-"""How long a first answer takes: `python tests/performance/quick.py`. Prints.
+"""How long a first answer takes: `python -m tests.performance.quick`. Prints.
 
 Of the digits model as an ONNX file, each time from the start to the end of the process: first on empty caches, where
 the simulator is compiled and nothing is known of the server's costs, then on those that the first left. Seconds on the

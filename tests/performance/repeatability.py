@@ -1,4 +1,4 @@
-"""Whether two sweeps agree: `python tests/performance/repeatability.py [BUDGET_S]`. Prints, asserts nothing.
+"""Whether two sweeps agree: `python -m tests.performance.repeatability [BUDGET_S]`. Prints, asserts nothing.
 
 The digits scenario is exported once and its grid swept twice, each round in a process of its own. Of the cells that
 are noisy in neither sweep, nine of ten should agree within 3 %; and seven of ten cells should not be noisy. Calls after

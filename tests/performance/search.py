@@ -1,4 +1,4 @@
-"""How near the capacity search comes, and how seldom it claims too much: `python tests/performance/search.py [N]`.
+"""How near the capacity search comes, and how seldom it claims too much: `python -m tests.performance.search [N]`.
 
 In virtual time, so the figures are the same on every machine: N searches (200) of each server of the tests, whose
 capacities are known, and as many single probes at 1.03 times the capacity. Prints, asserts nothing; it takes minutes.

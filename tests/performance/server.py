@@ -1,4 +1,4 @@
-"""The embedded server's speed at saturation, beside others': `python tests/performance/server.py`.
+"""The embedded server's speed at saturation, beside others': `python -m tests.performance.server`.
 
 Each server has the first core and a model of some 10 microseconds; the client has the last core. It keeps 64
 connections busy from one epoll loop, each with one request of 64 numbers under way, and counts whole answers, which it

@@ -1,4 +1,4 @@
-"""How fast the simulators are: `python tests/performance/simulator.py`. Prints, asserts nothing.
+"""How fast the simulators are: `python -m tests.performance.simulator`. Prints, asserts nothing.
 
 Millions of requests a second on one core, by the processor time of this thread, arrivals and their quantiles included:
 the full structure of one server, four replicas behind each balancer, and the cost of ten times as many requests, which

@@ -1,4 +1,4 @@
-"""How long a command takes before it does anything: `python tests/performance/start_up.py [N]`. Prints.
+"""How long a command takes before it does anything: `python -m tests.performance.start_up [N]`. Prints.
 
 CPU time, user and system, of whole processes: the middle of N (15) in turn, so that a busy moment of the machine meets
 all of them. Wanted: 30 ms for `--version`, 320 ms for `--help`. Python alone stands beside them, and a Tab, which a

@@ -1,4 +1,4 @@
-"""What one request costs the load generator besides the network: `python tests/performance/wire.py`. Asserts nothing.
+"""What one request costs the load generator besides the network: `python -m tests.performance.wire`. Asserts nothing.
 
 The bytes of a request are made and those of its answer read, in one process and without a socket, over HTTP/1.1 and
 over HTTP/2 as calls of gRPC; beside them the same calls by h2, a general library. Medians of interleaved rounds.
