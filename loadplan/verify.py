@@ -19,10 +19,9 @@ from loadplan.execution import Setting
 from loadplan.fit.latency import predict
 from loadplan.fit.records import CapacityFit, ClassLatency, PredictedLatency, SettingCapacity
 from loadplan.fit.run_prediction import predict_runs
-from loadplan.load.classes import class_runs
 from loadplan.load.outside import seen_from
 from loadplan.load.records import LoadRun
-from loadplan.load.verdict import failures_allowed, judge_slo, response_times_s
+from loadplan.load.verdict import ClassTimes, failures_allowed, judge_slo, response_times_s, times_by_class
 from loadplan.plan.records.fleet import Fleet, Plan
 from loadplan.scenario.arrivals import described, requests_to_show
 from loadplan.scenario.outside import AT_THE_SERVER
@@ -150,7 +149,7 @@ def judge_run(fleet: Fleet, scenario: Scenario, run: LoadRun, expected: Expected
             *_unseen_caveats(run),
             *_prediction_caveats(predicted, measured_p99_s),
         ),
-        classes=tuple(_of_class(name, own, run, scenario, predicted, attainments) for name, own in class_runs(run))
+        classes=tuple(_of_class(own, run, scenario, predicted, attainments) for own in times_by_class(run))
         if verdict.valid
         else (),
         fleet_basis=fleet.basis,
@@ -222,21 +221,21 @@ def worst_class(verdict: Verdict) -> ClassVerdict | None:
 
 
 def _of_class(
-    name: str, own: LoadRun, run: LoadRun, scenario: Scenario, predicted: PredictedLatency, judged: Sequence[Attainment]
+    own: ClassTimes, run: LoadRun, scenario: Scenario, predicted: PredictedLatency, judged: Sequence[Attainment]
 ) -> ClassVerdict:
-    times_s = response_times_s(own)
-    objectives = [slo for slo in scenario.objectives if slo.class_name == name]
-    outcomes = {one.outcome for one in judged if one.class_name == name}
+    times_s = own.times_s
+    objectives = [slo for slo in scenario.objectives if slo.class_name == own.name]
+    outcomes = {one.outcome for one in judged if one.class_name == own.name}
     if not all(failures_allowed(run, slo) for slo in objectives):
         outcomes.add("missed")
     return ClassVerdict(
-        name=name,
-        n_requests=own.requests.n_requests,
-        n_failed=own.verdict.n_failed,
+        name=own.name,
+        n_requests=own.n_requests,
+        n_failed=own.n_failed,
         measured_p50_s=supported_percentile(times_s, 0.5) if times_s.size else None,
         measured_p99_s=supported_percentile(times_s, 0.99) if times_s.size else None,
         measured_p99_interval=quantile_interval(times_s, 0.99) if times_s.size else None,
-        predicted=next((one for one in predicted.classes if one.name == name), None),
+        predicted=next((one for one in predicted.classes if one.name == own.name), None),
         outcome=next((outcome for outcome in _WORST_FIRST if outcome in outcomes), None),
     )
 

@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 where="make accuracy",
                 fix="run it on a machine with two cores or more",
             )
-        about, folder = _circumstances(options), _folder(options)
+        about = _circumstances(options)
+        folder = _folder(about)
         _tell(f"about {estimated_s(design) / 60.0:.0f} minutes in all, less what is kept in {folder}")
         with alone(folder):
             found = measure(design, folder, deadline_s=_deadline_s(options.minutes))
@@ -70,8 +71,8 @@ def _circumstances(options: argparse.Namespace) -> Circumstances:
     )
 
 
-def _folder(options: argparse.Namespace) -> Path:
-    return _BUILD / ("try" if options.is_try else f"{commit_of(_ROOT)[:12]}-{read_machine().fingerprint}")
+def _folder(about: Circumstances) -> Path:
+    return _BUILD / ("try" if about.is_try else f"{about.commit}-{read_machine().fingerprint}")
 
 
 def _measure_services(options: argparse.Namespace) -> int:
@@ -79,11 +80,10 @@ def _measure_services(options: argparse.Namespace) -> int:
     if not options.is_try:
         require_clean_tree(_ROOT)
     names = [name for name in options.only if name != _SERVICES]
-    folder = _folder(options) / _SERVICES
+    about = _circumstances(options)
+    folder = _folder(about) / _SERVICES
     with alone(folder):
-        text = services.measure(
-            folder, names, _circumstances(options), deadline_s=_deadline_s(options.minutes), tell=_tell
-        )
+        text = services.measure(folder, names, about, deadline_s=_deadline_s(options.minutes), tell=_tell)
         services.write(text, folder if options.is_try else _RESULTS)
     sys.stdout.write(text)
     return 0
